@@ -1,0 +1,156 @@
+"""What can go wrong on the hospital's side, and whether time may cure it.
+
+WetreadError
+├── ConfigError             the configuration is wrong: the start is refused
+├── RefusedInstance         an instance is not accepted from a peer
+│   ├── CannotUnderstand    not a DICOM dataset, or it lacks its identity (0xC000)
+│   ├── ConflictingInstance another content is already held under this uid (0xC000)
+│   └── OutOfResources      no space to keep it: send it later (0xA700, transient)
+├── InputError              a series cannot be read as a volume; the job fails by name
+│   ├── NoMatchingSeries    no series of the study is what the pipeline reads
+│   ├── TooFewSlices        not enough planes to make a volume
+│   ├── MissingSlices       a plane is missing in the stack
+│   ├── UnevenGeometry      planes are not evenly spaced
+│   ├── TiltedGantry        planes are sheared against their normal
+│   ├── DuplicateSlices     two different planes at one position
+│   ├── MixedSeries         the series does not split into stacks that make sense
+│   ├── NoFrameOfReference  the series has no Frame of Reference UID
+│   ├── TruncatedInstance   pixel data is shorter than the header says
+│   └── UnreadablePixels    pixel data cannot be decoded
+├── EncodingError           a result cannot be written as a DICOM object; never sent
+├── LedgerError
+│   ├── UnknownJob          no job has that id
+│   └── LostLease           the job belongs to somebody else by now; this answer is thrown away
+├── DeliveryError
+│   ├── PeerUnreachable     no association (transient)
+│   ├── PeerBusy            the peer says later: 0xA7xx (transient)
+│   └── PeerRefused         the peer will never take this object
+└── WorkerError
+    ├── WorkerLost          a worker died or went silent under a job (transient)
+    └── OutOfTime           the job ran past its pipeline's time limit
+"""
+
+
+class WetreadError(Exception):
+    """Root of the tree. `transient` says that the same thing may go well later."""
+
+    transient = False
+
+
+class ConfigError(WetreadError):
+    """The configuration is wrong: the start is refused."""
+
+
+class RefusedInstance(WetreadError):
+    """An instance is not accepted from a peer; `status` is the DIMSE status of the answer."""
+
+    status = 0xC000
+
+
+class CannotUnderstand(RefusedInstance):
+    """Not a DICOM dataset, or it lacks its identity (PS3.4 B.2.3: 0xC000)."""
+
+
+class ConflictingInstance(RefusedInstance):
+    """Another content is already held under this SOP Instance UID; the new one is in quarantine."""
+
+
+class OutOfResources(RefusedInstance):
+    """No space to keep it (PS3.4 B.2.3: 0xA700)."""
+
+    transient = True
+    status = 0xA700
+
+
+class InputError(WetreadError):
+    """A series cannot be read as a volume; the job fails by name."""
+
+
+class NoMatchingSeries(InputError):
+    """No series of the study is what the pipeline reads."""
+
+
+class TooFewSlices(InputError):
+    """Not enough planes to make a volume."""
+
+
+class MissingSlices(InputError):
+    """A plane is missing in the stack."""
+
+
+class UnevenGeometry(InputError):
+    """Planes are not evenly spaced."""
+
+
+class TiltedGantry(InputError):
+    """Planes are sheared against their normal."""
+
+
+class DuplicateSlices(InputError):
+    """Two different planes at one position."""
+
+
+class MixedSeries(InputError):
+    """The series does not split into stacks that make sense."""
+
+
+class NoFrameOfReference(InputError):
+    """The series has no Frame of Reference UID."""
+
+
+class TruncatedInstance(InputError):
+    """Pixel data is shorter than the header says."""
+
+
+class UnreadablePixels(InputError):
+    """Pixel data cannot be decoded."""
+
+
+class EncodingError(WetreadError):
+    """A result cannot be written as a DICOM object; never sent."""
+
+
+class LedgerError(WetreadError):
+    """Root of the ledger's errors."""
+
+
+class UnknownJob(LedgerError):
+    """No job has that id."""
+
+
+class LostLease(LedgerError):
+    """The job belongs to somebody else by now; this answer is thrown away."""
+
+
+class DeliveryError(WetreadError):
+    """Root of the outbound errors."""
+
+
+class PeerUnreachable(DeliveryError):
+    """No association."""
+
+    transient = True
+
+
+class PeerBusy(DeliveryError):
+    """The peer says later (0xA7xx)."""
+
+    transient = True
+
+
+class PeerRefused(DeliveryError):
+    """The peer will never take this object."""
+
+
+class WorkerError(WetreadError):
+    """Root of the workers' errors."""
+
+
+class WorkerLost(WorkerError):
+    """A worker died or went silent under a job."""
+
+    transient = True
+
+
+class OutOfTime(WorkerError):
+    """The job ran past its pipeline's time limit."""

@@ -1,0 +1,1 @@
+"""The mind: volumes in, findings out. No DICOM, no network, no queue."""

@@ -1,0 +1,33 @@
+"""The Protocol that every pipeline keeps: load once, run many times, speak only in terms."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pipelines.terms import Manifest, Result, Volume
+
+Progress = Callable[[float, str], None]
+"""Called with the share done (0..1) and a short activity such as "resample"."""
+
+
+class Model(Protocol):
+    """A pipeline whose weights are in memory on one device: kept warm between studies."""
+
+    def run(self, volume: Volume, progress: Progress) -> Result:
+        """What the model says of `volume`; masks lie on the volume's own grid.
+
+        Raises pipelines.errors.UnsuitableVolume when the volume cannot be answered honestly.
+        """
+        ...
+
+
+class Pipeline(Protocol):
+    """One algorithm: its manifest, and how to bring it to life on a device."""
+
+    manifest: Manifest
+
+    def load(self, device: str) -> Model:
+        """Weights checked against manifest.weights_sha256, then placed on `device` ("cpu", "cuda:0").
+
+        Raises pipelines.errors.WeightsMismatch when the file is not the pinned one, WeightsMissing when absent.
+        """
+        ...

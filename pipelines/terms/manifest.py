@@ -1,0 +1,90 @@
+"""What a pipeline needs, gives and is for: the card that the hospital's side reads without importing the model."""
+
+import tomllib
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from pipelines.terms.code import Code
+
+
+@dataclass(frozen=True, slots=True)
+class Requires:
+    """The series that a pipeline can read. Lengths in mm, times in ms; None asks for nothing.
+
+    spacing_mm: smallest and largest distance between planes.
+    pixel_mm: largest in-plane pixel spacing.
+    extent_mm: least length of the stack along its normal.
+    orientations: of "axial", "coronal", "sagittal"; empty accepts any, oblique too.
+    echo_time_ms: largest Echo Time (a coarse test for T1 weighting).
+    """
+
+    modality: str
+    min_planes: int = 3
+    spacing_mm: tuple[float, float] = (0.0, 10.0)
+    pixel_mm: float | None = None
+    extent_mm: float | None = None
+    orientations: tuple[str, ...] = ()
+    echo_time_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A pipeline's identity. name, version and weights_sha256 together are the algorithm: change one, and
+    every derived uid (Device UID, SOP Instance UIDs) changes with it."""
+
+    name: str
+    version: str
+    title: str
+    manufacturer: str
+    requires: Requires
+    gives: tuple[Code, ...]
+    weights_sha256: str
+    intended_use: str
+    not_for: str
+    procedure: Code
+    lane: str = "gpu"
+    time_limit_s: int = 900
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest at `path`; raises ValueError that names the file and the key at fault."""
+    try:
+        data: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        requires = dict(data.pop("requires"))
+        if "spacing_mm" in requires:
+            low, high = requires["spacing_mm"]
+            requires["spacing_mm"] = (float(low), float(high))
+        requires["orientations"] = tuple(requires.get("orientations", ()))
+        data["gives"] = tuple(Code.parse(text) for text in data["gives"])
+        data["procedure"] = Code.parse(data["procedure"])
+        return Manifest(requires=Requires(**requires), **data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def find_manifests() -> dict[str, Path]:
+    """Name -> manifest.toml of every installed pipeline: ours beside this package, others by the entry point
+    group `wetread.pipelines` (value: the package that holds manifest.toml). Imports no pipeline."""
+    home = Path(__file__).resolve().parent.parent
+    found = {path.parent.name.replace("_", "-"): path for path in sorted(home.glob("*/manifest.toml"))}
+    for entry in entry_points(group="wetread.pipelines"):
+        spec = find_spec(entry.module)
+        for place in (spec.submodule_search_locations or ()) if spec else ():
+            path = Path(place) / "manifest.toml"
+            if path.is_file():
+                found[entry.name] = path
+    return found
+
+
+def get_manifest(name: str) -> Manifest:
+    """The manifest of the pipeline `name`; raises KeyError that lists the installed ones."""
+    found = find_manifests()
+    if name not in found:
+        raise KeyError(f"no pipeline {name!r} is installed; there are: {', '.join(sorted(found)) or 'none'}")
+    manifest = read_manifest(found[name])
+    if manifest.name != name:
+        raise ValueError(f"{found[name]}: name is {manifest.name!r}, its folder says {name!r}")
+    return manifest

@@ -1,0 +1,107 @@
+"""What a pipeline found, in terms that are neither tensors nor DICOM."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.terms.code import Code
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segment:
+    """A part of the volume with a name.
+
+    key: short name, unique in the result and stable over reruns, e.g. "right-lung": tracking
+        identifiers and uids derive from it.
+    label: Segment Label, for people.
+    category, kind: Segmented Property Category and Type (PS3.16 CID 7150, 7151).
+    mask: bool, shape (k, j, i) of the source volume.
+    site: anatomic region, when kind is not itself the anatomy.
+    laterality: CID 244 code, when kind or site is one of a pair.
+    color: sRGB 0-255, recommended for display.
+    """
+
+    key: str
+    label: str
+    category: Code
+    kind: Code
+    mask: Mask
+    site: Code | None = None
+    laterality: Code | None = None
+    color: tuple[int, int, int] = (230, 120, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A number with a concept and a UCUM unit; `derivation` (e.g. Mean) and `method` refine the concept."""
+
+    concept: Code
+    value: float
+    unit: Code
+    derivation: Code | None = None
+    method: Code | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One observation: a thing at a place with its numbers.
+
+    key: the Segment's key where the finding speaks of a segment; else its own stable short name.
+    concept: what was observed (SR Finding).
+    absent: True says that it was looked for and is not there.
+    qualifiers: pairs (concept, value) of coded evaluations.
+    """
+
+    key: str
+    concept: Code
+    site: Code | None = None
+    laterality: Code | None = None
+    segment_key: str | None = None
+    measurements: tuple[Measurement, ...] = ()
+    qualifiers: tuple[tuple[Code, Code], ...] = ()
+    absent: bool = False
+
+
+class Severity(StrEnum):
+    """How much a note weighs for the reader."""
+
+    INFO = "info"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence about the quality or the limits of this very result, e.g. "The lungs are cut at the top"."""
+
+    text: str
+    severity: Severity = Severity.WARNING
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """All that one run of a pipeline says. A result without segments still has findings that say `absent`."""
+
+    segments: tuple[Segment, ...]
+    findings: tuple[Finding, ...]
+    notes: tuple[Note, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.findings:
+            raise ValueError("a result without a finding says nothing: add one with absent=True")
+        keys = [segment.key for segment in self.segments]
+        if len(set(keys)) != len(keys):
+            raise ValueError(f"segment keys repeat: {keys}")
+        for finding in self.findings:
+            if finding.segment_key is not None and finding.segment_key not in keys:
+                raise ValueError(f"finding {finding.key!r} refers to no segment of this result: {finding.segment_key!r}")
+
+    @property
+    def is_positive(self) -> bool:
+        """True when at least one finding is not `absent`."""
+        return any(not finding.absent for finding in self.findings)
