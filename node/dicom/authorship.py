@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipelines.terms import Manifest
-
 from node.model.uid import derive_uid
+from pipelines.terms import Manifest
 
 
 @dataclass(frozen=True, slots=True)

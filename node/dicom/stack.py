@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.terms import Affine
 from pydicom import Dataset
+
+from pipelines.terms import Affine
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -99,7 +99,7 @@ class Result:
             raise ValueError(f"segment keys repeat: {keys}")
         for finding in self.findings:
             if finding.segment_key is not None and finding.segment_key not in keys:
-                raise ValueError(f"finding {finding.key!r} refers to no segment of this result: {finding.segment_key!r}")
+                raise ValueError(f"finding {finding.key!r} refers to no segment here: {finding.segment_key!r}")
 
     @property
     def is_positive(self) -> bool:
