@@ -1,0 +1,249 @@
+"""Settings: defaults < wetread.toml < secret files < WETREAD_SECTION__KEY. Nothing else reads TOML or secrets."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydicom.datadict import tag_for_keyword
+
+from node.errors import ConfigError
+from node.model.job import Priority
+from pipelines.terms import find_manifests
+
+AeTitle = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
+Address = Annotated[str, StringConstraints(pattern=r"^[^\s:]+:\d{1,5}$")]
+Match = str | int | float | bool | list[str | int | float]
+
+
+class Section(BaseModel):
+    """A section refuses keys that it does not know and never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Node(Section):
+    """Who we are on the network and where we keep things."""
+
+    ae_title: AeTitle = "WETREAD"
+    listen: Address = "127.0.0.1:11112"
+    home: Path = Path("home")
+
+
+class Callers(StrEnum):
+    """Which application entities that are no configured peer may send to us."""
+
+    NONE = "none"
+    LOOPBACK = "loopback"
+    ANY = "any"
+
+
+class Listen(Section):
+    """The door."""
+
+    unknown_callers: Callers = Callers.LOOPBACK
+    max_associations: int = Field(default=100, ge=1)
+    idle_timeout: timedelta = timedelta(seconds=60)
+    min_free_mb: int = Field(default=512, ge=0)
+
+
+class Confirm(StrEnum):
+    """How a destination tells that it keeps what it took."""
+
+    NONE = "none"
+    COMMITMENT = "commitment"
+    QUERY = "query"
+
+
+class Peer(Section):
+    """Another application entity."""
+
+    ae_title: AeTitle
+    address: Address
+    send: bool = False
+    confirm: Confirm = Confirm.NONE
+
+    @property
+    def host(self) -> str:
+        return self.address.rsplit(":", 1)[0]
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rsplit(":", 1)[1])
+
+
+class Completeness(Section):
+    """When a study is complete: all its associations released and `quiet` passed; or `give_up` since its last image."""
+
+    quiet: timedelta = timedelta(seconds=30)
+    give_up: timedelta = timedelta(minutes=30)
+
+
+class Route(Section):
+    """Sources x conditions -> pipeline -> destinations. `when` is keyed by DICOM keyword; a list means any of."""
+
+    name: str
+    sources: list[str] = Field(default_factory=list, alias="from")
+    when: dict[str, Match] = Field(default_factory=dict)
+    pipeline: str
+    deliver: list[str] = Field(default_factory=list)
+    priority: Priority = Priority.ROUTINE
+
+
+class Queue(Section):
+    """The doorbell. Without a url `wetread up` runs a broker of its own under `home`."""
+
+    url: str = ""
+    url_file: Path | None = None
+
+
+class Work(Section):
+    """The hands. device: "auto", "cpu", or "cuda:0"; lease: a worker silent for so long has lost its job."""
+
+    device: str = "auto"
+    lease: timedelta = timedelta(seconds=15)
+    attempts: int = Field(default=3, ge=1)
+    warm: bool = True
+
+
+class Deliver(Section):
+    """Sending results: first and longest wait between tries, and when to give a destination up."""
+
+    retry_first: timedelta = timedelta(seconds=2)
+    retry_longest: timedelta = timedelta(minutes=30)
+    give_up: timedelta = timedelta(days=3)
+    commit_wait: timedelta = timedelta(minutes=2)
+
+
+class Web(Section):
+    """Health, metrics and the status page."""
+
+    listen: Address = "127.0.0.1:8042"
+
+
+def default_routes() -> list[Route]:
+    """CT to lung-seg and MR to brain-extract, results kept in the outbox: what a first test send meets."""
+    return [
+        Route(name="chest CT", when={"Modality": "CT"}, pipeline="lung-seg"),
+        Route(name="head MR", when={"Modality": "MR"}, pipeline="brain-extract"),
+    ]
+
+
+class Settings(Section):
+    """The whole configuration; a value of this type has been checked across sections."""
+
+    node: Node = Node()
+    listen: Listen = Listen()
+    peers: dict[str, Peer] = Field(default_factory=dict)
+    completeness: Completeness = Completeness()
+    routes: list[Route] = Field(default_factory=default_routes)
+    queue: Queue = Queue()
+    work: Work = Work()
+    deliver: Deliver = Deliver()
+    web: Web = Web()
+
+    @model_validator(mode="after")
+    def check_names(self) -> "Settings":
+        """Every name resolves; nothing is named twice."""
+        installed = find_manifests()
+        for index, route in enumerate(self.routes):
+            place = f"routes[{index}] ({route.name!r})"
+            for keyword in route.when:
+                if tag_for_keyword(keyword) is None:
+                    raise ValueError(f"{place}: when.{keyword} is not a DICOM keyword")
+            if route.pipeline not in installed:
+                raise ValueError(f"{place}: no pipeline {route.pipeline!r}; there are: {', '.join(sorted(installed))}")
+            for key, names in (("from", route.sources), ("deliver", route.deliver)):
+                for name in names:
+                    if name not in self.peers:
+                        raise ValueError(f"{place}: {key} names {name!r}, which is not under [peers]")
+        _refuse_twice("routes", [route.name for route in self.routes])
+        _refuse_twice("peers: the AE title", [peer.ae_title for peer in self.peers.values()])
+        return self
+
+    @property
+    def spool(self) -> Path:
+        return self.node.home / "spool"
+
+    @property
+    def outbox(self) -> Path:
+        return self.node.home / "outbox"
+
+    @property
+    def ledger_url(self) -> str:
+        return f"sqlite:///{self.node.home / 'ledger.sqlite'}"
+
+
+def _refuse_twice(what: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{what} {name!r} is there twice")
+
+
+def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this node.
+
+    path: a wetread.toml; when None, WETREAD_CONFIG or ./wetread.toml if there is one, else defaults alone.
+    Raises ConfigError naming the file and the path of every key at fault.
+    """
+    environ = os.environ if environ is None else environ
+    path = path or _find(environ)
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            data = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+    _read_secrets(data)
+    _overlay(data, environ)
+    try:
+        settings = Settings.model_validate(data)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc'])) or 'wetread.toml'}: {e['msg']}" for e in error.errors()]
+        raise ConfigError(f"{path or 'configuration'}: " + "; ".join(lines)) from None
+    home = settings.node.home.expanduser()
+    if not home.is_absolute():
+        home = ((path.parent if path else Path.cwd()) / home).absolute()
+    return settings.model_copy(update={"node": settings.node.model_copy(update={"home": home})})
+
+
+def _find(environ: Mapping[str, str]) -> Path | None:
+    if named := environ.get("WETREAD_CONFIG"):
+        return Path(named).absolute()
+    here = Path("wetread.toml").absolute()
+    return here if here.is_file() else None
+
+
+def _read_secrets(data: dict[str, Any]) -> None:
+    """queue.url_file: the url is in a file of its own, as container platforms mount secrets."""
+    queue = data.get("queue", {})
+    if isinstance(queue, dict) and (place := queue.get("url_file")):
+        try:
+            queue["url"] = Path(place).read_text("utf-8").strip()
+        except OSError as error:
+            raise ConfigError(f"queue.url_file: {error}") from error
+
+
+def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """WETREAD_NODE__AE_TITLE=X sets node.ae_title; the value is read as TOML where it is TOML, else as text."""
+    for name, text in sorted(environ.items()):
+        if not name.startswith("WETREAD_") or "__" not in name:
+            continue
+        *sections, key = name.removeprefix("WETREAD_").lower().split("__")
+        place = data
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"{name}: {section} is not a section")
+        place[key] = _value(text)
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except ValueError:
+        return text

@@ -1,0 +1,58 @@
+"""A dataset as a Part 10 file that is either whole on disk or not there at all."""
+
+import os
+from io import BytesIO
+from pathlib import Path
+
+from pydicom import Dataset, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from node.model.uid import derive_uid
+
+IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation"))
+IMPLEMENTATION_VERSION_NAME = "WETREAD_0_1"
+
+
+def new_file_meta(sop_class_uid: str, sop_instance_uid: str) -> FileMetaDataset:
+    """File Meta Information (PS3.10 7.1) of an object of ours: Explicit VR Little Endian."""
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\0\1"
+    meta.MediaStorageSOPClassUID = UID(sop_class_uid)
+    meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    write_file_meta_info(BytesIO(), meta, enforce_standard=True)  # fills in the group length
+    return meta
+
+
+def write_dicom(dataset: Dataset, path: Path) -> None:
+    """Write `dataset` to `path` (PS3.10, Explicit VR Little Endian); a reader never meets a part of it.
+
+    Written beside, synced, renamed; then the folder is synced, so that a crash after the return loses nothing.
+    Raises OSError; nothing is left beside `path` then.
+    """
+    whole = Dataset(dataset)
+    whole.file_meta = new_file_meta(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID))
+    whole.preamble = b"\0" * 128
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            dcmwrite(file, whole, enforce_file_format=True, implicit_vr=False, little_endian=True)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

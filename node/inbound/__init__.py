@@ -1,0 +1,1 @@
+"""In at the door: listen, receive, spool, assemble, match, enqueue."""

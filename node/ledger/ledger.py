@@ -1,0 +1,147 @@
+"""The ledger's port: few verbs, each one atomic. `SqlLedger` says how."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from node.model.delivery import Delivery, DeliveryState, ResultObject
+from node.model.job import Event, Job, State
+from node.model.study import Instance, Quarantined, Study
+
+
+class Ledger(Protocol):
+    """The truth of this node. Times are seconds since the epoch, UTC."""
+
+    # What came in
+
+    def open_association(self, association_id: str, listener: str, caller: str, at: float) -> None:
+        """An association that may bring images."""
+        ...
+
+    def end_association(self, association_id: str, how: str, at: float) -> None:
+        """`how`: "released", "idle", "aborted"."""
+        ...
+
+    def lose_associations(self, listener: str, at: float) -> int:
+        """Those that an earlier life of `listener` left open ended as "lost"; returns how many."""
+        ...
+
+    def add_instance(self, instance: Instance, association_id: str) -> str:
+        """Records an instance that is safe in the spool: "new", "same" (identical content is held) or
+        "conflict" (other content is held under this uid; nothing is recorded)."""
+        ...
+
+    def add_quarantined(self, item: Quarantined) -> None:
+        """Records bytes that were refused but kept."""
+        ...
+
+    def find_instance(self, sop_instance_uid: str) -> Instance | None:
+        """The instance held under this uid."""
+        ...
+
+    def find_instances(self, study_uid: str, series_uids: Sequence[str] = ()) -> list[Instance]:
+        """Of a study, or of some of its series."""
+        ...
+
+    def find_paths(self) -> set[str]:
+        """The spool paths of all instances that the ledger knows."""
+        ...
+
+    def find_quarantined(self) -> list[Quarantined]:
+        """Newest first."""
+        ...
+
+    # Studies
+
+    def find_studies(self, state: str = "") -> list[Study]:
+        """Oldest first."""
+        ...
+
+    def find_associations(self, study_uid: str) -> list[tuple[str, float, float | None, str]]:
+        """(caller, opened_at, ended_at, how) of every association that brought an image of the study, oldest first."""
+        ...
+
+    def find_callers(self, study_uid: str) -> set[str]:
+        """Calling AE titles that brought the study."""
+        ...
+
+    def close_study(self, study: Study, at: float, evidence: str, reason: str, jobs: Sequence[Job]) -> bool:
+        """RECEIVING -> COMPLETE with its jobs, in one step; older versions' unfinished jobs are canceled.
+        False when an image arrived since `study` was read: look again."""
+        ...
+
+    # Jobs
+
+    def get_job(self, job_id: str) -> Job:
+        """Raises UnknownJob."""
+        ...
+
+    def find_jobs(self, study_uid: str = "", states: Sequence[State] = ()) -> list[Job]:
+        """Newest first."""
+        ...
+
+    def find_history(self, job_id: str) -> list[Event]:
+        """Oldest first."""
+        ...
+
+    def claim_job(self, job_id: str, worker: str, until: float, at: float) -> Job | None:
+        """QUEUED -> CLAIMED under a new fencing token; None when somebody else was faster or it is past that."""
+        ...
+
+    def extend_lease(self, job_id: str, token: str, until: float) -> bool:
+        """False when the lease is no longer ours."""
+        ...
+
+    def move_job(
+        self,
+        job: Job,
+        to: State,
+        at: float,
+        station: str,
+        text: str = "",
+        *,
+        seconds: Mapping[str, float] | None = None,
+        objects: Sequence[ResultObject] = (),
+    ) -> Job:
+        """Compare-and-set on (state, token) along the transition table; `objects` become deliveries in the same step.
+        Raises LostLease when the job is no longer as `job` says."""
+        ...
+
+    def note(self, job_id: str, at: float, station: str, text: str) -> None:
+        """A line of history without a change of state."""
+        ...
+
+    def find_overdue(self, now: float, rung_before: float) -> tuple[list[Job], list[Job]]:
+        """(CLAIMED with a lease that ran out, QUEUED whose bell was last rung before `rung_before`)."""
+        ...
+
+    def mark_rung(self, job_ids: Sequence[str], at: float) -> None:
+        """Remembers that a wake-up was sent."""
+        ...
+
+    # Deliveries
+
+    def find_deliveries(
+        self, job_id: str = "", destination: str = "", states: Sequence[DeliveryState] = (), due: float | None = None
+    ) -> list[Delivery]:
+        """In the order in which they were made; `due`: only those to act on by then."""
+        ...
+
+    def move_delivery(
+        self,
+        delivery: Delivery,
+        to: DeliveryState,
+        answer: str,
+        next_at: float,
+        *,
+        asked: tuple[str, float] | None = None,
+    ) -> bool:
+        """Compare-and-set on the state; asked: (transaction uid, when) of a request to commit."""
+        ...
+
+    def find_objects(self, job_id: str) -> list[ResultObject]:
+        """The result objects of a job, in the order they were made."""
+        ...
+
+    def find_transaction(self, transaction_uid: str) -> list[Delivery]:
+        """The deliveries that a storage commitment request asked for."""
+        ...

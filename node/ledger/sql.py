@@ -1,0 +1,350 @@
+"""The ledger in SQL: each verb one transaction, each change of state a compare-and-set."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+
+from node.errors import LostLease, UnknownJob
+from node.ledger import tables as t
+from node.ledger.engine import open_engine
+from node.model.delivery import Delivery, DeliveryState, ResultObject
+from node.model.job import FINAL, TRANSITIONS, Event, Job, Priority, State
+from node.model.study import Instance, Quarantined, Study, StudyState
+
+
+class SqlLedger:
+    """`Ledger` on one database. Safe to use from many threads and processes at once."""
+
+    def __init__(self, url: str) -> None:
+        self._engine: Engine = open_engine(url)
+        self._reader: Engine = self._engine.execution_options(read_only=True)
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self._engine.dispose()
+
+    # What came in
+
+    def open_association(self, association_id: str, listener: str, caller: str, at: float) -> None:
+        with self._engine.begin() as db:
+            row = {"id": association_id, "listener": listener, "caller": caller, "opened_at": at, "how": ""}
+            db.execute(insert(t.association).values(row))
+
+    def end_association(self, association_id: str, how: str, at: float) -> None:
+        a = t.association
+        with self._engine.begin() as db:
+            open_one = (a.c.id == association_id) & a.c.ended_at.is_(None)
+            db.execute(update(a).where(open_one).values(ended_at=at, how=how))
+
+    def lose_associations(self, listener: str, at: float) -> int:
+        a = t.association
+        with self._engine.begin() as db:
+            left_open = (a.c.listener == listener) & a.c.ended_at.is_(None)
+            return db.execute(update(a).where(left_open).values(ended_at=at, how="lost")).rowcount
+
+    def add_instance(self, instance: Instance, association_id: str) -> str:
+        i = t.instance
+        with self._engine.begin() as db:
+            held = db.execute(select(i.c.digest).where(i.c.sop_instance_uid == instance.sop_instance_uid)).scalar()
+            if held is not None and held != instance.digest:
+                return "conflict"
+            if association_id:
+                _link(db, instance.study_uid, association_id)
+            if held is not None:
+                return "same"
+            db.execute(insert(i).values({c.name: getattr(instance, c.name) for c in i.columns}))
+            _grow_study(db, instance)
+            return "new"
+
+    def add_quarantined(self, item: Quarantined) -> None:
+        q = t.quarantine
+        with self._engine.begin() as db:
+            db.execute(delete(q).where(q.c.path == item.path))
+            db.execute(insert(q).values({c.name: getattr(item, c.name) for c in q.columns}))
+
+    def find_instance(self, sop_instance_uid: str) -> Instance | None:
+        query = select(t.instance).where(t.instance.c.sop_instance_uid == sop_instance_uid)
+        with self._reader.connect() as db:
+            row = db.execute(query).first()
+            return Instance(**row._mapping) if row else None
+
+    def find_instances(self, study_uid: str, series_uids: Sequence[str] = ()) -> list[Instance]:
+        i = t.instance
+        query = select(i).where(i.c.study_uid == study_uid).order_by(i.c.received_at)
+        if series_uids:
+            query = query.where(i.c.series_uid.in_(series_uids))
+        with self._reader.connect() as db:
+            return [Instance(**row._mapping) for row in db.execute(query)]
+
+    def find_paths(self) -> set[str]:
+        with self._reader.connect() as db:
+            return set(db.execute(select(t.instance.c.path)).scalars())
+
+    def find_quarantined(self) -> list[Quarantined]:
+        with self._reader.connect() as db:
+            rows = db.execute(select(t.quarantine).order_by(t.quarantine.c.at.desc()))
+            return [Quarantined(**row._mapping) for row in rows]
+
+    # Studies
+
+    def find_studies(self, state: str = "") -> list[Study]:
+        query = select(t.study).order_by(t.study.c.first_at)
+        if state:
+            query = query.where(t.study.c.state == state)
+        with self._reader.connect() as db:
+            return [_study(row) for row in db.execute(query)]
+
+    def find_associations(self, study_uid: str) -> list[tuple[str, float, float | None, str]]:
+        a, link = t.association, t.association_study
+        query = (
+            select(a.c.caller, a.c.opened_at, a.c.ended_at, a.c.how)
+            .join(link, link.c.association_id == a.c.id)
+            .where(link.c.study_uid == study_uid)
+            .order_by(a.c.opened_at)
+        )
+        with self._reader.connect() as db:
+            return [(row.caller, row.opened_at, row.ended_at, row.how) for row in db.execute(query)]
+
+    def find_callers(self, study_uid: str) -> set[str]:
+        return {caller for caller, *_ in self.find_associations(study_uid)}
+
+    def close_study(self, study: Study, at: float, evidence: str, reason: str, jobs: Sequence[Job]) -> bool:
+        s = t.study
+        with self._engine.begin() as db:
+            as_read = (s.c.study_uid == study.study_uid) & (s.c.state == StudyState.RECEIVING)
+            as_read &= (s.c.version == study.version) & (s.c.last_at == study.last_at)
+            values = {"state": StudyState.COMPLETE, "closed_at": at, "evidence": evidence, "reason": reason}
+            if not db.execute(update(s).where(as_read).values(values)).rowcount:
+                return False
+            _supersede(db, study, at)
+            for job in jobs:
+                row = {c.name: getattr(job, c.name) for c in t.job.columns if c.name != "rung_at"}
+                db.execute(insert(t.job).values(row | {"rung_at": 0.0}))
+                _remember(db, job.id, at, State.QUEUED, "match", evidence, {"complete": at - study.last_at})
+            return True
+
+    # Jobs
+
+    def get_job(self, job_id: str) -> Job:
+        with self._reader.connect() as db:
+            return _get_job(db, job_id)
+
+    def find_jobs(self, study_uid: str = "", states: Sequence[State] = ()) -> list[Job]:
+        query = select(t.job).order_by(t.job.c.created_at.desc())
+        if study_uid:
+            query = query.where(t.job.c.study_uid == study_uid)
+        if states:
+            query = query.where(t.job.c.state.in_(states))
+        with self._reader.connect() as db:
+            return [_job(row) for row in db.execute(query)]
+
+    def find_history(self, job_id: str) -> list[Event]:
+        h = t.history
+        query = select(h.c.at, h.c.state, h.c.station, h.c.text, h.c.seconds).where(h.c.job_id == job_id)
+        with self._reader.connect() as db:
+            rows = db.execute(query.order_by(h.c.id))
+            return [Event(r.at, State(r.state), r.station, r.text, dict(r.seconds)) for r in rows]
+
+    def claim_job(self, job_id: str, worker: str, until: float, at: float) -> Job | None:
+        j = t.job
+        with self._engine.begin() as db:
+            free = (j.c.id == job_id) & (j.c.state == State.QUEUED)
+            values = {"state": State.CLAIMED, "token": uuid4().hex, "lease_until": until, "attempt": j.c.attempt + 1}
+            if not db.execute(update(j).where(free).values(values)).rowcount:
+                return None
+            job = _get_job(db, job_id)
+            _remember(db, job_id, at, State.CLAIMED, "claim", f"attempt {job.attempt} by {worker}", {})
+            return job
+
+    def extend_lease(self, job_id: str, token: str, until: float) -> bool:
+        j = t.job
+        with self._engine.begin() as db:
+            ours = (j.c.id == job_id) & (j.c.token == token) & (j.c.state == State.CLAIMED)
+            return bool(db.execute(update(j).where(ours).values(lease_until=until)).rowcount)
+
+    def move_job(
+        self,
+        job: Job,
+        to: State,
+        at: float,
+        station: str,
+        text: str = "",
+        *,
+        seconds: Mapping[str, float] | None = None,
+        objects: Sequence[ResultObject] = (),
+    ) -> Job:
+        if to not in TRANSITIONS[job.state]:
+            raise ValueError(f"job {job.id}: no transition from {job.state} to {to}")
+        j = t.job
+        with self._engine.begin() as db:
+            as_read = (j.c.id == job.id) & (j.c.state == job.state) & (j.c.token == job.token)
+            values: dict[str, Any] = {"state": to, "reason": text if to in FINAL and to != State.CONFIRMED else ""}
+            if to != State.CLAIMED:
+                values |= {"token": "", "lease_until": 0.0}
+            if to == State.QUEUED:
+                values |= {"rung_at": 0.0}
+                if job.state == State.FAILED:
+                    values |= {"attempt": 0}
+            if not db.execute(update(j).where(as_read).values(values)).rowcount:
+                raise LostLease(f"job {job.id} is no longer {job.state} under this lease; its {to} is thrown away")
+            _add_objects(db, job, objects, at)
+            _remember(db, job.id, at, to, station, text, seconds or {})
+            return _get_job(db, job.id)
+
+    def note(self, job_id: str, at: float, station: str, text: str) -> None:
+        with self._engine.begin() as db:
+            _remember(db, job_id, at, _get_job(db, job_id).state, station, text, {})
+
+    def find_overdue(self, now: float, rung_before: float) -> tuple[list[Job], list[Job]]:
+        j = t.job
+        lost = select(j).where((j.c.state == State.CLAIMED) & (j.c.lease_until < now))
+        unheard = select(j).where((j.c.state == State.QUEUED) & (j.c.rung_at < rung_before)).order_by(j.c.created_at)
+        with self._reader.connect() as db:
+            return [_job(row) for row in db.execute(lost)], [_job(row) for row in db.execute(unheard)]
+
+    def mark_rung(self, job_ids: Sequence[str], at: float) -> None:
+        with self._engine.begin() as db:
+            db.execute(update(t.job).where(t.job.c.id.in_(job_ids)).values(rung_at=at))
+
+    # Deliveries
+
+    def find_deliveries(
+        self, job_id: str = "", destination: str = "", states: Sequence[DeliveryState] = (), due: float | None = None
+    ) -> list[Delivery]:
+        d = t.delivery
+        query = _deliveries()
+        if job_id:
+            query = query.where(d.c.job_id == job_id)
+        if destination:
+            query = query.where(d.c.destination == destination)
+        if states:
+            query = query.where(d.c.state.in_(states))
+        if due is not None:
+            query = query.where(d.c.next_at <= due)
+        with self._reader.connect() as db:
+            return [_delivery(row) for row in db.execute(query)]
+
+    def move_delivery(
+        self,
+        delivery: Delivery,
+        to: DeliveryState,
+        answer: str,
+        next_at: float,
+        *,
+        asked: tuple[str, float] | None = None,
+    ) -> bool:
+        d = t.delivery
+        values: dict[str, Any] = {"state": to, "answer": answer, "next_at": next_at}
+        if asked is not None:
+            values |= {"transaction_uid": asked[0], "asked_at": asked[1]}
+        if delivery.state == DeliveryState.PENDING:
+            values |= {"attempts": d.c.attempts + 1}
+        with self._engine.begin() as db:
+            as_read = (d.c.destination == delivery.destination) & (d.c.state == delivery.state)
+            as_read &= d.c.sop_instance_uid == delivery.object.sop_instance_uid
+            return bool(db.execute(update(d).where(as_read).values(values)).rowcount)
+
+    def find_objects(self, job_id: str) -> list[ResultObject]:
+        o = t.result_object
+        with self._reader.connect() as db:
+            rows = db.execute(select(o).where(o.c.job_id == job_id).order_by(o.c.position))
+            return [ResultObject(r.sop_instance_uid, r.sop_class_uid, r.modality, r.path) for r in rows]
+
+    def find_transaction(self, transaction_uid: str) -> list[Delivery]:
+        with self._reader.connect() as db:
+            rows = db.execute(_deliveries().where(t.delivery.c.transaction_uid == transaction_uid))
+            return [_delivery(row) for row in rows]
+
+
+def _link(db: Connection, study_uid: str, association_id: str) -> None:
+    link = t.association_study
+    known = (link.c.study_uid == study_uid) & (link.c.association_id == association_id)
+    if db.execute(select(link.c.study_uid).where(known)).first() is None:
+        db.execute(insert(link).values(study_uid=study_uid, association_id=association_id))
+
+
+def _grow_study(db: Connection, instance: Instance) -> None:
+    """A new instance opens its study, keeps it open, or, if an image, opens its next version."""
+    s, at = t.study, instance.received_at
+    row = db.execute(select(s).where(s.c.study_uid == instance.study_uid)).first()
+    if row is None:
+        values = {"study_uid": instance.study_uid, "version": 1, "first_at": at, "last_at": at, "evidence": ""}
+        db.execute(insert(s).values(values | {"state": StudyState.RECEIVING, "reason": ""}))
+        return
+    if row.state == StudyState.COMPLETE and not instance.is_image:
+        return
+    values = {"last_at": max(at, row.last_at)}
+    if row.state == StudyState.COMPLETE:
+        values |= {"state": StudyState.RECEIVING, "version": row.version + 1, "closed_at": None}
+    db.execute(update(s).where(s.c.study_uid == instance.study_uid).values(values))
+
+
+def _supersede(db: Connection, study: Study, at: float) -> None:
+    """Jobs of older versions that have not reached a PACS yet never will: the newer version speaks for the study."""
+    j = t.job
+    stale = (j.c.study_uid == study.study_uid) & (j.c.version < study.version)
+    stale &= j.c.state.in_([State.QUEUED, State.CLAIMED, State.ENCODED])
+    text = f"superseded by version {study.version} of the study"
+    for (job_id,) in db.execute(select(j.c.id).where(stale)).all():
+        db.execute(update(j).where(j.c.id == job_id).values(state=State.CANCELED, reason=text, token=""))
+        db.execute(delete(t.delivery).where(t.delivery.c.job_id == job_id))
+        _remember(db, job_id, at, State.CANCELED, "match", text, {})
+
+
+def _add_objects(db: Connection, job: Job, objects: Sequence[ResultObject], at: float) -> None:
+    """Deliveries for every destination; a rerun that made the same objects adds nothing twice."""
+    for position, item in enumerate(objects):
+        o, d = t.result_object, t.delivery
+        db.execute(delete(o).where(o.c.sop_instance_uid == item.sop_instance_uid))
+        row = {"sop_instance_uid": item.sop_instance_uid, "job_id": job.id, "position": position}
+        row |= {"sop_class_uid": item.sop_class_uid, "modality": item.modality, "path": item.path}
+        db.execute(insert(o).values(row))
+        for destination in job.deliver:
+            same = (d.c.destination == destination) & (d.c.sop_instance_uid == item.sop_instance_uid)
+            db.execute(delete(d).where(same))
+            values = {"destination": destination, "sop_instance_uid": item.sop_instance_uid, "job_id": job.id}
+            db.execute(insert(d).values(values | {"state": DeliveryState.PENDING, "attempts": 0, "next_at": at}))
+
+
+def _remember(
+    db: Connection, job_id: str, at: float, state: State, station: str, text: str, seconds: Mapping[str, float]
+) -> None:
+    row = {"job_id": job_id, "at": at, "state": state, "station": station, "text": text, "seconds": dict(seconds)}
+    db.execute(insert(t.history).values(row))
+
+
+def _get_job(db: Connection, job_id: str) -> Job:
+    row = db.execute(select(t.job).where(t.job.c.id == job_id)).first()
+    if row is None:
+        raise UnknownJob(f"no job {job_id}")
+    return _job(row)
+
+
+def _job(row: Row[Any]) -> Job:
+    values = dict(row._mapping)
+    values.pop("rung_at")
+    for key in ("series_uids", "deliver", "notes"):
+        values[key] = tuple(values[key])
+    return Job(**values | {"state": State(row.state), "priority": Priority(row.priority)})
+
+
+def _study(row: Row[Any]) -> Study:
+    return Study(**dict(row._mapping) | {"state": StudyState(row.state)})
+
+
+def _deliveries() -> Any:
+    d, o = t.delivery, t.result_object
+    return (
+        select(d, o.c.sop_class_uid, o.c.modality, o.c.path)
+        .join(o, o.c.sop_instance_uid == d.c.sop_instance_uid)
+        .order_by(d.c.job_id, o.c.position)
+    )
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    item = ResultObject(row.sop_instance_uid, row.sop_class_uid, row.modality, row.path)
+    state = DeliveryState(row.state)
+    fields = (row.attempts, row.next_at, row.answer, row.transaction_uid, row.asked_at)
+    return Delivery(row.job_id, row.destination, item, state, *fields)

@@ -1,0 +1,122 @@
+"""The ledger's tables. Uids, hashes and times only: no patient attribute is ever a column."""
+
+from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+association = Table(
+    "association",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("listener", String(64), nullable=False),
+    Column("caller", String(16), nullable=False),
+    Column("opened_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("how", String(16), nullable=False, default=""),
+)
+
+association_study = Table(
+    "association_study",
+    metadata,
+    Column("study_uid", String(64), primary_key=True),
+    Column("association_id", String(36), primary_key=True),
+)
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("study_uid", String(64), nullable=False),
+    Column("series_uid", String(64), nullable=False),
+    Column("transfer_syntax_uid", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("path", String(200), nullable=False),
+    Column("is_image", Boolean, nullable=False),
+    Column("received_at", Float, nullable=False),
+    Index("instance_by_study", "study_uid", "series_uid"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("path", String(200), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("caller", String(16), nullable=False),
+    Column("sop_instance_uid", String(64), nullable=False),
+)
+
+study = Table(
+    "study",
+    metadata,
+    Column("study_uid", String(64), primary_key=True),
+    Column("state", String(12), nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("first_at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+    Column("closed_at", Float),
+    Column("evidence", Text, nullable=False, default=""),
+    Column("reason", Text, nullable=False, default=""),
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("study_uid", String(64), nullable=False, index=True),
+    Column("series_uids", JSON, nullable=False),
+    Column("route", String(200), nullable=False),
+    Column("pipeline", String(200), nullable=False),
+    Column("deliver", JSON, nullable=False),
+    Column("priority", String(12), nullable=False),
+    Column("lane", String(12), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", String(12), nullable=False, index=True),
+    Column("attempt", Integer, nullable=False),
+    Column("token", String(32), nullable=False),
+    Column("lease_until", Float, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("notes", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("rung_at", Float, nullable=False, default=0.0),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("job_id", String(32), nullable=False, index=True),
+    Column("at", Float, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("station", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("seconds", JSON, nullable=False),
+)
+
+result_object = Table(
+    "result_object",
+    metadata,
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Column("job_id", String(32), nullable=False, index=True),
+    Column("position", Integer, nullable=False),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("modality", String(16), nullable=False),
+    Column("path", String(200), nullable=False),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("destination", String(64), primary_key=True),
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Column("job_id", String(32), nullable=False, index=True),
+    Column("state", String(12), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", Float, nullable=False),
+    Column("answer", Text, nullable=False, default=""),
+    Column("transaction_uid", String(64), nullable=False, default="", index=True),
+    Column("asked_at", Float, nullable=False, default=0.0),
+    Index("delivery_due", "state", "destination", "next_at"),
+)

@@ -1,0 +1,1 @@
+"""Out at the door: outbox, deliver, store, confirm."""

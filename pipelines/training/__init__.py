@@ -1,0 +1,1 @@
+"""How the project's own weights were made: one command each, seeds fixed."""
