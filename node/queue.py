@@ -1,16 +1,19 @@
 """What wakes a worker: a task name and a job id, nothing more. The ledger is the truth; this is the doorbell."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from celery import Celery
 
 from node.model.job import Job, Priority
+from pipelines.terms import get_manifest
 
 RUN = "wetread.run"
 LANES = ("gpu", "cpu", "io")
 STEPS = {Priority.STAT: 0, Priority.ROUTINE: 4, Priority.OFF_PEAK: 8}
 """Redis transport: 0 is served first."""
+
+GRACE = 30
+"""Seconds between asking a job that ran out of time to stop and killing its process."""
 
 
 def make_app(url: str) -> Celery:
@@ -55,10 +58,18 @@ class Doorbell:
 
     def ring(self, jobs: Sequence[Job]) -> None:
         """One message per job. Raises OSError-like errors of the transport when the broker is away."""
-        options: dict[str, Any] = {"retry": False, "ignore_result": True}
         with self._app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
             for job in jobs:
+                limit = get_manifest(job.pipeline).time_limit_s
                 self._app.send_task(
-                    RUN, args=[job.id], queue=job.lane, priority=STEPS[job.priority], connection=connection, **options
+                    RUN,
+                    args=[job.id],
+                    queue=job.lane,
+                    priority=STEPS[job.priority],
+                    connection=connection,
+                    soft_time_limit=limit,
+                    time_limit=limit + GRACE,
+                    retry=False,
+                    ignore_result=True,
                 )

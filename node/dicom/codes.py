@@ -16,6 +16,7 @@ SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operatio
 
 # TID 1500 and the templates in it
 IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
+DEVICE = Code("121007", "DCM", "Device")
 PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
 IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
 IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")

@@ -16,10 +16,10 @@ from pydicom import Dataset
 from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AE, AllStoragePresentationContexts, _config, build_context, evt
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from pynetdicom.transport import ThreadedAssociationServer
 
 from node.config import Callers, Settings
+from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, VERIFICATION
 from node.errors import OutOfResources, RefusedInstance
 from node.inbound.quickack import acknowledge_quickly
 from node.inbound.receive import Receiver
@@ -66,8 +66,10 @@ class Listener:
         server = self._make_entity().start_server((host, int(port)), block=False, evt_handlers=self._handlers())
         if not isinstance(server, ThreadedAssociationServer):
             raise TypeError(f"unexpected server {server!r}")
-        server.socket.listen(1024)
         self._server = server
+        if server.socket is None:
+            raise OSError(f"no socket on {self._settings.node.listen}")
+        server.socket.listen(1024)
         return int(server.socket.getsockname()[1])
 
     def stop(self) -> None:
@@ -83,8 +85,8 @@ class Listener:
         entity.network_timeout = entity.dimse_timeout = idle
         entity.acse_timeout = min(idle, 30)
         entity.require_called_aet = True
-        entity.supported_contexts = [*_storage_contexts(), build_context(Verification)]
-        entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
+        entity.supported_contexts = [*_storage_contexts(), build_context(VERIFICATION)]
+        entity.add_supported_context(STORAGE_COMMITMENT_PUSH_MODEL, scu_role=True, scp_role=True)
         return entity
 
     def _handlers(self) -> list[evt.EventHandlerType]:

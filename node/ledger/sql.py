@@ -155,7 +155,15 @@ class SqlLedger:
             if not db.execute(update(j).where(free).values(values)).rowcount:
                 return None
             job = _get_job(db, job_id)
-            _remember(db, job_id, at, State.CLAIMED, "claim", f"attempt {job.attempt} by {worker}", {})
+            _remember(
+                db,
+                job_id,
+                at,
+                State.CLAIMED,
+                "claim",
+                f"attempt {job.attempt} by {worker}",
+                {"queue": at - job.created_at},
+            )
             return job
 
     def extend_lease(self, job_id: str, token: str, until: float) -> bool:
@@ -305,7 +313,8 @@ def _add_objects(db: Connection, job: Job, objects: Sequence[ResultObject], at: 
             same = (d.c.destination == destination) & (d.c.sop_instance_uid == item.sop_instance_uid)
             db.execute(delete(d).where(same))
             values = {"destination": destination, "sop_instance_uid": item.sop_instance_uid, "job_id": job.id}
-            db.execute(insert(d).values(values | {"state": DeliveryState.PENDING, "attempts": 0, "next_at": at}))
+            values |= {"state": DeliveryState.PENDING, "attempts": 0, "next_at": at, "made_at": at}
+            db.execute(insert(d).values(values))
 
 
 def _remember(
@@ -346,5 +355,5 @@ def _deliveries() -> Any:
 def _delivery(row: Row[Any]) -> Delivery:
     item = ResultObject(row.sop_instance_uid, row.sop_class_uid, row.modality, row.path)
     state = DeliveryState(row.state)
-    fields = (row.attempts, row.next_at, row.answer, row.transaction_uid, row.asked_at)
+    fields = (row.attempts, row.next_at, row.answer, row.transaction_uid, row.asked_at, row.made_at)
     return Delivery(row.job_id, row.destination, item, state, *fields)

@@ -118,5 +118,6 @@ delivery = Table(
     Column("answer", Text, nullable=False, default=""),
     Column("transaction_uid", String(64), nullable=False, default="", index=True),
     Column("asked_at", Float, nullable=False, default=0.0),
+    Column("made_at", Float, nullable=False),
     Index("delivery_due", "state", "destination", "next_at"),
 )

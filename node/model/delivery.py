@@ -29,7 +29,7 @@ class Delivery:
     """One row per result object and destination.
 
     next_at: when to act on it next (seconds since the epoch); asked_at: when the destination was last asked to
-    commit; transaction_uid: of that request.
+    commit; transaction_uid: of that request; made_at: when the object came into the outbox.
     """
 
     job_id: str
@@ -41,3 +41,4 @@ class Delivery:
     answer: str
     transaction_uid: str
     asked_at: float
+    made_at: float

@@ -21,8 +21,8 @@ COARSE, FINE = (128, 128, 128), (256, 256, 256)
 """Voxels of the networks' inputs, whatever the shape of what is squeezed into them."""
 MARGIN = 0.1
 """Share of the brain's length that the box adds at either end."""
-LOOKS = 3
-"""How often the box may be widened, at most, less one."""
+MORE_LOOKS = 2
+"""How often, at most, a box that cut the brain is widened."""
 
 Network = Callable[[Tensor], Tensor]
 Box = tuple[slice, slice, slice]
@@ -55,16 +55,16 @@ def outline_brain(head: NDArray[np.float32], find: Network, outline: Network, de
     box = find_box(_ask(find, small, window) > 0.5, head.shape)
     if box is None or window.high <= window.low:
         return np.zeros(head.shape, dtype=bool)
-    mask = np.zeros(head.shape, dtype=bool)
-    for look in range(LOOKS):
-        progress(0.3 + 0.2 * look, "outline the brain")
-        chance = _ask(outline, _squeeze(whole[box], FINE), window)
-        part = keep_largest((_spread(chance, whole[box].shape) > 0.5).cpu().numpy())
+    progress(0.3, "outline the brain")
+    part = _look(outline, whole, box, window)
+    for more in range(MORE_LOOKS):
         wider = widen(box, part, head.shape)
         if wider == box:
             break
-        box = wider if look < LOOKS - 1 else box
+        progress(0.5 + 0.2 * more, "outline the brain in a wider box")
+        box, part = wider, _look(outline, whole, wider, window)
     progress(0.9, "clean the outline")
+    mask = np.zeros(head.shape, dtype=bool)
     mask[box] = fill_holes(part)
     return mask
 
@@ -98,6 +98,12 @@ def widen(box: Box, part: Mask, shape: tuple[int, ...]) -> Box:
         sides.append(slice(max(0, low), min(length, high)))
     x, y, z = sides
     return x, y, z
+
+
+def _look(outline: Network, whole: Tensor, box: Box, window: Window) -> Mask:
+    """The largest part of the brain within `box`, of the box's own shape."""
+    chance = _ask(outline, _squeeze(whole[box], FINE), window)
+    return keep_largest((_spread(chance, whole[box].shape) > 0.5).cpu().numpy())
 
 
 def _grow(first: float, end: float, length: int) -> slice:

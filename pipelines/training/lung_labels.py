@@ -6,7 +6,6 @@ suit; the network learns from them what lungs look like where thresholds fail.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipelines.steps.body import find_body
 from pipelines.steps.components import fill_holes, keep_largest, keep_larger_than, label_components
@@ -18,6 +17,7 @@ AIR_HU = -400.0
 AIRWAY_HU = -900.0
 LUNG_ML = 150.0
 """Least volume of a lung, or of the two when they touch."""
+HOLE_MM2 = 300.0
 
 
 def label_lungs(hu: NDArray[np.float32], spacing_mm: float) -> Mask:
@@ -28,9 +28,9 @@ def label_lungs(hu: NDArray[np.float32], spacing_mm: float) -> Mask:
     lungs = _keep_lungs(air & ~dilate_ball(airways, 1.5 * spacing_mm, spacing_mm), hu, spacing_mm)
     closed = np.zeros_like(lungs)
     for side in _split(lungs):
-        closed |= close_ball(side, 8.0, spacing_mm) | fill_holes(close_ball(side, 4.0, spacing_mm), axis=0)
+        closed |= fill_holes(close_ball(side, 8.0, spacing_mm))
     closed &= body & ~dilate_ball(airways, spacing_mm, spacing_mm)
-    return open_ball(fill_holes(closed, axis=0) & ~airways, 2.0, spacing_mm)
+    return open_ball(_fill_small(closed, spacing_mm) & ~airways, 2.0, spacing_mm)
 
 
 def find_airways(hu: NDArray[np.float32], body: Mask, spacing_mm: float) -> Mask:
@@ -83,6 +83,15 @@ def _keep_lungs(air: Mask, hu: NDArray[np.float32], spacing_mm: float) -> Mask:
             kept |= part
     grown = dilate_ball(kept, 2 * spacing_mm, spacing_mm) & air
     return keep_larger_than(grown, LUNG_ML / voxel_ml)
+
+
+def _fill_small(lungs: Mask, spacing_mm: float) -> Mask:
+    """Vessels and nodules that lung surrounds within a plane; the dome of the diaphragm is such a hole, but larger."""
+    filled = lungs.copy()
+    for k in np.flatnonzero(lungs.any(axis=(1, 2))):
+        labels, sizes = label_components((fill_holes(lungs[k : k + 1], axis=0) & ~lungs[k : k + 1]))
+        filled[k] |= (sizes[labels[0]] * spacing_mm**2 < HOLE_MM2) & (labels[0] > 0)
+    return filled
 
 
 def _split(lungs: Mask) -> list[Mask]:

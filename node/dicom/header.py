@@ -1,0 +1,115 @@
+"""Reading what an instance says of itself: everything but its pixels, for each of its frames."""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset, Sequence, dcmread
+from pydicom.datadict import keyword_for_tag
+from pydicom.errors import InvalidDicomError
+
+from node.errors import CannotUnderstand
+
+IDENTITY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+"""Without these an instance is nobody (PS3.3 C.12.1, C.7.2.1, C.7.3.1)."""
+
+DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    InvalidDicomError,
+    LookupError,
+    NotImplementedError,
+    RecursionError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What parsing and decoding of damaged bytes raises. Not OSError: a disk that fails is no fault of the instance."""
+
+
+def read_header(path: Path) -> Dataset:
+    """The instance at `path` without its pixel data, functional groups included.
+
+    Tolerant: preamble, file meta information and valid values are not asked for, an identity is.
+    Raises node.errors.CannotUnderstand when it is no DICOM dataset or lacks its identity; OSError when the file
+    cannot be read at all.
+    """
+    try:
+        header = dcmread(path, stop_before_pixels=True, force=True)
+        missing = [keyword for keyword in IDENTITY if not header.get(keyword)]
+    except DAMAGE as error:
+        # The parser's own words may quote values of the dataset: only its kind is told.
+        raise CannotUnderstand(f"the file is no DICOM dataset ({type(error).__name__})") from None
+    if len(missing) == len(IDENTITY):
+        raise CannotUnderstand("the file is no DICOM dataset: it has no identity at all")
+    if missing:
+        raise CannotUnderstand(f"the dataset lacks its identity: {', '.join(missing)}")
+    return header
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One frame of an instance, with all that the header says of it.
+
+    number: from 1.
+    groups: attributes of its functional groups, its own before those it shares (PS3.3 C.7.6.16); none when the
+        instance is single-frame.
+    """
+
+    header: Dataset
+    number: int
+    groups: tuple[dict[str, Any], ...] = ()
+
+    def get(self, keyword: str) -> Any:
+        """The value that holds for this frame; None when it is absent, empty or not readable."""
+        for group in self.groups:
+            if keyword in group:
+                return group[keyword]
+        return _value(self.header, keyword)
+
+
+def find_frames(header: Dataset) -> tuple[Frame, ...]:
+    """The frames of an instance in their order of storage; one when it is single-frame."""
+    items = _value(header, "PerFrameFunctionalGroupsSequence")
+    if not items:
+        return tuple(Frame(header, n + 1) for n in range(count_frames(header)))
+    shared = _value(header, "SharedFunctionalGroupsSequence")
+    common = _flatten(shared[0]) if shared else {}
+    return tuple(Frame(header, n, (_flatten(item), common)) for n, item in enumerate(items, start=1))
+
+
+def count_frames(header: Dataset) -> int:
+    """Number of Frames (PS3.3 C.7.6.6); 1 when the header does not say."""
+    try:
+        return max(int(_value(header, "NumberOfFrames") or 1), 1)
+    except (TypeError, ValueError):
+        return 1
+
+
+def _flatten(item: Dataset) -> dict[str, Any]:
+    """Attributes of the functional groups in `item` by keyword. Private groups are left out: they repeat public
+    attributes with other meanings."""
+    found: dict[str, Any] = {}
+    for tag in list(item.keys()):
+        group = None if tag.is_private else _value(item, tag)
+        if not isinstance(group, Sequence) or not group:
+            continue
+        for inner in list(group[0].keys()):
+            value = None if inner.is_private else _value(group[0], inner)
+            if value is not None:
+                found.setdefault(keyword_for_tag(inner), value)
+    return found
+
+
+def _value(dataset: Dataset, key: Any) -> Any:
+    """The value at a keyword or tag; None when absent, empty or not readable."""
+    try:
+        element = dataset[key] if key in dataset else None
+        return None if element is None or element.is_empty else element.value
+    except DAMAGE:
+        return None

@@ -1,0 +1,218 @@
+"""From the files of one or more series to stacks: grids that a model may read, and refusals by name for the rest.
+
+Grouping is coarse first: what cannot lie on one grid is apart from the start (series, frame of reference, matrix,
+pixel spacing, orientation, localizer or not, and each multi-frame instance). Only where planes of one group lie at
+the same positions, or interleave unevenly, is it divided by finer attributes such as Echo Time or Acquisition Number:
+many scanners number every breath-hold or every plane of one good stack, so those numbers alone divide nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.uid import UID
+
+from node.dicom.geometry import MIN_PLANES, find_affine, find_depths, name_orientation
+from node.dicom.geometry import read_plane
+from node.dicom.header import Frame, count_frames, find_frames, read_header
+from node.dicom.separation import Image, Part, collides, find_places, separate
+from node.dicom.stack import Stack
+from node.errors import (
+    DuplicateSlices,
+    InputError,
+    MixedSeries,
+    NoFrameOfReference,
+    NoMatchingSeries,
+    TooFewSlices,
+    UnreadablePixels,
+)
+from pipelines.terms import Affine
+
+NO_ACQUISITIONS = tuple(
+    "1.2.840.10008.5.1.4.1.1." + tail
+    for tail in ("7", "7.1", "7.2", "7.3", "7.4", "30", "66.1", "66.4", "66.7", "481.2")
+)
+"""Objects with pixels that no scanner acquired: Secondary Captures, Parametric Maps, registrations, Segmentations
+(labelmaps too), RT Dose."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refusal:
+    """Images of one series that make no stack.
+
+    first: header of one of them.
+    planes: how many frames, or instances where they are no images.
+    error: what is wrong, by the name under which a job would fail.
+    """
+
+    first: Dataset
+    planes: int
+    error: InputError
+
+    @property
+    def series_uid(self) -> str:
+        return str(self.first.SeriesInstanceUID)
+
+
+def read_stacks(paths: Iterable[Path]) -> tuple[list[Stack], list[Refusal]]:
+    """The stacks in the files of one or more series, and what makes none.
+
+    Files of the same SOP Instance UID count once. Every other plane is in exactly one stack or one refusal, and the
+    stacks of a series tell in `others` what else it holds. Stacks and refusals come in the order in which their
+    series came; stacks of one series by the attribute that divides them, ascending.
+    Raises node.errors.CannotUnderstand when a file is no DICOM dataset.
+    """
+    series: dict[str, dict[str, tuple[Dataset, Path]]] = defaultdict(dict)
+    for path in paths:
+        header = read_header(path)
+        series[str(header.SeriesInstanceUID)].setdefault(str(header.SOPInstanceUID), (header, path))
+    stacks: list[Stack] = []
+    refusals: list[Refusal] = []
+    for instances in series.values():
+        images, strange = _read_images(instances.values())
+        parts = [part for group in _group(images) for part in separate(group)]
+        found, refused = _judge(parts, strange)
+        stacks += found
+        refusals += refused
+    return stacks, refusals
+
+
+def _read_images(instances: Iterable[tuple[Dataset, Path]]) -> tuple[list[Image], list[Refusal]]:
+    """The images among the instances of one series; the others, those with the same fault together."""
+    images: list[Image] = []
+    faults: dict[tuple[type[InputError], str], list[Dataset]] = defaultdict(list)
+    for header, path in instances:
+        try:
+            _refuse_no_image(header)
+            images += [Image(frame, path, read_plane(frame)) for frame in find_frames(header)]
+        except InputError as error:
+            faults[type(error), str(error)].append(header)
+    return images, [
+        Refusal(headers[0], sum(map(count_frames, headers)), kind(text)) for (kind, text), headers in faults.items()
+    ]
+
+
+def _refuse_no_image(header: Dataset) -> None:
+    kind = UID(header.SOPClassUID)
+    if kind in NO_ACQUISITIONS or "Rows" not in header:
+        raise NoMatchingSeries(f"{kind.name} is no acquired image")
+    if header.get("ConcatenationUID") and header.get("InConcatenationTotalNumber") != 1:
+        raise MixedSeries("a multi-frame image that was cut into a concatenation is not put together again")
+
+
+def _group(images: Sequence[Image]) -> list[list[Image]]:
+    """Images that may lie on one grid."""
+    groups: dict[tuple[str, ...], list[list[Image]]] = defaultdict(list)
+    for image in images:
+        alike = groups[_coarse_key(image.frame)]
+        home = next((group for group in alike if group[0].plane.fits(image.plane)), None)
+        if home is None:
+            alike.append([image])
+        else:
+            home.append(image)
+    return [group for alike in groups.values() for group in alike]
+
+
+def _coarse_key(frame: Frame) -> tuple[str, ...]:
+    alone = str(frame.header.SOPInstanceUID) if "NumberOfFrames" in frame.header else ""
+    return (
+        str(frame.get("FrameOfReferenceUID") or ""),
+        str(frame.get("SamplesPerPixel") or 1),
+        str(_is_localizer(frame)),
+        alone,
+    )
+
+
+def _is_localizer(frame: Frame) -> bool:
+    return "LOCALIZER" in list(frame.get("FrameType") or frame.get("ImageType") or ())
+
+
+def _judge(parts: Sequence[Part], strange: Sequence[Refusal]) -> tuple[list[Stack], list[Refusal]]:
+    """The parts of one series as stacks or refusals."""
+    good: list[tuple[Part, Affine]] = []
+    refused = list(strange)
+    crumbs: list[Part] = []
+    for part in parts:
+        try:
+            good.append((part, _find_grid(part)))
+        except TooFewSlices:
+            crumbs.append(part)
+        except InputError as error:
+            refused.append(_refuse(part, error))
+    if crumbs:
+        refused.append(_refuse_crumbs(crumbs, alone=not good and len(refused) == len(strange)))
+    told = [f"{refusal.planes} more of the same series: {refusal.error}" for refusal in refused]
+    stacks = [_to_stack(part, affine, (*_siblings(part, good), *told)) for part, affine in good]
+    return stacks, [_with_series(refusal) for refusal in refused]
+
+
+def _find_grid(part: Part) -> Affine:
+    """The grid of `part`; raises the InputError that names why there is none."""
+    frame = part.images[0].frame
+    if _is_localizer(frame):
+        raise NoMatchingSeries("localizer images")
+    if frame.get("SamplesPerPixel") not in (None, 1):
+        raise UnreadablePixels("images in color, which are no measurement")
+    if part.places < MIN_PLANES:
+        raise TooFewSlices(f"planes at {part.places} positions make no volume: at least {MIN_PLANES} are needed")
+    if collides(part.images):
+        _raise_duplicates(part)
+    if frame.get("FrameOfReferenceUID") is None:
+        raise NoFrameOfReference("there is no Frame of Reference UID, so no result could be placed")
+    return find_affine([image.plane for image in part.images])
+
+
+def _raise_duplicates(part: Part) -> None:
+    places = [place for place in find_places(part.images) if len(place) > 1]
+    depth = find_depths([part.images[0].plane, places[0][0].plane])[1]
+    raise DuplicateSlices(
+        f"{len(places[0])} different images lie at {depth:.2f} mm along the normal ({len(places)} such positions),"
+        " and no attribute tells them apart"
+    )
+
+
+def _refuse(part: Part, error: InputError) -> Refusal:
+    return Refusal(part.images[0].frame.header, len(part.images), error)
+
+
+def _refuse_crumbs(crumbs: Sequence[Part], alone: bool) -> Refusal:
+    """Parts of one or two planes as one refusal; a series that is nothing but such parts is mixed."""
+    total = sum(len(part.images) for part in crumbs)
+    if alone and len(crumbs) > 1:
+        text = f"{total} images fall into {len(crumbs)} parts, none of which has {MIN_PLANES} planes of one grid"
+        return Refusal(crumbs[0].images[0].frame.header, total, MixedSeries(text))
+    places = sum(part.places for part in crumbs)
+    text = f"planes at {places} positions make no volume: at least {MIN_PLANES} on one grid are needed"
+    return Refusal(crumbs[0].images[0].frame.header, total, TooFewSlices(text))
+
+
+def _with_series(refusal: Refusal) -> Refusal:
+    text = f"series {refusal.series_uid}: {refusal.error}"
+    return Refusal(refusal.first, refusal.planes, type(refusal.error)(text))
+
+
+def _siblings(part: Part, good: Sequence[tuple[Part, Affine]]) -> list[str]:
+    return [
+        f"{len(other.images)} more of the same series: another stack"
+        + (f", divided by {', '.join(other.by)}" if other.by else "")
+        for other, _ in good
+        if other is not part
+    ]
+
+
+def _to_stack(part: Part, affine: Affine, others: tuple[str, ...]) -> Stack:
+    sources: dict[int, tuple[int, Dataset, Path]] = {}
+    for image in part.images:
+        sources.setdefault(id(image.frame.header), (len(sources), image.frame.header, image.path))
+    plane = part.images[0].plane
+    return Stack(
+        headers=tuple(header for _, header, _ in sources.values()),
+        paths=tuple(path for _, _, path in sources.values()),
+        frames=tuple((sources[id(image.frame.header)][0], image.frame.number) for image in part.images),
+        shape=(len(part.images), *plane.shape),
+        affine=affine,
+        orientation=name_orientation(plane.normal),
+        others=others,
+    )

@@ -1,0 +1,69 @@
+"""What moves by itself: complete studies, leases that ran out, lost wake-ups, delivered jobs, half-written files."""
+
+import logging
+import time
+from threading import Event
+
+from node.config import Settings
+from node.inbound.enqueue import Enqueuer
+from node.inbound.spool import Spool
+from node.ledger import Ledger
+from node.model.job import Job, State
+from node.outbound.confirm import settle_jobs
+
+log = logging.getLogger(__name__)
+
+TICK = 0.25
+"""Seconds between two looks at the ledger."""
+
+RING_AGAIN = 10.0
+"""Seconds after which a job that is still QUEUED is rung for again: a worker that is merely busy ignores the second
+ring, since only one claim of a job succeeds."""
+
+SWEEP = 3600.0
+
+
+class Housekeeper:
+    """Runs until told to stop; every step may be repeated and none may stop the others."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, enqueuer: Enqueuer, spool: Spool) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._enqueuer = enqueuer
+        self._spool = spool
+        self._swept = 0.0
+
+    def run(self, stop: Event) -> None:
+        """Ticks until `stop` is set. An error is logged and the next tick tries again."""
+        while not stop.is_set():
+            try:
+                self.tick(time.time())
+            except Exception:
+                log.exception("housekeeping stumbled; it goes on")
+                stop.wait(1.0)
+            stop.wait(TICK)
+
+    def tick(self, now: float) -> None:
+        """One round at `now` (epoch seconds)."""
+        self._enqueuer.close_complete(now)
+        lost, unheard = self._ledger.find_overdue(now, now - RING_AGAIN)
+        for job in lost:
+            self._take_back(job, now)
+        self._enqueuer.ring(unheard)
+        settle_jobs(self._ledger)
+        if now - self._swept > SWEEP:
+            self._swept = now
+            self._spool.sweep(now - SWEEP)
+
+    def _take_back(self, job: Job, now: float) -> None:
+        """A worker went silent under `job`: again, or FAILED after work.attempts."""
+        attempts = self._settings.work.attempts
+        if job.attempt >= attempts:
+            text = f"WorkerLost: its worker died or went silent, {job.attempt} times of {attempts}"
+            self._ledger.move_job(job, State.FAILED, now, "housekeeping", text)
+            log.error("job %s failed: %s", job.id, text)
+            return
+        text = f"WorkerLost: no heartbeat for {self._settings.work.lease.total_seconds():.0f} s, attempt {job.attempt}"
+        again = self._ledger.move_job(job, State.QUEUED, now, "housekeeping", text)
+        log.warning("job %s is queued again: %s", job.id, text)
+        self._enqueuer.ring([again])

@@ -1,0 +1,117 @@
+"""C-STORE as a client (PS3.4 annex B): files to a peer as they are, each with its own status."""
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydicom import dcmread
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, _config, build_context, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+
+from node.errors import PeerUnreachable
+
+MAX_CONTEXTS = 126
+"""Of the 128 presentation contexts that an association may have (PS3.8 9.3.2.2), two stay free for other services."""
+
+EXPLICIT = str(ExplicitVRLittleEndian)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a peer said of one file: DIMSE status, None when it said nothing; comment: its Error Comment."""
+
+    status: int | None
+    comment: str = ""
+
+    @property
+    def is_success(self) -> bool:
+        """0x0000, a warning (0xBxxx: stored, PS3.4 table B.2-1), or 0x0111 (the peer holds this instance already)."""
+        return self.status is not None and (self.status in {0x0000, 0x0111} or self.status & 0xF000 == 0xB000)
+
+    @property
+    def is_later(self) -> bool:
+        """No answer, or out of resources (0xA7xx): the same object may go later."""
+        return self.status is None or self.status & 0xFF00 == 0xA700
+
+    def __str__(self) -> str:
+        shown = "no answer" if self.status is None else f"0x{self.status:04X}"
+        return f"{shown} {self.comment}".strip()
+
+
+@contextmanager
+def associate(
+    our_title: str,
+    address: tuple[str, int],
+    title: str,
+    contexts: Sequence[PresentationContext],
+    handlers: Sequence[evt.EventHandlerType] = (),
+    roles: Sequence[Any] = (),
+) -> Iterator[Association]:
+    """An association that is released at the end. Raises PeerUnreachable saying what the peer answered."""
+    _config.STORE_SEND_CHUNKED_DATASET = True
+    entity = AE(our_title)
+    entity.connection_timeout, entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = 5, 15, 60, 60
+    shown = f"{title} at {address[0]}:{address[1]}"
+    association = entity.associate(
+        address[0],
+        address[1],
+        contexts=list(contexts),
+        ae_title=title,
+        ext_neg=list(roles),
+        evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), *handlers],
+    )
+    if association.is_rejected:
+        answer: Any = association.acceptor.primitive
+        raise PeerUnreachable(f"{shown} rejects the association: {answer.reason_str}")
+    if not association.is_established:
+        raise PeerUnreachable(f"{shown} does not answer; is it up, and does it know AE title {our_title}?")
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def make_contexts(kinds: Sequence[tuple[str, str]]) -> list[PresentationContext]:
+    """One presentation context per (SOP class, transfer syntax), so that each is accepted or refused for itself;
+    Explicit VR files are offered in Implicit VR too, the one syntax that every peer knows (PS3.5 10.1)."""
+    wanted = dict.fromkeys(kinds)
+    wanted |= {(sop_class, str(ImplicitVRLittleEndian)): None for sop_class, syntax in kinds if syntax == EXPLICIT}
+    return [build_context(sop_class, [syntax]) for sop_class, syntax in wanted][:MAX_CONTEXTS]
+
+
+def store_file(association: Association, path: Path) -> Answer:
+    """Sends one Part 10 file, byte for byte where the peer takes its transfer syntax; an uncompressed one otherwise in
+    the byte layout that it takes. A peer that takes neither is answered for: 0x0122 (SOP Class Not Supported)."""
+    try:
+        try:
+            status = association.send_c_store(path)
+        except ValueError:
+            if read_kind(path)[1] != EXPLICIT:
+                raise
+            status = association.send_c_store(dcmread(path))
+    except ValueError as error:
+        return Answer(0x0122, str(error)[:200])
+    except (RuntimeError, OSError) as error:
+        return Answer(None, f"the association is gone ({type(error).__name__})")
+    if "Status" not in status:
+        return Answer(None, "the association was aborted or timed out")
+    return Answer(int(status.Status), str(status.get("ErrorComment", "")))
+
+
+def read_kind(path: Path) -> tuple[str, str]:
+    """(SOP Class UID, Transfer Syntax UID) of a Part 10 file."""
+    meta = read_file_meta_info(path)
+    return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
+
+
+def _send_at_once(event: evt.Event) -> None:
+    """Nagle's algorithm against a receiver's delayed acknowledgement costs 40 ms an image."""
+    link: Any = event.assoc.dul.socket
+    link.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

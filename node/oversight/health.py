@@ -1,0 +1,45 @@
+"""What keeps this node from doing its work right now, one sentence each."""
+
+import socket
+
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from node.config import Settings
+from node.ledger import Ledger
+
+
+def find_troubles(settings: Settings, ledger: Ledger) -> list[str]:
+    """Empty when the ledger answers, the door is open and the broker is there."""
+    troubles = []
+    try:
+        ledger.find_overdue(0.0, 0.0)
+    except SQLAlchemyError as error:
+        troubles.append(f"the ledger does not answer ({type(error).__name__})")
+    host, port = settings.node.listen.rsplit(":", 1)
+    if not _is_open("127.0.0.1" if host == "0.0.0.0" else host, int(port)):  # noqa: S104  compared, not bound
+        troubles.append(f"nothing listens on {settings.node.listen}")
+    if not broker_answers(settings.queue.url):
+        troubles.append("the broker does not answer; new jobs wait in the ledger")
+    return troubles
+
+
+def broker_answers(url: str) -> bool:
+    """True when a PING comes back."""
+    try:
+        client = Redis.from_url(url.replace("redis+socket://", "unix://"), socket_timeout=2)
+        try:
+            return bool(client.ping())
+        finally:
+            client.close()
+    except (RedisError, OSError, ValueError):
+        return False
+
+
+def _is_open(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False

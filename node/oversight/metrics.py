@@ -1,0 +1,24 @@
+"""Counts for Prometheus, read from the ledger at the moment of asking: no counter can drift from the truth."""
+
+from collections import Counter
+
+from node.ledger import Ledger
+from node.model.study import StudyState
+
+
+def render_metrics(ledger: Ledger, free_bytes: float) -> str:
+    """The text exposition format, version 0.0.4."""
+    jobs = Counter((job.pipeline, job.state.value) for job in ledger.find_jobs())
+    deliveries = Counter((d.destination, d.state.value) for d in ledger.find_deliveries())
+    studies = Counter(study.state.value for study in ledger.find_studies())
+    lines = ["# TYPE wetread_jobs gauge"]
+    lines += [f'wetread_jobs{{pipeline="{p}",state="{s}"}} {n}' for (p, s), n in sorted(jobs.items())]
+    lines.append("# TYPE wetread_deliveries gauge")
+    lines += [f'wetread_deliveries{{destination="{d}",state="{s}"}} {n}' for (d, s), n in sorted(deliveries.items())]
+    lines.append("# TYPE wetread_studies gauge")
+    lines += [f'wetread_studies{{state="{state.value}"}} {studies[state.value]}' for state in StudyState]
+    lines.append("# TYPE wetread_quarantined gauge")
+    lines.append(f"wetread_quarantined {len(ledger.find_quarantined())}")
+    lines.append("# TYPE wetread_spool_free_bytes gauge")
+    lines.append(f"wetread_spool_free_bytes {free_bytes:.0f}")
+    return "\n".join(lines) + "\n"

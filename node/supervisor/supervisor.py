@@ -1,0 +1,104 @@
+"""One process per role: what dies is started again, sooner the first time and later the next."""
+
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import IO
+
+from node.config import Settings
+from node.errors import ConfigError
+from node.supervisor.broker import Broker
+from node.supervisor.parent import VARIABLE
+
+log = logging.getLogger(__name__)
+
+ROLES = ("keep", "listen", "web", "work")
+CALM = 20.0
+"""A role that lived this long (seconds) is restarted at once; one that dies sooner waits, longer each time."""
+
+STOP_WAIT = 40.0
+
+
+@dataclass(slots=True)
+class Child:
+    """One role's process."""
+
+    name: str
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    falls: int = 0
+    start_at: float = field(default=0.0)
+
+
+class Supervisor:
+    """All roles of one node on one home."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        settings.node.home.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(settings.node.home)
+        self._environment = dict(os.environ) | {VARIABLE: str(os.getpid())}
+        self._children: list[Child] = []
+        if not settings.queue.url:
+            broker = Broker(settings.node.home)
+            self._environment["WETREAD_QUEUE__URL"] = broker.url
+            self._children.append(Child("broker", [sys.executable, "-m", "node.supervisor.parent", *broker.command()]))
+        self._children += [Child(role, [sys.executable, "-m", "node.cli", role]) for role in ROLES]
+
+    def run(self, stop: Event) -> None:
+        """Starts everything and keeps it running until `stop` is set; then stops the door first, the broker last."""
+        try:
+            while not stop.is_set():
+                for child in self._children:
+                    self._look_after(child)
+                stop.wait(0.2)
+        finally:
+            self._stop_all()
+            self._lock.close()
+
+    def _look_after(self, child: Child) -> None:
+        now = time.monotonic()
+        if child.process is None:
+            if now >= child.start_at:
+                child.process = subprocess.Popen(child.command, env=self._environment, stdin=subprocess.DEVNULL)
+                child.started = now
+            return
+        code = child.process.poll()
+        if code is None:
+            return
+        child.falls = 0 if now - child.started > CALM else child.falls + 1
+        wait = min(0.2 * 2**child.falls, 10.0) if child.falls else 0.0
+        log.error("%s ended with %s; it starts again in %.1f s", child.name, code, wait)
+        child.process, child.start_at = None, now + wait
+
+    def _stop_all(self) -> None:
+        order = sorted(self._children, key=lambda child: ("listen", "web", "work", "keep", "broker").index(child.name))
+        for child in order:
+            if child.process is None or child.process.poll() is not None:
+                continue
+            child.process.send_signal(signal.SIGTERM)
+            try:
+                child.process.wait(STOP_WAIT)
+            except subprocess.TimeoutExpired:
+                log.warning("%s does not stop; it is killed, its job will run again", child.name)
+                child.process.kill()
+                child.process.wait()
+
+
+def _lock(home: Path) -> IO[bytes]:
+    """One supervisor per home."""
+    file = (home / "up.lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise ConfigError(f"another `wetread up` runs on {home}") from error
+    return file

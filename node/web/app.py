@@ -1,0 +1,59 @@
+"""Health for the orchestrator, metrics for Prometheus, and one page for the PACS administrator: where is my study?"""
+
+from html import escape
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from node.config import Settings
+from node.inbound.spool import Spool
+from node.ledger import Ledger
+from node.oversight.health import find_troubles
+from node.oversight.metrics import render_metrics
+from node.oversight.overview import Row, list_rows
+
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="5">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>Wetread</title>
+<style>:root{{color-scheme:light dark;font:15px/1.45 system-ui,sans-serif}}body{{margin:1.5rem}}
+table{{border-collapse:collapse;width:100%}}td,th{{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #8884;
+vertical-align:top}}.CONFIRMED{{color:#2a8a3a}}.FAILED,.REFUSED{{color:#c33}}code{{font-size:.85em}}</style>
+<h1>Wetread</h1><p>{summary}</p>
+<table><thead><tr><th>State</th><th>Pipeline</th><th>Study</th><th>Job</th><th>Since</th><th>Reason</th></tr></thead>
+<tbody>{rows}</tbody></table></html>"""
+ROW = '<tr><td class="{0}">{0}</td><td>{1}</td><td><code>{2}</code></td><td><code>{3}</code></td><td>{4}</td><td>{5}</td></tr>'
+MOST = 200
+
+
+def make_web(settings: Settings, ledger: Ledger, spool: Spool) -> Starlette:
+    """The ASGI application; it reads the ledger and writes nothing."""
+
+    def live(_request: Request) -> Response:
+        return PlainTextResponse("alive\n")
+
+    def ready(_request: Request) -> Response:
+        troubles = find_troubles(settings, ledger)
+        return PlainTextResponse("\n".join(troubles or ["ready"]) + "\n", status_code=503 if troubles else 200)
+
+    def metrics(_request: Request) -> Response:
+        text = render_metrics(ledger, spool.free_mb() * 1e6)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+    def jobs(_request: Request) -> Response:
+        return JSONResponse([row.to_dict() for row in list_rows(ledger)])
+
+    def page(_request: Request) -> Response:
+        rows = list_rows(ledger)
+        troubles = find_troubles(settings, ledger)
+        summary = escape("; ".join(troubles)) if troubles else f"{len(rows)} entries, everything runs."
+        return HTMLResponse(PAGE.format(summary=summary, rows="".join(_show(row) for row in rows[:MOST])))
+
+    addresses = {"/": page, "/healthz": live, "/readyz": ready, "/metrics": metrics, "/api/v1/jobs": jobs}
+    return Starlette(routes=[Route(path, answer) for path, answer in addresses.items()])
+
+
+def _show(row: Row) -> str:
+    return ROW.format(
+        *(escape(text) for text in (row.state, row.pipeline, row.study_uid, row.job_id, row.since, row.reason))
+    )

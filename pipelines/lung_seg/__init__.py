@@ -1,0 +1,1 @@
+"""Lungs in a CT: right and left, with volume and density."""

@@ -1,0 +1,38 @@
+"""The network and what it is shown: shared by training and by the pipeline, so that the two never drift apart."""
+
+import torch
+from monai.networks.nets import UNet
+from torch import Tensor, nn
+
+SPACING_MM = 3.0
+"""Isotropic voxels of the model's grid, its k, j, i along +z, +y, +x (LPS)."""
+PATCH = (64, 96, 128)
+"""Voxels seen at once: 192 mm of height and the whole cross-section of most patients, so that right, left, front and
+back are always in view."""
+HU_RANGE = (-1024.0, 400.0)
+PADDING_HU = -1500.0
+"""What is lower was never measured: scanners pad the corners outside their circle with -2000 or -3024."""
+
+
+def make_network() -> nn.Module:
+    """A UNet from 2 channels (`to_input`) to 1 logit: lung or not. Right and left are told apart afterwards, by
+    place: a network trained on mirrored patients could not."""
+    network: nn.Module = UNet(
+        spatial_dims=3,
+        in_channels=2,
+        out_channels=1,
+        channels=(16, 32, 48, 64, 96),
+        strides=(2, 2, 2, 2),
+        num_res_units=1,
+        norm="instance",
+    )
+    return network
+
+
+def to_input(hu: Tensor) -> Tensor:
+    """`hu` (..., k, j, i), NaN where nothing was measured, as channels (..., 2, k, j, i): gray in -1..1, 0 where
+    unknown, and 1 where known, else 0. The second tells air from nothing in thin slabs and small fields of view."""
+    known = torch.nan_to_num(hu, nan=-torch.inf) > PADDING_HU
+    low, high = HU_RANGE
+    gray = (hu.clamp(low, high) - low) * (2.0 / (high - low)) - 1.0
+    return torch.stack([torch.where(known, gray, 0.0), known.to(hu.dtype)], dim=-4)

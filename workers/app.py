@@ -1,0 +1,38 @@
+"""The Celery worker of this node: prefork, one child per device, models loaded in the child and kept warm.
+
+Torch is never imported in the parent: after it has run, a forked child would hang in OpenMP, or could not use CUDA.
+"""
+
+import logging
+from typing import Any
+
+from celery.signals import worker_process_init
+
+from node.config import load_settings
+from node.errors import ConfigError
+from node.queue import RUN, make_app
+
+log = logging.getLogger(__name__)
+
+settings = load_settings()
+if not settings.queue.url:
+    raise ConfigError("queue.url is empty: a worker needs the broker's address (`wetread up` gives its own)")
+app = make_app(settings.queue.url)
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def warm_up(**_signal: Any) -> None:
+    """Runs in every new child: imports torch, picks the device, loads the models that the routes name."""
+    from workers.hands import get_hands
+
+    hands = get_hands(settings)
+    if settings.work.warm:
+        hands.warm.load_all(sorted({route.pipeline for route in settings.routes}))
+
+
+@app.task(name=RUN)  # type: ignore[untyped-decorator]
+def run(job_id: str) -> str:
+    """One ring of the doorbell. Returns what came of it, for the log."""
+    from workers.hands import get_hands
+
+    return get_hands(settings).answer(job_id)

@@ -1,0 +1,35 @@
+"""Models that stay in memory between studies: loading weights for every study is what makes peers slow."""
+
+import logging
+from collections.abc import Sequence
+
+from pipelines.catalog import get_pipeline
+from pipelines.errors import PipelineError
+from pipelines.pipeline import Model
+
+log = logging.getLogger(__name__)
+
+
+class Warm:
+    """The loaded models of one child on one device."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self._models: dict[tuple[str, str], Model] = {}
+
+    def get(self, name: str) -> Model:
+        """The model of pipeline `name`, loaded at most once. Raises PipelineError."""
+        pipeline = get_pipeline(name)
+        key = (name, pipeline.manifest.weights_sha256)
+        if key not in self._models:
+            self._models[key] = pipeline.load(self.device)
+            log.info("pipeline %s %s is warm on %s", name, pipeline.manifest.version, self.device)
+        return self._models[key]
+
+    def load_all(self, names: Sequence[str]) -> None:
+        """Loads what can be loaded; what cannot fails again, by name, when a job asks for it."""
+        for name in names:
+            try:
+                self.get(name)
+            except PipelineError as error:
+                log.error("pipeline %s cannot be loaded: %s", name, error)
