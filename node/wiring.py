@@ -4,6 +4,8 @@ import time
 from pathlib import Path
 from threading import Event, Thread
 
+import uvicorn
+
 from node.config import Settings
 from node.housekeeping import Housekeeper
 from node.inbound.enqueue import Enqueuer
@@ -14,6 +16,7 @@ from node.ledger import Ledger, SqlLedger
 from node.outbound.confirm import settle_report
 from node.outbound.deliver import Deliverer
 from node.queue import Doorbell
+from node.web.app import make_web
 
 
 def open_ledger(settings: Settings) -> Ledger:
@@ -47,9 +50,23 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     enqueuer = Enqueuer(settings, ledger, Doorbell(settings.queue.url))
     housekeeper = Housekeeper(settings, ledger, enqueuer, open_spool(settings))
     deliverers = [Deliverer(name, settings, ledger) for name in sorted(settings.peers)]
-    stations = [housekeeper, *deliverers]
-    threads = [Thread(target=station.run, args=(stop,)) for station in stations]
+    runs = [housekeeper.run, *(deliverer.run for deliverer in deliverers)]
+    threads = [Thread(target=run, args=(stop,)) for run in runs]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def run_web(settings: Settings, stop: Event) -> None:
+    """The status page until `stop` is set."""
+    host, port = settings.web.listen.rsplit(":", 1)
+    application = make_web(settings, open_ledger(settings), open_spool(settings))
+    server = uvicorn.Server(uvicorn.Config(application, host=host, port=int(port), log_config=None, access_log=False))
+    thread = Thread(target=server.run, daemon=True)
+    thread.start()
+    while not stop.wait(0.5):
+        if not thread.is_alive():
+            raise OSError(f"the web server on {settings.web.listen} ended")
+    server.should_exit = True
+    thread.join(10)

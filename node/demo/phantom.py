@@ -105,8 +105,8 @@ def _paint_vessels(hu: Field, lungs: NDArray[np.uint8], lattice: Lattice, rng: n
     vessels: list[Tube] = []
     bronchi: list[Tube] = []
     for label, (artery, vein) in HILA.items():
-        cloud = _scatter(lungs == label, lattice, 900, rng)
-        vessels += grow_tree(np.array(artery), cloud[:520], 7.0, rng) + grow_tree(np.array(vein), cloud[520:], 6.5, rng)
+        cloud = _scatter(lungs == label, lattice, 1800, rng)
+        vessels += grow_tree(np.array(artery), cloud[:1000], 7.5, rng) + grow_tree(np.array(vein), cloud[1000:], 7.0, rng)
         bronchi += grow_tree(np.array(artery) + (0.0, 4.0, 2.0), cloud[:36], 5.5, rng)
     inside = lungs > 0
     _mix(hu, np.where(inside, cover([_shrink(tube, -1.2) for tube in bronchi], lattice), 0), WALL)

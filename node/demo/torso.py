@@ -4,6 +4,7 @@ Sizes are those of an average adult lying on the back, arms up. One lung is not 
 of the diaphragm below, the heart's notch and the hollow of the mediastinum.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,11 +56,18 @@ class Level:
 
     def ball(self, center: tuple[float, float, float], radii: tuple[float, float, float], turn: float = 0.0) -> Plane:
         """The pixels within an ellipsoid, turned by `turn` radians about z."""
+        room = 1.0 - ((self.z - center[2]) / radii[2]) ** 2
+        if room <= 0.0:
+            return self.nothing
         x, y = self.x - center[0], self.y - center[1]
-        along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
-        height = (self.z - center[2]) / radii[2]
-        inside: Plane = (along / radii[0]) ** 2 + (across / radii[1]) ** 2 + height**2 <= 1.0
+        along, across = x * math.cos(turn) + y * math.sin(turn), y * math.cos(turn) - x * math.sin(turn)
+        inside: Plane = (along / radii[0]) ** 2 + (across / radii[1]) ** 2 <= room
         return inside
+
+    @property
+    def nothing(self) -> Plane:
+        """No pixel at all."""
+        return np.zeros((self.y.shape[0], self.x.shape[1]), dtype=bool)
 
 
 def measure(table: dict[str, NDArray[np.float64]], levels: NDArray[np.float64], z: float) -> dict[str, float]:
@@ -70,13 +78,13 @@ def measure(table: dict[str, NDArray[np.float64]], levels: NDArray[np.float64], 
 def find_body(level: Level, shrink: float = 0.0) -> Plane:
     """The pixels of the body, `shrink` mm below its skin."""
     size = measure(BODY, BODY_LEVELS, level.z)
-    return level.ellipse(0.0, size["back"], size["width"] - shrink, size["depth"] - shrink, 2.5)
+    return level.ellipse(0.0, size["back"], size["width"] - shrink, size["depth"] - shrink, 2.3)
 
 
 def find_cavity(level: Level, side: int, grow: float = 0.0) -> Plane:
     """The pixels within the ribs on one side (-1 right, +1 left), `grow` mm larger; empty above the apex."""
     if level.z >= LEVELS[-1] + grow:
-        return np.zeros((level.y.shape[0], level.x.shape[1]), dtype=bool)
+        return level.nothing
     size = measure(LUNG, LEVELS, level.z)
     outward = level.x * side - size["center"]
     half = np.where(outward > 0, size["lateral"] + grow, size["medial"] + grow)

@@ -2,13 +2,15 @@
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydicom import Dataset, Sequence, dcmread
+from pydicom import Dataset, dcmread
 from pydicom.datadict import keyword_for_tag
 from pydicom.errors import InvalidDicomError
+from pydicom.sequence import Sequence as DicomSequence
 
 from node.errors import CannotUnderstand
 
@@ -73,14 +75,18 @@ class Frame:
         return _value(self.header, keyword)
 
 
-def find_frames(header: Dataset) -> tuple[Frame, ...]:
-    """The frames of an instance in their order of storage; one when it is single-frame."""
+def find_frames(header: Dataset, numbers: Sequence[int] | None = None) -> tuple[Frame, ...]:
+    """The frames of an instance by their numbers (from 1), all in order of storage when no numbers are given.
+
+    Raises IndexError when the functional groups do not reach a number.
+    """
     items = _value(header, "PerFrameFunctionalGroupsSequence")
+    wanted = range(1, (len(items) if items else count_frames(header)) + 1) if numbers is None else numbers
     if not items:
-        return tuple(Frame(header, n + 1) for n in range(count_frames(header)))
+        return tuple(Frame(header, number) for number in wanted)
     shared = _value(header, "SharedFunctionalGroupsSequence")
     common = _flatten(shared[0]) if shared else {}
-    return tuple(Frame(header, n, (_flatten(item), common)) for n, item in enumerate(items, start=1))
+    return tuple(Frame(header, number, (_flatten(items[number - 1]), common)) for number in wanted)
 
 
 def count_frames(header: Dataset) -> int:
@@ -97,7 +103,7 @@ def _flatten(item: Dataset) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for tag in list(item.keys()):
         group = None if tag.is_private else _value(item, tag)
-        if not isinstance(group, Sequence) or not group:
+        if not isinstance(group, DicomSequence) or not group:
             continue
         for inner in list(group[0].keys()):
             value = None if inner.is_private else _value(group[0], inner)
@@ -109,7 +115,9 @@ def _flatten(item: Dataset) -> dict[str, Any]:
 def _value(dataset: Dataset, key: Any) -> Any:
     """The value at a keyword or tag; None when absent, empty or not readable."""
     try:
-        element = dataset[key] if key in dataset else None
-        return None if element is None or element.is_empty else element.value
+        if key not in dataset:
+            return None
+        element = dataset[key]
+        return None if element.is_empty else element.value
     except DAMAGE:
         return None

@@ -98,6 +98,8 @@ def _refuse_no_image(header: Dataset) -> None:
     kind = UID(header.SOPClassUID)
     if kind in NO_ACQUISITIONS or "Rows" not in header:
         raise NoMatchingSeries(f"{kind.name} is no acquired image")
+    if not header.get("Modality"):
+        raise NoMatchingSeries("Modality is absent, so no pipeline can tell whether it reads them")
     if header.get("ConcatenationUID") and header.get("InConcatenationTotalNumber") != 1:
         raise MixedSeries("a multi-frame image that was cut into a concatenation is not put together again")
 
@@ -156,7 +158,7 @@ def _find_grid(part: Part) -> Affine:
     if frame.get("SamplesPerPixel") not in (None, 1):
         raise UnreadablePixels("images in color, which are no measurement")
     if part.places < MIN_PLANES:
-        raise TooFewSlices(f"planes at {part.places} positions make no volume: at least {MIN_PLANES} are needed")
+        raise TooFewSlices(f"fewer than {MIN_PLANES} positions")
     if collides(part.images):
         _raise_duplicates(part)
     if frame.get("FrameOfReferenceUID") is None:
@@ -184,7 +186,7 @@ def _refuse_crumbs(crumbs: Sequence[Part], alone: bool) -> Refusal:
         text = f"{total} images fall into {len(crumbs)} parts, none of which has {MIN_PLANES} planes of one grid"
         return Refusal(crumbs[0].images[0].frame.header, total, MixedSeries(text))
     places = sum(part.places for part in crumbs)
-    text = f"planes at {places} positions make no volume: at least {MIN_PLANES} on one grid are needed"
+    text = f"{total} images at {places} positions make no volume: at least {MIN_PLANES} on one grid are needed"
     return Refusal(crumbs[0].images[0].frame.header, total, TooFewSlices(text))
 
 
@@ -194,11 +196,15 @@ def _with_series(refusal: Refusal) -> Refusal:
 
 
 def _siblings(part: Part, good: Sequence[tuple[Part, Affine]]) -> list[str]:
+    """One sentence for all other stacks that the same attributes divide off: a time series may have hundreds."""
+    counts: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for other, _ in good:
+        if other is not part:
+            counts[other.by].append(len(other.images))
     return [
-        f"{len(other.images)} more of the same series: another stack"
-        + (f", divided by {', '.join(other.by)}" if other.by else "")
-        for other, _ in good
-        if other is not part
+        f"{sum(planes)} more of the same series: {len(planes)} other stacks"
+        + (f", divided by {', '.join(by)}" if by else " on other grids")
+        for by, planes in counts.items()
     ]
 
 

@@ -28,7 +28,9 @@ def find_troubles(settings: Settings, ledger: Ledger) -> list[str]:
 def broker_answers(url: str) -> bool:
     """True when a PING comes back."""
     try:
-        client = Redis.from_url(url.replace("redis+socket://", "unix://"), socket_timeout=2)
+        # kombu's name for a unix socket, redis-py's name for it
+        plain = url.split("?")[0].replace("redis+socket://", "unix://") if url.startswith("redis+socket") else url
+        client = Redis.from_url(plain, socket_timeout=2)
         try:
             return bool(client.ping())
         finally:

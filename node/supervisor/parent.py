@@ -22,4 +22,4 @@ def die_with_parent(number: int = signal.SIGTERM) -> None:
 if __name__ == "__main__":
     # The wish survives exec: so a program that is not ours ends with the supervisor too.
     die_with_parent()
-    os.execv(sys.argv[1], sys.argv[1:])
+    os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606  no shell is wanted

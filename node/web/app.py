@@ -22,7 +22,10 @@ vertical-align:top}}.CONFIRMED{{color:#2a8a3a}}.FAILED,.REFUSED{{color:#c33}}cod
 <h1>Wetread</h1><p>{summary}</p>
 <table><thead><tr><th>State</th><th>Pipeline</th><th>Study</th><th>Job</th><th>Since</th><th>Reason</th></tr></thead>
 <tbody>{rows}</tbody></table></html>"""
-ROW = '<tr><td class="{0}">{0}</td><td>{1}</td><td><code>{2}</code></td><td><code>{3}</code></td><td>{4}</td><td>{5}</td></tr>'
+ROW = (
+    '<tr><td class="{0}">{0}</td><td>{1}</td><td><code>{2}</code></td>'
+    "<td><code>{3}</code></td><td>{4}</td><td>{5}</td></tr>"
+)
 MOST = 200
 
 

@@ -1,4 +1,4 @@
-"""Which lung is which: by place in the patient (LPS), also where the two touch, one is absent, or both are in pieces."""
+"""Which lung is which: by place in the patient (LPS), also where they touch, one is absent, or both are in pieces."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ def split_sides(lungs: Mask, tissue: Mask, spacing_mm: float) -> NDArray[np.uint
     cores = _find_cores(lungs, middle, spacing_mm)
     sides = _grow(lungs, cores, spacing_mm) if cores is not None else _by_middle(lungs, middle)
     nearest = ndimage.distance_transform_edt(sides == 0, return_distances=False, return_indices=True)
-    return sides[tuple(nearest)]
+    return np.asarray(sides[tuple(nearest)])
 
 
 def _find_middle(lungs: Mask, tissue: Mask) -> float:

@@ -60,4 +60,3 @@ def _extent(where: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lowest and highest index of `where` along each axis, a voxel wider."""
     spans = [np.flatnonzero(where.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
     return np.array([s[0] - 1.0 for s in spans]), np.array([s[-1] + 1.0 for s in spans])
-

@@ -18,7 +18,7 @@ AIR_HU = -1000.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
-    """A scan in tensors on a grid of `spacing_mm` (k, j, i along +z, +y, +x): hu (NaN outside the scan), lungs, body."""
+    """A scan in tensors on a grid of `spacing_mm`, k, j, i along +z, +y, +x: hu (NaN outside), lungs, body."""
 
     hu: Tensor
     lungs: Tensor
@@ -71,7 +71,9 @@ def _view(subject: Subject, dice: Dice) -> tuple[Tensor, Tensor, Tensor]:
     turn = _rotation(dice.uniform(-0.2, 0.2), dice.uniform(-0.2, 0.2), dice.uniform(-0.25, 0.25))
     mirror = torch.tensor([1.0, 1.0, -1.0 if dice.chance(0.5) else 1.0])
     matrix = turn * (SPACING_MM / subject.spacing_mm / scale * mirror)[None, :]
-    center = (shape - 1) / 2 + torch.tensor([dice.uniform(-0.5, 0.5), *(dice.uniform(-0.12, 0.12) for _ in "ji")]) * shape
+    center = (shape - 1) / 2 + torch.tensor(
+        [dice.uniform(-0.5, 0.5), *(dice.uniform(-0.12, 0.12) for _ in "ji")]
+    ) * shape
     offset = center - matrix @ ((torch.tensor(PATCH, dtype=torch.float32) - 1) / 2)
     where = _normalize(matrix, offset, shape)
     hu = functional.grid_sample(subject.hu.nan_to_num(AIR_HU)[None, None], where, align_corners=False,
@@ -211,9 +213,7 @@ def _field_of_view(dice: Dice) -> Tensor:
     """A circle or rectangle of the plane, the same in all planes: (1, j, i)."""
     middle = [n / 2 + dice.uniform(-0.2, 0.2) * n for n in PATCH[1:]]
     reach = [dice.uniform(0.25, 0.7) * n for n in PATCH[1:]]
-    j, i = (
-        (torch.arange(n, dtype=torch.float32) - m) / r for n, m, r in zip(PATCH[1:], middle, reach, strict=True)
-    )
+    j, i = ((torch.arange(n, dtype=torch.float32) - m) / r for n, m, r in zip(PATCH[1:], middle, reach, strict=True))
     if dice.chance(0.5):
         radius = max(reach) / reach[0], max(reach) / reach[1]
         return ((j / radius[0])[:, None] ** 2 + (i / radius[1])[None] ** 2 < 1.0)[None]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.steps.body import find_body
-from pipelines.steps.components import fill_holes, keep_largest, keep_larger_than, label_components
+from pipelines.steps.components import fill_holes, keep_larger_than, keep_largest, label_components
 from pipelines.steps.morphology import close_ball, dilate_ball, open_ball
 from pipelines.terms import Mask
 
@@ -89,7 +89,7 @@ def _fill_small(lungs: Mask, spacing_mm: float) -> Mask:
     """Vessels and nodules that lung surrounds within a plane; the dome of the diaphragm is such a hole, but larger."""
     filled = lungs.copy()
     for k in np.flatnonzero(lungs.any(axis=(1, 2))):
-        labels, sizes = label_components((fill_holes(lungs[k : k + 1], axis=0) & ~lungs[k : k + 1]))
+        labels, sizes = label_components(fill_holes(lungs[k : k + 1], axis=0) & ~lungs[k : k + 1])
         filled[k] |= (sizes[labels[0]] * spacing_mm**2 < HOLE_MM2) & (labels[0] > 0)
     return filled
 

@@ -58,7 +58,7 @@ def train(cases: Sequence[Case], steps: int, seed: int = 0, device: str = "cpu")
             hu, lungs = make_patch(patients[dice.integer(0, len(patients) - 1)], dice)
             loss = _loss(network(to_input(hu)[None].to(device)), lungs[None, None].float().to(device))
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             schedule.step()
@@ -72,8 +72,8 @@ def _group(cases: Sequence[Case]) -> list[list[Subject]]:
     """The cases as subjects, one list a patient."""
     groups: dict[str, list[Subject]] = {}
     for case in cases:
-        tensors = (torch.from_numpy(array) for array in (case.hu, case.lungs, case.body))
-        groups.setdefault(case.patient, []).append(Subject(*tensors, spacing_mm=LABEL_MM))
+        hu, lungs, body = (torch.from_numpy(array) for array in (case.hu, case.lungs, case.body))
+        groups.setdefault(case.patient, []).append(Subject(hu, lungs, body, LABEL_MM))
     return [groups[patient] for patient in sorted(groups)]
 
 

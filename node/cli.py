@@ -1,0 +1,217 @@
+"""`wetread`: the roles of a node, test sends, and what an administrator asks of the ledger."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from node import tables, wiring
+from node.config import Settings, load_settings
+from node.demo.command import run_demo
+from node.doctor import examine
+from node.errors import ConfigError, LostLease, UnknownJob, WetreadError
+from node.model.job import FINAL, State
+from node.outbound.send import find_files, send_files
+from node.oversight.logs import set_up_logs
+from node.oversight.overview import list_rows
+from node.supervisor.parent import die_with_parent
+from node.supervisor.supervisor import Supervisor
+from pipelines.terms import find_manifests, read_manifest
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+config = typer.Typer(no_args_is_help=True, help="Check or show the configuration.")
+app.add_typer(config, name="config")
+out = Console()
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="a wetread.toml; else WETREAD_CONFIG, ./wetread.toml")
+]
+
+
+def main() -> None:
+    """Entry point: errors that are foreseen end as one sentence and exit code 1."""
+    try:
+        app()
+    except WetreadError as error:
+        Console(stderr=True).print(f"[red]{type(error).__name__}[/red]: {error}", highlight=False, soft_wrap=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+def _settings(path: Path | None) -> Settings:
+    if path is not None:
+        os.environ["WETREAD_CONFIG"] = str(path.absolute())  # children of `up` read the same file
+    return load_settings()
+
+
+def _until_signaled(role: str, work: Callable[[Event], object]) -> None:
+    """Runs `work` with an event that TERM or INT sets."""
+    set_up_logs(role)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    die_with_parent()
+    work(stop)
+
+
+@app.command()
+def up(config_file: ConfigFile = None) -> None:
+    """Run a whole node on this machine: broker, listener, web, workers, housekeeping; restart what dies."""
+    settings = _settings(config_file)
+    _until_signaled("up", Supervisor(settings).run)
+
+
+@app.command()
+def listen(config_file: ConfigFile = None) -> None:
+    """Run the listener alone (one role, for containers)."""
+    listener = wiring.make_listener(_settings(config_file))
+
+    def serve(stop: Event) -> None:
+        listener.start()
+        stop.wait()
+        listener.stop()
+
+    _until_signaled("listen", serve)
+
+
+@app.command()
+def keep(config_file: ConfigFile = None) -> None:
+    """Run housekeeping and delivery alone."""
+    settings = _settings(config_file)
+    _until_signaled("keep", lambda stop: wiring.run_keeping(settings, stop))
+
+
+@app.command()
+def web(config_file: ConfigFile = None) -> None:
+    """Run the status page, health and metrics alone."""
+    settings = _settings(config_file)
+    _until_signaled("web", lambda stop: wiring.run_web(settings, stop))
+
+
+@app.command()
+def work(config_file: ConfigFile = None) -> NoReturn:
+    """Run the workers alone."""
+    _settings(config_file)
+    os.execv(sys.executable, [sys.executable, "-m", "workers"])  # noqa: S606  this floor may not import the workers
+
+
+@app.command()
+def demo(
+    study: Annotated[Path | None, typer.Option(help="a folder of DICOM files instead of the two demo studies")] = None,
+    pipeline: Annotated[str | None, typer.Option(help="send everything to this pipeline")] = None,
+    out_folder: Annotated[Path | None, typer.Option("--out", help="keep what the PACS received here")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")] = False,
+) -> None:
+    """Send studies through a real node to a stand-in PACS, and show what the PACS received."""
+    sys.exit(run_demo(study, pipeline, out_folder, as_json=as_json))
+
+
+@app.command()
+def send(
+    place: Annotated[Path, typer.Argument(help="a file or a folder", exists=True)],
+    to: Annotated[str, typer.Option(help="host:port; this node by default")] = "",
+    called: Annotated[str, typer.Option(help="called AE title; this node's by default")] = "",
+    calling: Annotated[str, typer.Option(help="calling AE title")] = "WETREADSCU",
+    config_file: ConfigFile = None,
+) -> None:
+    """Send DICOM files by C-STORE, as a scanner would."""
+    settings = _settings(config_file)
+    host, port = (to or settings.node.listen).rsplit(":", 1)
+    near = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  compared, not bound
+    paths, others = find_files(place)
+    with Progress(console=out, transient=True) as progress:
+        bar = progress.add_task("C-STORE", total=len(paths))
+        title = called or settings.node.ae_title
+        sent = send_files(paths, calling, (near, int(port)), title, lambda *_: progress.advance(bar))
+    out.print(f"{sent.taken} of {len(paths)} taken; {len(others)} files are no DICOM")
+    for path, answer in sent.refused:
+        out.print(f"[red]refused[/red] {path.name}: {answer}", highlight=False)
+    if sent.refused or not sent.taken:
+        raise typer.Exit(1)
+
+
+@app.command()
+def jobs(
+    state: Annotated[str, typer.Option(help="only this state")] = "",
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+    config_file: ConfigFile = None,
+) -> None:
+    """List jobs, studies that made none, and what is in quarantine: the answer to "where is my study?"."""
+    rows = [row for row in list_rows(wiring.open_ledger(_settings(config_file))) if state in {"", row.state}]
+    if as_json:
+        out.print_json(data=[row.to_dict() for row in rows])
+    else:
+        out.print(tables.make_rows(rows))
+
+
+@app.command()
+def show(job: Annotated[str, typer.Argument(help="a job id or its beginning")], config_file: ConfigFile = None) -> None:
+    """Show one job: its whole history with times, its objects and where each was delivered."""
+    settings = _settings(config_file)
+    ledger = wiring.open_ledger(settings)
+    out.print(tables.make_history(ledger, tables.find_job(ledger, job), settings.outbox))
+
+
+@app.command()
+def retry(
+    job: Annotated[str, typer.Argument(help="a job id or its beginning; empty with --failed")] = "",
+    failed: Annotated[bool, typer.Option("--failed", help="every failed job")] = False,
+    config_file: ConfigFile = None,
+) -> None:
+    """Queue a failed job again: the same inputs, the same result uids."""
+    ledger = wiring.open_ledger(_settings(config_file))
+    chosen = ledger.find_jobs(states=[State.FAILED]) if failed else [tables.find_job(ledger, job)]
+    for one in chosen:
+        if one.state != State.FAILED:
+            hint = "it is final" if one.state in FINAL else "it is still on its way"
+            raise UnknownJob(f"job {one.id} is {one.state}, only a FAILED job is queued again: {hint}")
+        try:
+            ledger.move_job(one, State.QUEUED, time.time(), "retry", "an operator asked for it")
+            out.print(f"{one.id} queued")
+        except LostLease as error:
+            out.print(str(error))
+
+
+@app.command()
+def pipelines() -> None:
+    """List the installed pipelines: version, what they read, what they are for and not for."""
+    out.print(tables.make_pipelines([read_manifest(path) for path in find_manifests().values()]))
+
+
+@app.command()
+def doctor(config_file: ConfigFile = None) -> None:
+    """Check this installation: folders, ledger, broker, door, peers, device, weights."""
+    settings = _settings(config_file)
+    ill = 0
+    for check in examine(settings, wiring.open_ledger(settings)):
+        ill += not check.well
+        mark = "[green]well[/green]" if check.well else "[red]ill [/red]"
+        out.print(f"{mark} {check.what}: {check.seen}", highlight=False, soft_wrap=True)
+    raise typer.Exit(1 if ill else 0)
+
+
+@config.command("check")
+def check_config(config_file: ConfigFile = None) -> None:
+    """Say whether the configuration is right; an error names the key."""
+    settings = _settings(config_file)
+    out.print(f"right: {len(settings.routes)} routes, {len(settings.peers)} peers, home {settings.node.home}")
+
+
+@config.command("show")
+def show_config(config_file: ConfigFile = None) -> None:
+    """Print the configuration in force, defaults included, secrets hidden."""
+    data = _settings(config_file).model_dump(mode="json", by_alias=True)
+    if data["queue"]["url"]:
+        data["queue"]["url"] = "(set)"
+    out.print_json(data=data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Is this installation sound? Each check is one sentence that an administrator can act on."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from node.config import Settings
+from node.durable import sync_directory
+from node.errors import PeerUnreachable
+from node.ledger import Ledger
+from node.outbound.echo import echo
+from node.oversight.health import broker_answers
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was looked at, whether it is well, and what was seen."""
+
+    what: str
+    well: bool
+    seen: str
+
+
+def examine(settings: Settings, ledger: Ledger) -> Iterator[Check]:
+    """All checks, cheap ones first."""
+    yield _check_home(settings.node.home)
+    yield _check_ledger(ledger)
+    if settings.queue.url:
+        well = broker_answers(settings.queue.url)
+        yield Check("broker", well, "answers" if well else "does not answer: check queue.url and the server")
+    else:
+        yield Check("broker", True, "embedded, started by `wetread up`")
+    host, port = settings.node.listen.rsplit(":", 1)
+    near = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  compared, not bound
+    yield _check_echo("door", settings, (near, int(port)), settings.node.ae_title)
+    for name, peer in settings.peers.items():
+        yield _check_echo(f"peer {name}", settings, (peer.host, peer.port), peer.ae_title)
+    yield from _check_hands(settings)
+
+
+def _check_home(home: Path) -> Check:
+    try:
+        with NamedTemporaryFile(dir=home) as file:
+            file.write(b"wetread")
+            file.flush()
+            sync_directory(home)
+    except OSError as error:
+        return Check("home", False, f"{home} cannot be written: {error.strerror}")
+    return Check("home", True, f"{home} can be written and synced")
+
+
+def _check_ledger(ledger: Ledger) -> Check:
+    try:
+        return Check("ledger", True, f"readable, {len(ledger.find_jobs())} jobs")
+    except SQLAlchemyError as error:
+        return Check("ledger", False, f"not readable: {type(error).__name__}")
+
+
+def _check_echo(what: str, settings: Settings, address: tuple[str, int], title: str) -> Check:
+    try:
+        echo(settings.node.ae_title, address, title)
+    except PeerUnreachable as error:
+        return Check(what, False, str(error))
+    return Check(what, True, f"{title} at {address[0]}:{address[1]} answers C-ECHO")
+
+
+def _check_hands(settings: Settings) -> Iterator[Check]:
+    """Torch, device and weights are the workers' side: asked in a process of its own."""
+    names = sorted({route.pipeline for route in settings.routes})
+    command = [sys.executable, "-m", "workers.doctor", settings.work.device, *names]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    for line in answer.stdout.splitlines():
+        well, what, seen = line.split("\t", 2)
+        yield Check(what, well == "well", seen)
+    if answer.returncode:
+        yield Check("workers", False, answer.stderr.strip().splitlines()[-1] if answer.stderr.strip() else "no answer")

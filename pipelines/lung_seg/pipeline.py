@@ -1,0 +1,157 @@
+"""lung-seg: resample to 3 mm, a UNet over sliding windows, parts kept and sides told apart, back to the source."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pipelines.errors import UnsuitableVolume
+from pipelines.lung_seg.findings import make_result
+from pipelines.lung_seg.network import PADDING_HU, PATCH, SPACING_MM, make_network, to_input
+from pipelines.lung_seg.postprocess import THRESHOLD, keep_lungs
+from pipelines.lung_seg.sides import LEFT, RIGHT, split_sides
+from pipelines.pipeline import Progress
+from pipelines.steps.edges import find_cut_sides
+from pipelines.steps.intensity import check_hounsfield, hide_padding
+from pipelines.steps.project import crop_grid, project
+from pipelines.steps.resample import Grid, make_aligned_grid, resample
+from pipelines.terms import Affine, Manifest, Mask, Result, Volume, read_manifest
+from pipelines.weights import load_weights
+
+HOME = Path(__file__).parent
+TISSUE_HU = -300.0
+TISSUE_CM2 = 3.0
+"""Rows and columns of the grid with less tissue than this at the outside of the volume are not shown to the network."""
+MARGIN_MM = 30.0
+
+
+class LungSeg:
+    """The pipeline of the manifest beside this file; see pipelines.pipeline.Pipeline."""
+
+    manifest: Manifest = read_manifest(HOME / "manifest.toml")
+
+    def load(self, device: str = "cpu") -> "LungModel":
+        """The model on `device`; raises WeightsMissing or WeightsMismatch."""
+        return make_model(load_weights(HOME / "weights.safetensors", self.manifest.weights_sha256), device)
+
+
+def make_model(weights: dict[str, Tensor], device: str) -> "LungModel":
+    """A model with `weights`, on `device`."""
+    network = make_network()
+    network.load_state_dict(weights)
+    return LungModel(network.to(device).eval(), device)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """Seconds by activity, and the caller told when one begins."""
+
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, done: float, activity: str) -> Iterator[None]:
+        self.progress(done, activity)
+        start = perf_counter()
+        yield
+        self.seconds[activity] = round(perf_counter() - start, 3)
+
+
+class LungModel:
+    """The network in memory; see pipelines.pipeline.Model."""
+
+    def __init__(self, network: nn.Module, device: str) -> None:
+        self._network = network
+        self._device = device
+
+    def run(self, volume: Volume, progress: Progress) -> Result:
+        """Right and left lung of a CT in HU. Raises UnsuitableVolume when the voxels cannot be HU of a patient."""
+        if volume.modality != "CT":
+            raise UnsuitableVolume(f"lungs are read from CT, not from {volume.modality}")
+        check_hounsfield(volume.voxels)
+        clock = _Clock(progress)
+        with clock.step(0.0, "resample"):
+            hu, affine = self._to_model_grid(volume)
+        with clock.step(0.15, "segment"):
+            probability = self._predict(hu, progress)
+        with clock.step(0.6, "separate"):
+            gray = hu.cpu().numpy()
+            lungs = keep_lungs(probability.cpu().numpy(), gray, SPACING_MM)
+            sides = split_sides(lungs, gray > TISSUE_HU, SPACING_MM)
+            cut = find_cut_sides(lungs, np.isfinite(gray), SPACING_MM)
+        with clock.step(0.75, "project"):
+            masks = _to_source(probability, lungs, sides, affine, Grid(volume.shape, volume.affine))
+        progress(0.95, "measure")
+        result = make_result(volume, masks, cut, clock.seconds)
+        progress(1.0, "done")
+        return result
+
+    def _to_model_grid(self, volume: Volume) -> tuple[Tensor, Affine]:
+        """HU on the aligned grid, NaN where unknown, cut to where there is tissue; and the affine of what is left."""
+        grid = make_aligned_grid(volume.shape, volume.affine, SPACING_MM)
+        voxels = torch.from_numpy(hide_padding(volume.voxels, PADDING_HU))
+        hu = resample(voxels, volume.affine, grid, fill=torch.nan, device=self._device)
+        box = _find_tissue((hu > TISSUE_HU).cpu().numpy())
+        return hu[box], crop_grid(grid, box).affine
+
+    def _predict(self, hu: Tensor, progress: Progress) -> Tensor:
+        """Probability of lung for every voxel of `hu`; 0 where nothing is known."""
+        cuda = self._device.startswith("cuda")
+        windows = 0
+
+        def look(patch: Tensor) -> Tensor:
+            nonlocal windows
+            windows += 1
+            progress(0.6 - 0.45 * 0.9**windows, "segment")
+            with torch.autocast("cuda", enabled=cuda):
+                logits: Tensor = self._network(patch)
+            return logits.float()
+
+        with torch.inference_mode():
+            logits = sliding_window_inference(
+                to_input(hu)[None], PATCH, sw_batch_size=4 if cuda else 1, predictor=look, overlap=0.25, mode="gaussian"
+            )
+            return torch.where(hu.isnan(), 0.0, torch.sigmoid(logits[0, 0]))
+
+
+def _find_tissue(tissue: Mask) -> tuple[slice, slice, slice]:
+    """The part of the grid where there is a patient, and a margin; all of it along an axis without tissue."""
+    margin, least = round(MARGIN_MM / SPACING_MM), TISSUE_CM2 * 100 / SPACING_MM**2
+    box = []
+    for axis in range(3):
+        solid = np.flatnonzero(tissue.sum(axis=tuple({0, 1, 2} - {axis})) >= least)
+        first, last = (solid[0], solid[-1]) if solid.size else (0, tissue.shape[axis] - 1)
+        box.append(slice(max(0, int(first) - margin), min(tissue.shape[axis], int(last) + margin + 1)))
+    k, j, i = box
+    return k, j, i
+
+
+def _to_source(
+    probability: Tensor, lungs: Mask, sides: NDArray[np.uint8], affine: Affine, grid: Grid
+) -> dict[int, Mask]:
+    """Side -> mask on the source's grid: probability interpolated there, and cut where the sides meet."""
+    if not lungs.any():
+        return {}
+    # What was dropped must not come back by interpolation, and a filled hole must stay filled.
+    kept = torch.from_numpy(lungs).to(probability.device)
+    near = torch.nn.functional.max_pool3d(kept[None, None].float(), 3, stride=1, padding=1)[0, 0] > 0
+    level = torch.where(kept, probability.clamp_min(THRESHOLD + 0.01), torch.where(near, probability, 0.0))
+    level = torch.where(near & ~kept, level.clamp_max(THRESHOLD - 0.01), level)
+    to_left = torch.from_numpy(np.where(sides == LEFT, 1.0, -1.0).astype(np.float32)).to(probability.device)
+
+    def decide(level: Tensor, to_left: Tensor) -> Tensor:
+        lung = level > THRESHOLD
+        return torch.stack([lung & (to_left <= 0), lung & (to_left > 0)])
+
+    right, left = project((level, to_left), affine, lungs, grid, decide, kinds=2)
+    return {RIGHT: right, LEFT: left}
+
+
+pipeline = LungSeg()
