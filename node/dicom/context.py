@@ -43,7 +43,7 @@ ACQUISITION = [
     "DeviceSerialNumber", "SoftwareVersions", "DeviceUID",
 ]  # fmt: skip
 
-ENUMERATED = {"PatientSex": {"M", "F", "O"}, "Laterality": {"R", "L"}, "PatientIdentityRemoved": {"YES", "NO"}}
+ENUMERATED = {"PatientSex": {"M", "F", "O"}, "PatientIdentityRemoved": {"YES", "NO"}}
 
 TEXT = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 UNREADABLE = (ValueError, TypeError, OverflowError, AttributeError, NotImplementedError)

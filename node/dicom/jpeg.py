@@ -8,13 +8,13 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-from pydicom.pixels.decoders import (
+from pydicom.pixels.decoders.base import (
+    DecodeRunner,
     JPEGBaseline8BitDecoder,
     JPEGExtended12BitDecoder,
     JPEGLosslessDecoder,
     JPEGLosslessSV1Decoder,
 )
-from pydicom.pixels.decoders.base import DecodeRunner
 
 PLUGIN = "imagecodecs"
 _DECODERS = (JPEGBaseline8BitDecoder, JPEGExtended12BitDecoder, JPEGLosslessDecoder, JPEGLosslessSV1Decoder)

@@ -1,7 +1,7 @@
 """The last look at result objects before the outbox: whose they are, where they lie, and that what they name exists.
 
-It shares nothing with the encoders but the constants, so that it fails when they do. Messages name the object and the
-attribute, never a value of the patient's.
+It reads the finished objects and the source headers alone, never a stack or a result, so that a mistake on the way
+between them is seen. Messages name the object and the attribute, never a value of the patient's.
 """
 
 from collections import Counter
@@ -41,10 +41,13 @@ def check_objects(objects: Sequence[Dataset], stack_headers: Sequence[Dataset]) 
     segmentations = {str(ds.SOPInstanceUID): ds for ds in objects if ds.SOPClassUID == SegmentationStorage}
     for ds in objects:
         _check_identity(ds, stack_headers[0])
-        if ds.SOPClassUID == SegmentationStorage:
-            _check_segmentation(ds, sources)
-        if ds.SOPClassUID == Comprehensive3DSRStorage:
-            _check_report(ds, sources, segmentations)
+        try:
+            if ds.SOPClassUID == SegmentationStorage:
+                _check_segmentation(ds, sources)
+            if ds.SOPClassUID == Comprehensive3DSRStorage:
+                _check_report(ds, sources, segmentations)
+        except (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError) as error:
+            raise _fail(ds, "an attribute that is required", f"is absent or unreadable: {error}") from error
 
 
 def _fail(ds: Dataset, attribute: str, why: str) -> EncodingError:

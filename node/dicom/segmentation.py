@@ -128,7 +128,7 @@ def _add_series(ds: Dataset, stack: Stack) -> None:
         raise EncodingError("FrameOfReferenceUID is absent in the source: masks would have no place")
     ds.FrameOfReferenceUID = stack.frame_of_reference_uid
     ds.PositionReferenceIndicator = str(stack.first.get("PositionReferenceIndicator") or "")
-    ds.update(copy_valid(stack.first, ["BodyPartExamined", "Laterality"]))
+    ds.update(copy_valid(stack.first, ["BodyPartExamined"]))  # no Laterality: each segment says its own
     if request := copy_request(stack.first):
         ds.RequestAttributesSequence = request
 

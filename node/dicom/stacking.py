@@ -14,8 +14,7 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from node.dicom.geometry import MIN_PLANES, find_affine, find_depths, name_orientation
-from node.dicom.geometry import read_plane
+from node.dicom.geometry import MIN_PLANES, find_affine, find_depths, name_orientation, read_plane
 from node.dicom.header import Frame, count_frames, find_frames, read_header
 from node.dicom.separation import Image, Part, collides, find_places, separate
 from node.dicom.stack import Stack

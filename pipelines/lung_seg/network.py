@@ -1,5 +1,7 @@
 """The network and what it is shown: shared by training and by the pipeline, so that the two never drift apart."""
 
+from collections.abc import Sequence
+
 import torch
 from monai.networks.nets import UNet
 from torch import Tensor, nn
@@ -9,9 +11,18 @@ SPACING_MM = 3.0
 PATCH = (64, 96, 128)
 """Voxels seen at once: 192 mm of height and the whole cross-section of most patients, so that right, left, front and
 back are always in view."""
+STRIDE = 16
+"""Every side that the network sees is a multiple of this."""
 HU_RANGE = (-1024.0, 400.0)
 PADDING_HU = -1500.0
 """What is lower was never measured: scanners pad the corners outside their circle with -2000 or -3024."""
+
+
+def fit_patch(shape: Sequence[int]) -> tuple[int, int, int]:
+    """The patch for a volume of `shape`: PATCH, or less where the volume is smaller. A thin slab is seen as one, not
+    in a box of nothing: instance normalization would take its statistics from the nothing."""
+    k, j, i = (min(most, -(-n // STRIDE) * STRIDE) for most, n in zip(PATCH, shape, strict=True))
+    return k, j, i
 
 
 def make_network() -> nn.Module:

@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from pipelines.lung_seg.network import PATCH, SPACING_MM
+from pipelines.lung_seg.network import PATCH, SPACING_MM, fit_patch
 
 AIR_HU = -1000.0
 
@@ -63,6 +63,18 @@ def make_patch(subject: Subject, dice: Dice) -> tuple[Tensor, Tensor]:
     return _crop_view(hu, lungs, dice)
 
 
+def trim(hu: Tensor, lungs: Tensor) -> tuple[Tensor, Tensor]:
+    """The patch cut to what is known of it, as the pipeline cuts its volumes; sides are multiples of STRIDE."""
+    box = []
+    for axis in range(3):
+        seen = (~hu.isnan()).amax(dim=tuple({0, 1, 2} - {axis})).nonzero()
+        first, last = (int(seen[0]), int(seen[-1])) if len(seen) else (0, 0)
+        size = fit_patch((last - first + 1,) * 3)[axis]
+        start = min(first, hu.shape[axis] - size)
+        box.append(slice(start, start + size))
+    return hu[tuple(box)], lungs[tuple(box)]
+
+
 def _view(subject: Subject, dice: Dice) -> tuple[Tensor, Tensor, Tensor]:
     """The subject turned, mirrored, larger or smaller, seen through a patch that lies somewhere on it."""
     shape = torch.tensor(subject.hu.shape, dtype=torch.float32)
@@ -72,7 +84,7 @@ def _view(subject: Subject, dice: Dice) -> tuple[Tensor, Tensor, Tensor]:
     mirror = torch.tensor([1.0, 1.0, -1.0 if dice.chance(0.5) else 1.0])
     matrix = turn * (SPACING_MM / subject.spacing_mm / scale * mirror)[None, :]
     center = (shape - 1) / 2 + torch.tensor(
-        [dice.uniform(-0.5, 0.5), *(dice.uniform(-0.12, 0.12) for _ in "ji")]
+        [dice.uniform(-0.4, 0.4), *(dice.uniform(-0.12, 0.12) for _ in "ji")]
     ) * shape
     offset = center - matrix @ ((torch.tensor(PATCH, dtype=torch.float32) - 1) / 2)
     where = _normalize(matrix, offset, shape)
@@ -195,7 +207,8 @@ def _change_scanner(hu: Tensor, dice: Dice) -> Tensor:
 
 def _crop_view(hu: Tensor, lungs: Tensor, dice: Dice) -> tuple[Tensor, Tensor]:
     """Thin slabs (18 mm upward), small and circular fields of view; what is not seen is no lung."""
-    seen = ~hu.isnan()
+    measured = ~hu.isnan()
+    seen = measured.clone()
     if dice.chance(0.5):
         planes = min(PATCH[0], round(6.0 * math.exp(dice.uniform(0.0, math.log(8.0)))))
         first = dice.integer(0, PATCH[0] - planes)
@@ -205,8 +218,9 @@ def _crop_view(hu: Tensor, lungs: Tensor, dice: Dice) -> tuple[Tensor, Tensor]:
     # Some writers put air where nothing was measured; then the network is told that it is known.
     lie = dice.chance(0.25)
     hidden = torch.full_like(hu, AIR_HU - 24.0 if lie else torch.nan)
-    cut = ~seen & ~hu.isnan() if lie else ~seen
-    return torch.where(cut, hidden, hu), lungs & seen
+    if not (seen & measured).any():
+        seen = measured
+    return torch.where(measured & ~seen, hidden, hu), lungs & seen
 
 
 def _field_of_view(dice: Dice) -> Tensor:

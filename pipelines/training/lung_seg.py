@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from pipelines.lung_seg.network import make_network, to_input
-from pipelines.training.lung_augment import Dice, Subject, make_patch
+from pipelines.training.lung_augment import Dice, Subject, make_patch, trim
 from pipelines.training.lung_cases import LABEL_MM, Case, load_cases
 
 RATE = 3e-3
@@ -55,16 +55,21 @@ def train(cases: Sequence[Case], steps: int, seed: int = 0, device: str = "cpu")
         bar, smoothed = progress.add_task("training", total=steps, loss=float("nan")), 1.0
         for step in range(steps):
             patients = subjects[step % len(subjects)]
-            hu, lungs = make_patch(patients[dice.integer(0, len(patients) - 1)], dice)
-            loss = _loss(network(to_input(hu)[None].to(device)), lungs[None, None].float().to(device))
+            hu, lungs = trim(*make_patch(patients[dice.integer(0, len(patients) - 1)], dice))
+            if hu.isnan().all():
+                continue
+            shown = to_input(hu)[None].to(device)
+            loss = _loss(network(shown), lungs[None, None].float().to(device), shown[:, 1:])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             schedule.step()
             _follow(average, network, min(AVERAGE, step / (step + 10)))
-            smoothed += 0.02 * (float(loss.detach()) - smoothed)
+            smoothed += 0.03 * (float(loss.detach()) - smoothed)
             progress.update(bar, advance=1, loss=smoothed)
+            if (step + 1) % max(1, steps // 10) == 0:
+                progress.console.print(f"step {step + 1}: loss {smoothed:.4f}")
     return average.cpu().eval()
 
 
@@ -77,12 +82,13 @@ def _group(cases: Sequence[Case]) -> list[list[Subject]]:
     return [groups[patient] for patient in sorted(groups)]
 
 
-def _loss(logits: Tensor, lungs: Tensor) -> Tensor:
-    """Cross entropy plus Dice. A patch without lungs is judged by cross entropy alone: its Dice says nothing."""
-    entropy = functional.binary_cross_entropy_with_logits(logits, lungs)
+def _loss(logits: Tensor, lungs: Tensor, known: Tensor) -> Tensor:
+    """Cross entropy plus Dice where something is known. A patch without lungs is judged by cross entropy alone: its
+    Dice says nothing."""
+    entropy = functional.binary_cross_entropy_with_logits(logits, lungs, known, reduction="sum") / known.sum()
     if not bool(lungs.any()):
         return entropy
-    overlap: Tensor = DiceLoss(sigmoid=True, smooth_nr=1.0, smooth_dr=1.0)(logits, lungs)
+    overlap: Tensor = DiceLoss(smooth_nr=1.0, smooth_dr=1.0)(torch.sigmoid(logits) * known, lungs)
     return entropy + overlap
 
 

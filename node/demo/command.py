@@ -1,0 +1,197 @@
+"""`wetread demo`: studies through a real node to a stand-in PACS, and what the PACS received as table and picture."""
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from node.demo.montage import montage
+from node.demo.present import make_findings, make_seconds
+from node.demo.review import SEGMENTATION, Review, review_jobs
+from node.demo.stage import Stage, set_stage
+from node.demo.studies import write_demo_studies
+from node.dicom.identity import read_identity
+from node.errors import CannotUnderstand, PeerUnreachable
+from node.ledger import Ledger
+from node.model.job import FINAL, State
+from node.model.study import StudyState
+from node.outbound.send import Sent, find_files, send_files
+from node.oversight.overview import list_rows
+
+DEFAULT_OUT = Path("demo-out")
+PATIENCE = 1800.0
+"""Seconds to wait for the last job: a CPU may need minutes for a large series."""
+
+
+@dataclass(slots=True)
+class Play:
+    """The files to send, what their content truly measures (where we made them), and where results go."""
+
+    paths: list[Path]
+    others: list[Path]
+    truth: Mapping[str, Mapping[str, float]]
+    out: Path
+
+
+def run_demo(study: Path | None, pipeline: str | None, out: Path | None, *, as_json: bool) -> int:
+    """Returns the exit code: 0 only when there is a job and every job is CONFIRMED."""
+    console = Console(stderr=as_json)
+    folder = (out or DEFAULT_OUT).absolute()
+    received = folder / "pacs"
+    if out is None and received.exists():
+        shutil.rmtree(received)
+    with tempfile.TemporaryDirectory(prefix="wetread-demo-") as name:
+        home = Path(name)
+        with set_stage(home, _new_folder(received), pipeline) as stage:
+            console.print(
+                f"Node {stage.settings.node.ae_title} at {stage.address[0]}:{stage.address[1]}, PACS beside it."
+            )
+            play = _prepare(study, home, folder, console)
+            sent = _send(play, stage, console)
+            study_uids = _study_uids(play.paths)
+            _watch(stage, study_uids if sent.taken else [], console)
+            reviews = review_jobs(stage.ledger, stage.pacs, study_uids)
+            reasons = _explain(stage, play, sent)
+            pictures = _draw(reviews, play)
+    if as_json:
+        sys.stdout.write(json.dumps(_to_dict(study_uids, reviews, reasons, pictures), indent=2) + "\n")
+    else:
+        _present(console, reviews, reasons, pictures, play)
+    return 0 if reviews and all(review.job.state == State.CONFIRMED for review in reviews) else 1
+
+
+def _new_folder(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _prepare(study: Path | None, home: Path, folder: Path, console: Console) -> Play:
+    if study is not None:
+        paths, others = find_files(study)
+        return Play(paths, others, {}, folder)
+    with console.status("Making a head MR from the MNI152 template and a chest CT phantom"):
+        inputs = _new_folder(home / "inputs")
+        truth = write_demo_studies(inputs)
+    paths, others = find_files(inputs)
+    return Play(paths, others, truth, folder)
+
+
+def _send(play: Play, stage: Stage, console: Console) -> Sent:
+    title = stage.settings.node.ae_title
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("C-STORE to the node", total=len(play.paths))
+        try:
+            return send_files(play.paths, "DEMOSCU", stage.address, title, lambda *_: progress.advance(bar))
+        except PeerUnreachable as error:
+            console.print(f"[red]{error}[/red]")
+            return Sent()
+
+
+def _study_uids(paths: Sequence[Path]) -> list[str]:
+    """The studies that the files name, in the order of the files; a file without identity names none."""
+    uids: dict[str, None] = {}
+    for path in paths:
+        try:
+            uids[read_identity(path).study_uid] = None
+        except CannotUnderstand:
+            continue
+    return list(uids)
+
+
+def _watch(stage: Stage, study_uids: Sequence[str], console: Console) -> None:
+    """Until every study is complete and all its jobs are final."""
+    patience = time.monotonic() + PATIENCE
+    with console.status("waiting") as status:
+        while time.monotonic() < patience:
+            line, done = _look(stage.ledger, study_uids)
+            if done:
+                return
+            status.update(line)
+            time.sleep(0.2)
+    console.print(f"[red]not finished after {PATIENCE:.0f} s[/red]; the node's log ends with:")
+    console.print("\n".join(stage.log.read_text("utf-8", "replace").splitlines()[-20:]), highlight=False)
+
+
+def _look(ledger: Ledger, study_uids: Sequence[str]) -> tuple[str, bool]:
+    """(what is going on, whether all is over). The refusal reports of failed jobs count as under way until sent."""
+    parts, done = [], True
+    studies = {study.study_uid: study for study in ledger.find_studies()}
+    for uid in study_uids:
+        study = studies.get(uid)
+        if study is None:
+            continue
+        if study.state == StudyState.RECEIVING:
+            parts.append("a study is arriving")
+            done = False
+            continue
+        for job in ledger.find_jobs(uid):
+            open_ones = [d for d in ledger.find_deliveries(job.id) if d.state in {"PENDING", "SENT"}]
+            parts.append(f"{job.pipeline} {job.state.value}")
+            done &= job.state in FINAL and not open_ones
+    return "  ".join(parts) or "waiting for the studies", done
+
+
+def _explain(stage: Stage, play: Play, sent: Sent) -> list[str]:
+    """Why there may be less than expected: files that are no DICOM, refusals, studies without a job."""
+    reasons = [f"{path.name}: refused by the node, {answer}" for path, answer in sent.refused]
+    if play.others:
+        reasons.append(f"{len(play.others)} files are no DICOM files and were not sent")
+    if not play.paths:
+        reasons.append("there is no DICOM file to send")
+    rows = [row for row in list_rows(stage.ledger) if row.state in {"NO JOB", "QUARANTINED"}]
+    return reasons + [f"{row.state}: {row.reason}" for row in rows]
+
+
+def _draw(reviews: Sequence[Review], play: Play) -> list[Path]:
+    """A montage per SEG that the PACS received."""
+    pictures = []
+    for number, review in enumerate(reviews, 1):
+        seg = review.find_path(SEGMENTATION)
+        if seg is not None:
+            out = play.out / f"{review.job.pipeline}-{number}.png"
+            pictures.append(montage(seg, play.paths, out, review.job.pipeline))
+    return pictures
+
+
+def _to_dict(
+    study_uids: Sequence[str], reviews: Sequence[Review], reasons: Sequence[str], pictures: Sequence[Path]
+) -> dict[str, object]:
+    return {
+        "study_uid": study_uids[0] if study_uids else None,
+        "study_uids": list(study_uids),
+        "jobs": [review.to_dict() for review in reviews],
+        "reason": "; ".join(reasons),
+        "montages": [str(path) for path in pictures],
+    }
+
+
+def _present(
+    console: Console, reviews: Sequence[Review], reasons: Sequence[str], pictures: Sequence[Path], play: Play
+) -> None:
+    if any(review.findings for review in reviews):
+        console.print(make_findings(reviews, play.truth))
+    for review in reviews:
+        for note in review.notes:
+            console.print(f"[dim]{review.job.pipeline}: {note}[/dim]", highlight=False)
+    if reviews:
+        console.print(make_seconds(reviews))
+    for reason in reasons:
+        console.print(f"[yellow]{reason}[/yellow]", highlight=False)
+    for picture in pictures:
+        console.print(f"Picture of the SEG over the images: {picture}", soft_wrap=True, highlight=False)
+    if reviews:
+        console.print(f"What the PACS received: {play.out / 'pacs'}", soft_wrap=True, highlight=False)

@@ -1,0 +1,59 @@
+"""The demo's tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from node.demo.review import STATIONS, Review
+from node.tables import COLORS
+
+
+def make_findings(reviews: Sequence[Review], truth: Mapping[str, Mapping[str, float]]) -> Table:
+    """Findings as the PACS can read them from the SR; beside a measured volume, the true one where we made the patient.
+
+    truth: study uid -> laterality in lower case -> mL.
+    """
+    table = Table("Pipeline", "Finding", "Measured", "Value", title="Findings read from the SR at the PACS", box=None)
+    with_truth = bool(truth)
+    if with_truth:
+        table.add_column("True", justify="right")
+    for review in reviews:
+        known = truth.get(review.job.study_uid, {})
+        for finding in review.findings:
+            _add_finding(table, review.job.pipeline, finding, known if with_truth else None)
+    return table
+
+
+def make_seconds(reviews: Sequence[Review]) -> Table:
+    """Seconds per station and the state that each job reached."""
+    table = Table("Pipeline", "State", title="Seconds per station", box=None)
+    for station in STATIONS:
+        table.add_column(station, justify="right")
+    for review in reviews:
+        values = [f"{review.seconds[s]:.2f}" if s in review.seconds else "" for s in STATIONS]
+        state = Text(review.job.state.value, COLORS.get(review.job.state.value, ""))
+        table.add_row(review.job.pipeline, state, *values)
+        if review.job.reason:
+            table.add_row("", Text(review.job.reason, "red"))
+    return table
+
+
+def _add_finding(table: Table, pipeline: str, finding: Mapping[str, Any], known: Mapping[str, float] | None) -> None:
+    side = _meaning(finding["laterality"])
+    name = f"{side} {_meaning(finding['finding'])}".strip()
+    if finding["absent"]:
+        table.add_row(pipeline, name, "", "absent")
+    for measurement in finding["measurements"]:
+        concept = _meaning(measurement["concept"])
+        shown = f"{_meaning(measurement['derivation'])} {concept}".strip()
+        row = [pipeline, name, shown, f"{measurement['value']:.1f} {(measurement['unit'] or {}).get('value', '')}"]
+        if known is not None:
+            true = known.get(side.lower())
+            row.append(f"{true:.1f}" if concept == "Volume" and true is not None else "")
+        table.add_row(*row)
+
+
+def _meaning(code: Mapping[str, str] | None) -> str:
+    return code["meaning"] if code else ""
