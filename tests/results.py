@@ -78,10 +78,9 @@ def _stack(headers, frames, shape, affine):
 
 def ellipsoid(shape, center=(0.5, 0.5, 0.5), radius=(0.4, 0.3, 0.3)):
     """A bool mask; center and radius are shares of `shape`. Asymmetric on purpose: a corner is cut off."""
-    grid = np.indices(shape).astype(float)
-    size = np.array(shape, float).reshape(3, 1, 1, 1)
-    distance = (grid / size - np.reshape(center, (3, 1, 1, 1))) / np.reshape(radius, (3, 1, 1, 1))
-    mask = (distance**2).sum(axis=0) <= 1
+    axes = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    squares = [((axis / n - c) / r) ** 2 for axis, n, c, r in zip(axes, shape, center, radius, strict=True)]
+    mask = squares[0] + squares[1] + squares[2] <= 1
     mask[:, : int(shape[1] * center[1]), : int(shape[2] * center[2])] = False
     return mask
 

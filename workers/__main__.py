@@ -7,7 +7,6 @@ import sys
 
 from node.oversight.logs import set_up_logs
 from node.supervisor.parent import die_with_parent
-
 from workers.device import count_gpus
 
 

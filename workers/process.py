@@ -11,18 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from node.dicom.output_gate import check_objects
-from node.dicom.selection import choose_stack
-from node.dicom.volume import load_volume
 from pydicom import Dataset
 
 from node.config import Settings
 from node.dicom.authorship import Authorship
 from node.dicom.header import read_header
+from node.dicom.output_gate import check_objects
 from node.dicom.report import encode_refusal, encode_report
 from node.dicom.segmentation import encode_segmentation
+from node.dicom.selection import choose_stack
 from node.dicom.stack import Stack
 from node.dicom.stacking import read_stacks
+from node.dicom.volume import load_volume
 from node.errors import CannotUnderstand
 from node.ledger import Ledger
 from node.model.delivery import ResultObject

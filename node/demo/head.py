@@ -20,7 +20,7 @@ MARGIN_MM = ((32, 18), (20, 32), (20, 20))
 """Room around the brain below and above, in front and behind, right and left: axes k, j, i, each first end first."""
 
 LAYERS = ((2.0, 28.0), (3.5, 8.0), (7.0, 130.0), (8.5, 8.0), (10.5, 115.0), (14.5, 235.0))
-"""Around the brain, out to so many mm: its brightness in units of the template. Fluid, bone, marrow, bone, muscle, fat."""
+"""Around the brain, out to so many mm: brightness in units of the template. Fluid, bone, marrow, bone, muscle, fat."""
 SCALP = 4
 """The layer with which the scalp begins."""
 MUSCLE, FAT, AIR = 112.0, 225.0, 0.0
@@ -113,7 +113,8 @@ def _measure_distance(brain: NDArray[np.bool_]) -> Field:
     inner = (slice(CLOSING + 1, -CLOSING - 1),) * 3
     away = 2.0 * ndimage.distance_transform_edt(~(closed[inner] | coarse))
     scale = [n / m for n, m in zip(brain.shape, coarse.shape, strict=True)]
-    return ndimage.zoom(away.astype(np.float32), scale, order=1)
+    distance: Field = ndimage.zoom(away.astype(np.float32), scale, order=1)
+    return distance
 
 
 def _measure_face(shape: tuple[int, ...], affine: Affine) -> Field:
@@ -124,11 +125,13 @@ def _measure_face(shape: tuple[int, ...], affine: Affine) -> Field:
     z = (affine[2, 3] + k)[:, None, None].astype(np.float32)
     face = (x / 62.0) ** 2 + ((y + 48.0) / 56.0) ** 2 + ((z + 70.0) / 62.0) ** 2
     neck = (x / 62.0) ** 2 + ((y - 32.0) / 66.0) ** 2 + np.maximum(z + 38.0, 0.0)
-    return np.minimum(face, neck)
+    shape_level: Field = np.minimum(face, neck)
+    return shape_level
 
 
 def _make_grain(shape: tuple[int, ...], rng: np.random.Generator) -> Field:
     """Smooth, mean 0, deviation 1."""
     coarse = rng.standard_normal([n // 9 + 1 for n in shape], dtype=np.float32)
-    grain = ndimage.zoom(coarse, [n / m for n, m in zip(shape, coarse.shape, strict=True)], order=1)
-    return grain / grain.std()
+    grain: Field = ndimage.zoom(coarse, [n / m for n, m in zip(shape, coarse.shape, strict=True)], order=1)
+    grain /= grain.std()
+    return grain

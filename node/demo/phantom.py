@@ -10,8 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from node.demo.tissue import BLOOD, CARTILAGE, CORTEX, MARROW, WALL
-from node.demo.tissue import make_airways, make_great_vessels, make_ribs, make_shoulders, paint_plane
+from node.demo.tissue import (
+    BLOOD,
+    CARTILAGE,
+    CORTEX,
+    MARROW,
+    WALL,
+    make_airways,
+    make_great_vessels,
+    make_ribs,
+    make_shoulders,
+    paint_plane,
+)
 from node.demo.torso import Field, Level
 from node.demo.tubes import Coverage, Lattice, Points, Tube, cover, grow_tree
 from pipelines.terms import Affine
@@ -67,9 +77,10 @@ def make_chest(seed: int = 0) -> Phantom:
 
 def _make_lattice() -> Lattice:
     dz, dy, dx = SPACING_MM
-    x = (np.arange(COLUMNS) - (COLUMNS - 1) / 2) * dx
-    y = (np.arange(ROWS) - (ROWS - 1) / 2) * dy
-    return Lattice(x, y, np.arange(PLANES) * dz)
+    x = dx * np.arange(0.5 - COLUMNS / 2, COLUMNS / 2, dtype=np.float64)
+    y = dy * np.arange(0.5 - ROWS / 2, ROWS / 2, dtype=np.float64)
+    z = dz * np.arange(PLANES, dtype=np.float64)
+    return Lattice(x, y, z)
 
 
 def _make_affine(lattice: Lattice) -> Affine:
@@ -87,7 +98,9 @@ def _paint_planes(lattice: Lattice, rng: np.random.Generator) -> tuple[Field, ND
     for k, z in enumerate(lattice.z):
         step, part = divmod(k, 4)
         grain = (1 - part / 4) * coarse[step] + part / 4 * coarse[step + 1]
-        grain = ndimage.zoom(grain, (ROWS / grain.shape[0], COLUMNS / grain.shape[1]), order=1, grid_mode=True, mode="nearest")
+        grain = ndimage.zoom(
+            grain, (ROWS / grain.shape[0], COLUMNS / grain.shape[1]), order=1, grid_mode=True, mode="nearest"
+        )
         hu[k], lungs[k] = paint_plane(Level(x, y, float(z)), grain / grain.std())
     return hu, lungs
 
@@ -106,8 +119,10 @@ def _paint_vessels(hu: Field, lungs: NDArray[np.uint8], lattice: Lattice, rng: n
     bronchi: list[Tube] = []
     for label, (artery, vein) in HILA.items():
         cloud = _scatter(lungs == label, lattice, 1800, rng)
-        vessels += grow_tree(np.array(artery), cloud[:1000], 7.5, rng) + grow_tree(np.array(vein), cloud[1000:], 7.0, rng)
-        bronchi += grow_tree(np.array(artery) + (0.0, 4.0, 2.0), cloud[:36], 5.5, rng)
+        vessels += grow_tree(np.array(artery), cloud[:1000], 7.5, rng) + grow_tree(
+            np.array(vein), cloud[1000:], 7.0, rng
+        )
+        bronchi += grow_tree(np.array(artery) + np.array((0.0, 4.0, 2.0)), cloud[:36], 5.5, rng)
     inside = lungs > 0
     _mix(hu, np.where(inside, cover([_shrink(tube, -1.2) for tube in bronchi], lattice), 0), WALL)
     _mix(hu, np.where(inside, cover(vessels, lattice), 0), VESSEL_HU)

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.terms import Code
 from pydicom import dcmread
 
 from node.demo.pacs import StandInPacs
 from node.dicom.read_report import read_findings, read_notes, read_outcome
 from node.ledger import Ledger
 from node.model.job import Job
+from pipelines.terms import Code
 
 STATIONS = ("receive", "complete", "queue", "load", "warm", "run", "encode", "put", "deliver", "confirm")
 STRUCTURED_REPORT = "SR"

@@ -71,7 +71,11 @@ def _add_identity(ds: Dataset, picture: Picture, run: str) -> None:
     ds.PatientBirthDate, ds.PatientSex = "", "O"
     ds.StudyID, ds.AccessionNumber, ds.ReferringPhysicianName = "DEMO", f"DEMO{key}", ""
     ds.StudyDescription, ds.SeriesDescription = "Wetread demo: no patient", picture.description
-    for level, keyword in (("study", "StudyInstanceUID"), ("series", "SeriesInstanceUID"), ("frame", "FrameOfReferenceUID")):
+    for level, keyword in (
+        ("study", "StudyInstanceUID"),
+        ("series", "SeriesInstanceUID"),
+        ("frame", "FrameOfReferenceUID"),
+    ):
         setattr(ds, keyword, derive_uid("demo", run, picture.subject, level))
     ds.SeriesNumber, ds.AcquisitionNumber, ds.PositionReferenceIndicator = 1, 1, ""
     ds.PatientPosition, ds.BodyPartExamined = "HFS", picture.body_part

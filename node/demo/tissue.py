@@ -3,8 +3,19 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from node.demo.torso import LEVELS, LUNG, Field, Level, find_body, find_cavity, find_diaphragm, find_heart, find_lung
-from node.demo.torso import find_mediastinum, measure
+from node.demo.torso import (
+    LEVELS,
+    LUNG,
+    Field,
+    Level,
+    find_body,
+    find_cavity,
+    find_diaphragm,
+    find_heart,
+    find_lung,
+    find_mediastinum,
+    measure,
+)
 from node.demo.tubes import Tube, follow
 
 AIR, FAT, SKIN, MUSCLE, WATER = -1000.0, -100.0, 15.0, 55.0, 10.0
@@ -168,5 +179,7 @@ def _paint_plates(hu: Field, level: Level) -> None:
     if 128.0 < level.z < 246.0:
         grown = min(1.0, (level.z - 118.0) / 60.0)
         for side in (-1, 1):
-            blade = level.ball((99.0 * side, 92.0 - 0.09 * (level.z - 170.0), level.z), (36.0 * grown, 3.4, 1.0), -0.46 * side)
+            blade = level.ball(
+                (99.0 * side, 92.0 - 0.09 * (level.z - 170.0), level.z), (36.0 * grown, 3.4, 1.0), -0.46 * side
+            )
             hu[blade] = 480.0

@@ -22,7 +22,7 @@ LUNG = {
     "depth": np.array([86, 87, 85, 77, 62, 47, 31, 13, 0.5]),
     "back": np.array([6, 6, 8, 14, 22, 27, 30, 32, 33]),
 }
-"""Each lung's outline: x of its middle from the midline, half widths outward and inward, half depth, y of its middle."""
+"""Each lung's outline: x of its middle from the midline, half widths out and inward, half depth, y of its middle."""
 
 BODY_LEVELS = np.array([0.0, 100.0, 180.0, 230.0, 262.0, 300.0])
 BODY = {
@@ -48,11 +48,9 @@ class Level:
 
     def ellipse(self, x: float, y: float, half_width: float, half_depth: float, power: float = 2.0) -> Plane:
         """The pixels within a (super)ellipse about (x, y)."""
-        return self.ellipse_level(x, y, half_width, half_depth, power) <= 1.0
-
-    def ellipse_level(self, x: float, y: float, half_width: float, half_depth: float, power: float = 2.0) -> Field:
-        """Below 1 within, above 1 outside."""
-        return (np.abs(self.x - x) / half_width) ** power + (np.abs(self.y - y) / half_depth) ** power
+        away = (np.abs(self.x - x) / half_width) ** power + (np.abs(self.y - y) / half_depth) ** power
+        inside: Plane = away <= 1.0
+        return inside
 
     def ball(self, center: tuple[float, float, float], radii: tuple[float, float, float], turn: float = 0.0) -> Plane:
         """The pixels within an ellipsoid, turned by `turn` radians about z."""
@@ -88,8 +86,9 @@ def find_cavity(level: Level, side: int, grow: float = 0.0) -> Plane:
     size = measure(LUNG, LEVELS, level.z)
     outward = level.x * side - size["center"]
     half = np.where(outward > 0, size["lateral"] + grow, size["medial"] + grow)
-    shape = (np.abs(outward) / half) ** 2.2 + (np.abs(level.y - size["back"]) / (size["depth"] + grow)) ** 2.2
-    return (shape <= 1.0) & (level.x * side > 0.0)
+    away = (np.abs(outward) / half) ** 2.2 + (np.abs(level.y - size["back"]) / (size["depth"] + grow)) ** 2.2
+    inside: Plane = (away <= 1.0) & (level.x * side > 0.0)
+    return inside
 
 
 def find_diaphragm(level: Level, side: int) -> Plane:
@@ -119,7 +118,8 @@ def find_mediastinum(level: Level) -> Plane:
     aorta = level.ellipse(21.0, 46.0, 17.0, 17.0)
     wall = np.abs(level.x - 2.0) < 3.0
     hila = level.ball((-38.0, 12.0, 138.0), (20.0, 15.0, 26.0)) | level.ball((40.0, 14.0, 144.0), (18.0, 15.0, 24.0))
-    return find_heart(level, -3.0) | between | spine | wall | hila | (aorta & (level.z < 205.0))
+    middle: Plane = find_heart(level, -3.0) | between | spine | wall | hila | (aorta & (level.z < 205.0))
+    return middle
 
 
 def find_lung(level: Level, side: int) -> Plane:

@@ -37,7 +37,7 @@ class Lattice:
 def follow(points: Iterable[tuple[float, float, float]], radii: Iterable[float]) -> list[Tube]:
     """Tubes through `points` (x, y, z in mm), one after the other."""
     places, sizes = [np.array(point, dtype=float) for point in points], list(radii)
-    return [Tube(*places[n : n + 2], *sizes[n : n + 2]) for n in range(len(places) - 1)]
+    return [Tube(places[n], places[n + 1], sizes[n], sizes[n + 1]) for n in range(len(places) - 1)]
 
 
 def cover(tubes: Iterable[Tube], lattice: Lattice) -> Coverage:

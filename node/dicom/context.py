@@ -21,7 +21,9 @@ TYPE_2 = [
 ]  # fmt: skip
 """Patient (PS3.3 C.7.1.1) and General Study (C.7.2.1) attributes that must be there, if only empty."""
 
-IDENTITY = frozenset({"PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID", "StudyInstanceUID"})
+IDENTITY = frozenset(
+    {"PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID", "StudyInstanceUID"}
+)
 """Copied even where its form is not valid: a changed identity would be another patient's."""
 
 OPTIONAL = [

@@ -17,6 +17,8 @@ from pydicom.pixels.decoders.base import (
 )
 
 PLUGIN = "imagecodecs"
+START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+"""Markers (ITU-T T.81 B.1.1.3). Neither occurs in entropy-coded data, where 0xFF is always stuffed."""
 _DECODERS = (JPEGBaseline8BitDecoder, JPEGExtended12BitDecoder, JPEGLosslessDecoder, JPEGLosslessSV1Decoder)
 DECODER_DEPENDENCIES = {decoder.UID: ("imagecodecs",) for decoder in _DECODERS}
 """Asked for by pydicom of every plugin module, like `is_available`."""
@@ -30,11 +32,13 @@ def is_available(uid: str) -> bool:
 def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
     """The samples of one monochrome frame; tells `runner` how wide they are.
 
-    Raises ValueError when the frame has another shape than the header says; what libjpeg-turbo raises is a
-    RuntimeError. Color is left to other plugins.
+    Raises ValueError when the frame breaks off, where libjpeg-turbo would fill the rest with gray, or has another
+    shape than the header says; what libjpeg-turbo raises is a RuntimeError. Color is left to other plugins.
     """
     if runner.samples_per_pixel != 1:
         raise NotImplementedError("color is not decoded here")
+    if source.rfind(END_OF_IMAGE) < source.rfind(START_OF_SCAN):
+        raise ValueError("the frame breaks off before its End of Image marker")
     samples: Any = imagecodecs.jpeg8_decode(source)
     if samples.shape != (runner.rows, runner.columns):
         raise ValueError(f"the frame is {samples.shape}, the header says {(runner.rows, runner.columns)}")

@@ -115,7 +115,7 @@ def _decode(path: Path, header: Dataset, frames: Sequence[int]) -> Iterator[Stor
     syntax = _transfer_syntax(header)
     try:
         dataset = dcmread(path, force=True)
-        _refuse_truncated(dataset, path)
+        _refuse_truncated(dataset, header, path)
         arrays = get_decoder(syntax).iter_array(
             dataset,
             indices=[frame - 1 for frame in frames],
@@ -126,24 +126,23 @@ def _decode(path: Path, header: Dataset, frames: Sequence[int]) -> Iterator[Stor
         for array, _ in arrays:
             yield array.astype(array.dtype.newbyteorder("="), copy=False)
     except DAMAGE as error:
-        raise _unreadable(
-            header, f"{syntax.name} pixel data is not decoded: {type(error).__name__}: {error}"
-        ) from error
+        why = " ".join(str(error).split())
+        raise _unreadable(header, f"{syntax.name} is not decoded: {type(error).__name__}: {why}") from error
 
 
-def _refuse_truncated(dataset: Dataset, path: Path) -> None:
-    """Raises TruncatedInstance when pixel data is absent, breaks off, or is shorter than the header says."""
+def _refuse_truncated(dataset: Dataset, header: Dataset, path: Path) -> None:
+    """Raises TruncatedInstance when pixel data is absent, breaks off, or is shorter than the header says.
+
+    Of a sequence of fragments without an end the parser leaves nothing, not even the header read before it.
+    """
     held = len(dataset.get("PixelData") or b"")
-    frame = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
-    expected = frame * count_frames(dataset)
-    if _transfer_syntax(dataset).is_encapsulated:
-        if not held:  # the parser drops a sequence of fragments that has no end
-            raise TruncatedInstance(
-                f"instance {dataset.SOPInstanceUID}: its compressed pixel data breaks off or is absent"
-                f" (the file holds {path.stat().st_size} bytes)"
-            )
-    elif held < expected:
-        raise TruncatedInstance(f"instance {dataset.SOPInstanceUID}: its pixel data has {held} of {expected} bytes")
+    expected = int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8 * count_frames(header)
+    if held >= expected or (held and _transfer_syntax(header).is_encapsulated):
+        return
+    raise TruncatedInstance(
+        f"instance {header.SOPInstanceUID}: its pixel data is absent or breaks off: {held} bytes are read, decoded it"
+        f" has {expected}, the file {path.stat().st_size}"
+    )
 
 
 def _transfer_syntax(header: Dataset) -> uid.UID:

@@ -65,7 +65,9 @@ def encode_refusal(
         raise EncodingError("a refusal must say which images it speaks of")
     tree = _root(author)
     tree.append(_image_library(headers, ()))
-    said = f"The AI did not run: it says nothing of these images, neither findings nor their absence. {name}: {sentence}"
+    said = (
+        f"The AI did not run: it says nothing of these images, neither findings nor their absence. {name}: {sentence}"
+    )
     tree.append(_evaluations(codes.DID_NOT_RUN, [said]))
     ds = _document(tree, headers, author, "refusal", series_number, f"AI DID NOT RUN: {author.manifest.title}")
     ds.CompletionFlag, ds.CompletionFlagDescription = "PARTIAL", f"AI did not run: {name}"[:64]
@@ -156,9 +158,7 @@ def _library_group(header: Dataset) -> sr.ContainerContentItem:
     return group
 
 
-def _group(
-    finding: Finding, stack: Stack, result: Result, author: Authorship, segmentation: Dataset | None
-) -> Group:
+def _group(finding: Finding, stack: Stack, result: Result, author: Authorship, segmentation: Dataset | None) -> Group:
     """The measurement group of `finding`: with a segment (TID 1411) or without (TID 1501)."""
     segment = next((s for s in result.segments if s.key == finding.segment_key), None)
     key = segment.key if segment is not None else finding.key
@@ -206,9 +206,7 @@ def _measurement(measurement: Measurement, finding: Finding) -> sr.Measurement:
 def _algorithm(author: Authorship) -> sr.AlgorithmIdentification:
     """TID 4019, equal to Contributing Equipment and to the segments' algorithm (IHE AIR table 6.5.3.1-1)."""
     manifest = author.manifest
-    return sr.AlgorithmIdentification(
-        manifest.name, manifest.version, family=to_concept(codes.ARTIFICIAL_INTELLIGENCE)
-    )
+    return sr.AlgorithmIdentification(manifest.name, manifest.version, family=to_concept(codes.ARTIFICIAL_INTELLIGENCE))
 
 
 def _segment_reference(

@@ -278,7 +278,9 @@ def _derivation(stack: Stack, k: int) -> Dataset:
 def _pack(planes: Sequence[Mask]) -> bytes:
     """Planes as one run of bits, least significant first, padded to an even length (PS3.5 8.1.1)."""
     batches = [
-        np.packbits(np.concatenate([plane.ravel() for plane in planes[start : start + FRAMES_A_BATCH]]), bitorder="little")
+        np.packbits(
+            np.concatenate([plane.ravel() for plane in planes[start : start + FRAMES_A_BATCH]]), bitorder="little"
+        )
         for start in range(0, len(planes), FRAMES_A_BATCH)
     ]
     packed = b"".join(batch.tobytes() for batch in batches)

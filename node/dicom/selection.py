@@ -1,10 +1,13 @@
 """Choosing the one stack of a study that a pipeline reads, and saying which one and why the others not."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+from pydicom import Dataset
 
 from node.dicom.header import Frame, find_frames
 from node.dicom.stack import Stack
@@ -48,11 +51,48 @@ NOT_ANATOMY = {
 }
 """Values of the same attributes in MR that stand for no picture of anatomy."""
 HU_TYPES = ("", "HU", "US")
-"""Rescale Types of a CT that are Hounsfield units, or unspecified, which by PS3.3 C.11.1.1.2 means HU in CT."""
+"""Rescale Types of a CT in Hounsfield units: absent means HU (PS3.3 C.8.2.1), and many write "unspecified"."""
 TIE = 0.95
 """A stack of this share of the longest one's extent counts as equally long."""
 THIN_MM = 1.0
 """Below this distance between planes, thinner is no better."""
+ROUNDING_MM = 1e-3
+"""Headers round: planes 1.0001 mm apart fulfill "at most 1 mm"."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A stack with what is asked about it; lengths in mm, echo_time in ms (None when unknown)."""
+
+    stack: Stack
+    image_type: list[str]
+    rescale_type: str
+    echo_time: float | None
+    spacing: float
+    extent: float
+
+    @classmethod
+    def of(cls, stack: Stack) -> "Candidate":
+        """`stack` as the frame of its first plane describes it, which speaks for all."""
+        index, number = stack.frames[0]
+        frame = find_frames(stack.headers[index], [number])[0]
+        spacing = round(float(np.linalg.norm(stack.affine[:3, 0])), 3)
+        return cls(
+            stack,
+            _image_type(frame),
+            str(frame.get("RescaleType") or "").upper(),
+            _number(frame.get("EffectiveEchoTime"), _number(frame.get("EchoTime"))),
+            spacing,
+            stack.shape[0] * spacing,
+        )
+
+    def __str__(self) -> str:
+        """What may be said of a series: not its description, which people fill with anything."""
+        kernel = self.stack.first.get("ConvolutionKernel") or ()
+        words = [f"{self.stack.shape[0]} {self.stack.orientation} planes {self.spacing:g} mm apart"]
+        if kernel:
+            words.append(f"kernel {kernel if isinstance(kernel, str) else ' '.join(map(str, kernel))}")
+        return f"{_series(self.stack.first)} ({', '.join(words)})"
 
 
 def choose_stack(
@@ -70,87 +110,96 @@ def choose_stack(
     right modality, and no crumbs of one or two planes where there is more); else NoMatchingSeries, whose sentence
     tells for each series why not.
     """
-    reasons = [_why_not(stack, requires) for stack in stacks]
-    eligible = [stack for stack, reason in zip(stacks, reasons, strict=True) if reason is None]
+    candidates = [Candidate.of(stack) for stack in stacks]
+    reasons = [_why_not(candidate, requires) for candidate in candidates]
+    eligible = [candidate for candidate, reason in zip(candidates, reasons, strict=True) if reason is None]
+    told = [f"{refusal.error}" for refusal in refusals]
     if not eligible:
-        _raise_none(stacks, reasons, refusals, requires)
+        told = [f"{candidate}: {reason}" for candidate, reason in zip(candidates, reasons, strict=True)] + told
+        _raise_none(refusals, told, requires)
     chosen = _best(eligible)
     passed = [
-        f"{_name(stack)} was not read: {reason or 'it suits too, and ranks lower'}."
-        for stack, reason in zip(stacks, reasons, strict=True)
-        if stack is not chosen
+        f"{candidate} was not read: {reason or 'it suits too, and ranks lower'}"
+        for candidate, reason in zip(candidates, reasons, strict=True)
+        if candidate is not chosen
     ]
-    refused = [f"{_number(refusal.first)} was not read: {refusal.error}." for refusal in refusals]
-    return chosen, (f"{_name(chosen)} was read.", *passed, *refused)
+    sentences = _counted([*passed, *(f"Not read: {text}" for text in told)])
+    return chosen.stack, (f"{chosen} was read.", *(f"{text}." for text in sentences))
 
 
-def _best(eligible: Sequence[Stack]) -> Stack:
-    original = [stack for stack in eligible if "DERIVED" not in _image_type(stack)] or eligible
-    longest = max(_extent(stack) for stack in original)
-    long = [stack for stack in original if _extent(stack) >= TIE * longest]
-    return min(long, key=lambda stack: (max(_spacing(stack), THIN_MM), _series_order(stack), _echo_time(stack) or inf))
+def _best(eligible: Sequence[Candidate]) -> Candidate:
+    original = [candidate for candidate in eligible if candidate.image_type[:1] != ["DERIVED"]] or eligible
+    longest = max(candidate.extent for candidate in original)
+    return min((candidate for candidate in original if candidate.extent >= TIE * longest), key=_rank)
 
 
-def _why_not(stack: Stack, requires: Requires) -> str | None:
-    """Why `stack` is not what the pipeline reads, in words; None when it is."""
-    if stack.modality != requires.modality:
-        return f"its modality is {stack.modality}, not {requires.modality}"
-    return next((reason for test in _TESTS if (reason := test(stack, requires)) is not None), None)
+def _rank(candidate: Candidate) -> tuple[float, float, float]:
+    echo = inf if candidate.echo_time is None else candidate.echo_time
+    series = _number(candidate.stack.first.get("SeriesNumber"))
+    return max(candidate.spacing, THIN_MM), inf if series is None else series, echo
 
 
-def _not_acquired(stack: Stack, requires: Requires) -> str | None:
-    return _derivation(_image_type(stack), stack.modality)
+def _why_not(candidate: Candidate, requires: Requires) -> str | None:
+    """Why the pipeline does not read the candidate, in words; None when it does."""
+    return next((reason for test in _TESTS if (reason := test(candidate, requires)) is not None), None)
 
 
-def _other_unit(stack: Stack, requires: Requires) -> str | None:
-    unit = str(_frame(stack).get("RescaleType") or "").upper()
-    return f"its values are {unit}, not HU" if stack.modality == "CT" and unit not in HU_TYPES else None
+def _other_modality(candidate: Candidate, requires: Requires) -> str | None:
+    modality = candidate.stack.modality
+    return None if modality == requires.modality else f"its modality is {modality}, not {requires.modality}"
 
 
-def _too_few(stack: Stack, requires: Requires) -> str | None:
-    planes = stack.shape[0]
+def _not_acquired(candidate: Candidate, requires: Requires) -> str | None:
+    return _derivation(candidate.image_type, candidate.stack.modality)
+
+
+def _other_unit(candidate: Candidate, requires: Requires) -> str | None:
+    unit = candidate.rescale_type
+    return f"its values are {unit}, not HU" if candidate.stack.modality == "CT" and unit not in HU_TYPES else None
+
+
+def _too_few(candidate: Candidate, requires: Requires) -> str | None:
+    planes = candidate.stack.shape[0]
     return f"it has {planes} planes of at least {requires.min_planes}" if planes < requires.min_planes else None
 
 
-def _wrong_spacing(stack: Stack, requires: Requires) -> str | None:
+def _wrong_spacing(candidate: Candidate, requires: Requires) -> str | None:
     low, high = requires.spacing_mm
-    spacing = _spacing(stack)
-    # Headers round: a plane distance of 1.0000001 mm is still 1 mm.
-    if low - 1e-3 <= spacing <= high + 1e-3:
+    if low - ROUNDING_MM <= candidate.spacing <= high + ROUNDING_MM:
         return None
-    return f"its planes are {spacing:.2f} mm apart, not {low:g} to {high:g} mm"
+    return f"its planes are {candidate.spacing:g} mm apart, not {low:g} to {high:g} mm"
 
 
-def _coarse_pixels(stack: Stack, requires: Requires) -> str | None:
-    pixel = float(np.linalg.norm(stack.affine[:3, 1:3], axis=0).max())
-    if requires.pixel_mm is None or pixel <= requires.pixel_mm + 1e-3:
+def _coarse_pixels(candidate: Candidate, requires: Requires) -> str | None:
+    pixel = float(np.linalg.norm(candidate.stack.affine[:3, 1:3], axis=0).max())
+    if requires.pixel_mm is None or pixel <= requires.pixel_mm + ROUNDING_MM:
         return None
     return f"its pixels are {pixel:.2f} mm, more than {requires.pixel_mm:g} mm"
 
 
-def _too_short(stack: Stack, requires: Requires) -> str | None:
-    extent = _extent(stack)
-    if requires.extent_mm is None or extent >= requires.extent_mm - 1e-3:
+def _too_short(candidate: Candidate, requires: Requires) -> str | None:
+    if requires.extent_mm is None or candidate.extent >= requires.extent_mm - ROUNDING_MM:
         return None
-    return f"it is {extent:.0f} mm long, less than {requires.extent_mm:g} mm"
+    return f"it is {candidate.extent:.0f} mm long, less than {requires.extent_mm:g} mm"
 
 
-def _turned(stack: Stack, requires: Requires) -> str | None:
-    if not requires.orientations or stack.orientation in requires.orientations:
+def _turned(candidate: Candidate, requires: Requires) -> str | None:
+    if not requires.orientations or candidate.stack.orientation in requires.orientations:
         return None
-    return f"it is {stack.orientation}, not {' or '.join(requires.orientations)}"
+    return f"it is {candidate.stack.orientation}, not {' or '.join(requires.orientations)}"
 
 
-def _late_echo(stack: Stack, requires: Requires) -> str | None:
-    if requires.echo_time_ms is None:
+def _late_echo(candidate: Candidate, requires: Requires) -> str | None:
+    limit, echo = requires.echo_time_ms, candidate.echo_time
+    if limit is None:
         return None
-    echo = _echo_time(stack)
     if echo is None:
         return "it does not say its Echo Time"
-    return None if echo <= requires.echo_time_ms else f"its Echo Time is {echo:g} ms, over {requires.echo_time_ms:g} ms"
+    return None if echo <= limit else f"its Echo Time is {echo:g} ms, over {limit:g} ms"
 
 
-_TESTS: tuple[Callable[[Stack, Requires], str | None], ...] = (
+_TESTS: tuple[Callable[[Candidate, Requires], str | None], ...] = (
+    _other_modality,
     _not_acquired,
     _other_unit,
     _too_few,
@@ -162,83 +211,45 @@ _TESTS: tuple[Callable[[Stack, Requires], str | None], ...] = (
 )
 
 
-def _raise_none(
-    stacks: Sequence[Stack], reasons: Sequence[str | None], refusals: Sequence[Refusal], requires: Requires
-) -> None:
+def _raise_none(refusals: Sequence[Refusal], told: Sequence[str], requires: Requires) -> NoReturn:
     sensible = [refusal for refusal in refusals if _is_sensible(refusal, requires)]
     whole = [refusal for refusal in sensible if not isinstance(refusal.error, TooFewSlices)] or sensible
     if len(whole) == 1:
         raise whole[0].error
-    told = [f"{_name(stack)}: {reason}" for stack, reason in zip(stacks, reasons, strict=True)]
-    told += [f"{_number(refusal.first)}: {refusal.error}" for refusal in refusals]
-    raise NoMatchingSeries(f"no series is what the pipeline reads. {'; '.join(told) or 'There is none at all'}.")
+    raise NoMatchingSeries(f"no series is what the pipeline reads. {'; '.join(_counted(told)) or 'There is none'}.")
 
 
 def _is_sensible(refusal: Refusal, requires: Requires) -> bool:
     """True when the pipeline might have read these images, had they made a stack."""
     modality = str(refusal.first.get("Modality") or "")
-    kind = _tokens(Frame(refusal.first, 1))
-    return (
-        modality == requires.modality
-        and not isinstance(refusal.error, NoMatchingSeries)
-        and _derivation(kind, modality) is None
-    )
+    acquired = _derivation(_image_type(find_frames(refusal.first, [1])[0]), modality) is None
+    return modality == requires.modality and acquired and not isinstance(refusal.error, NoMatchingSeries)
 
 
-def _derivation(kind: Sequence[str], modality: str) -> str | None:
+def _derivation(image_type: Sequence[str], modality: str) -> str | None:
+    """What the images are instead of acquired anatomy; some vendors set their product's name before: "CT_SOM5 MPR"."""
     names = NOT_ACQUIRED | NOT_ANATOMY if modality == "MR" else NOT_ACQUIRED
-    return next((f"it is {names[token]}" for token in kind[2:] if token in names), None)
+    words = (word for token in image_type[2:] if token for word in (token, token.split()[-1]))
+    return next((f"it is {names[word]}" for word in words if word in names), None)
 
 
-def _frame(stack: Stack) -> Frame:
-    """The frame of the first plane, which speaks for the stack."""
-    index, number = stack.frames[0]
-    return find_frames(stack.headers[index], [number])[0]
-
-
-def _image_type(stack: Stack) -> list[str]:
-    return _tokens(_frame(stack))
-
-
-def _tokens(frame: Frame) -> list[str]:
+def _image_type(frame: Frame) -> list[str]:
     value: Any = frame.get("FrameType") or frame.get("ImageType") or ()
-    return [str(token).upper() for token in ([value] if isinstance(value, str) else value)]
+    return [str(token).strip().upper() for token in ([value] if isinstance(value, str) else value)]
 
 
-def _echo_time(stack: Stack) -> float | None:
-    frame = _frame(stack)
-    value = frame.get("EffectiveEchoTime")
-    value = frame.get("EchoTime") if value is None else value
+def _counted(sentences: Iterable[str]) -> list[str]:
+    """Each sentence once: a time series says the same hundreds of times."""
+    return [text if n == 1 else f"{text} ({n} stacks)" for text, n in Counter(sentences).items()]
+
+
+def _number(value: Any, default: float | None = None) -> float | None:
     try:
-        return None if value is None else float(value)
+        return default if value is None else float(value)
     except (TypeError, ValueError):
-        return None
+        return default
 
 
-def _spacing(stack: Stack) -> float:
-    return round(float(np.linalg.norm(stack.affine[:3, 0])), 3)
-
-
-def _extent(stack: Stack) -> float:
-    return stack.shape[0] * _spacing(stack)
-
-
-def _series_order(stack: Stack) -> float:
-    try:
-        return float(stack.first.get("SeriesNumber", inf))
-    except (TypeError, ValueError):
-        return inf
-
-
-def _number(header: Any) -> str:
+def _series(header: Dataset) -> str:
     number = header.get("SeriesNumber")
     return f"Series {header.SeriesInstanceUID}" if number is None else f"Series {number}"
-
-
-def _name(stack: Stack) -> str:
-    """What may be said of a series without its description, which people fill with anything."""
-    kernel = stack.first.get("ConvolutionKernel")
-    words = [f"{stack.shape[0]} {stack.orientation} planes {_spacing(stack):g} mm apart"]
-    if kernel:
-        words.append(f"kernel {kernel if isinstance(kernel, str) else ' '.join(map(str, kernel))}")
-    return f"{_number(stack.first)} ({', '.join(words)})"

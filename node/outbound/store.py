@@ -14,6 +14,7 @@ from pynetdicom import AE, _config, build_context, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
+from node.dicom.uids import VERIFICATION
 from node.errors import PeerUnreachable
 
 MAX_CONTEXTS = 126
@@ -61,7 +62,8 @@ def associate(
     association = entity.associate(
         address[0],
         address[1],
-        contexts=list(contexts),
+        # Verification is taken by every peer: without it, one that takes none of the rest would look dead.
+        contexts=[*contexts, build_context(VERIFICATION)],
         ae_title=title,
         ext_neg=list(roles),
         evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), *handlers],

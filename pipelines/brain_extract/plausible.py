@@ -44,7 +44,8 @@ def find_cuts(mask: Mask, volume: Volume) -> tuple[str, ...]:
     for axis in range(3):
         direction = volume.affine[:3, axis]
         main = int(np.abs(direction).argmax())
-        area = abs(float(np.linalg.norm(np.cross(*(volume.affine[:3, n] for n in range(3) if n != axis)))))
+        across, down = (volume.affine[:3, n] for n in range(3) if n != axis)
+        area = float(np.linalg.norm(np.cross(across, down)))
         for index, grows in ((0, False), (-1, True)):
             if np.count_nonzero(mask.take(index, axis)) * area >= CUT_MM2:
                 found.append(SIDES[main][int((direction[main] > 0) == grows)])
@@ -52,13 +53,16 @@ def find_cuts(mask: Mask, volume: Volume) -> tuple[str, ...]:
 
 
 def measure_rim(mask: Mask, volume: Volume) -> float:
-    """First quartile of the voxels RIM_MM outside of the mask over the median within it; 0 where there is no rim."""
+    """First quartile of the voxels RIM_MM outside of the mask over the median within it: 0 without a rim, infinite
+    where the mask lies in the dark itself."""
     near = _crop(mask, volume.spacing)
     outside = ndimage.distance_transform_edt(~mask[near], sampling=volume.spacing)
     rim = volume.voxels[near][(outside > RIM_MM[0]) & (outside <= RIM_MM[1])]
     darkest = float(volume.voxels.min())
     within = float(np.median(volume.voxels[mask])) - darkest
-    return (float(np.percentile(rim, 25)) - darkest) / within if rim.size and within > 0 else 0.0
+    if not rim.size:
+        return 0.0
+    return (float(np.percentile(rim, 25)) - darkest) / within if within > 0 else np.inf
 
 
 def _crop(mask: Mask, spacing: tuple[float, float, float]) -> tuple[slice, ...]:

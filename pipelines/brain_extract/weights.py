@@ -52,5 +52,5 @@ def load_networks(paths: dict[str, Path], device: str) -> list[ScriptModule]:
 
 
 def _load_network(content: bytes, device: str) -> ScriptModule:
-    network: ScriptModule = torch.jit.load(io.BytesIO(content), map_location=device)
+    network: ScriptModule = torch.jit.load(io.BytesIO(content), map_location=device)  # type: ignore[no-untyped-call]
     return network.eval()

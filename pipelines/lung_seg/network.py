@@ -13,6 +13,7 @@ PATCH = (64, 96, 128)
 back are always in view."""
 STRIDE = 16
 """Every side that the network sees is a multiple of this."""
+LEAST_PATCH = (16, 32, 32)
 HU_RANGE = (-1024.0, 400.0)
 PADDING_HU = -1500.0
 """What is lower was never measured: scanners pad the corners outside their circle with -2000 or -3024."""
@@ -21,7 +22,8 @@ PADDING_HU = -1500.0
 def fit_patch(shape: Sequence[int]) -> tuple[int, int, int]:
     """The patch for a volume of `shape`: PATCH, or less where the volume is smaller. A thin slab is seen as one, not
     in a box of nothing: instance normalization would take its statistics from the nothing."""
-    k, j, i = (min(most, -(-n // STRIDE) * STRIDE) for most, n in zip(PATCH, shape, strict=True))
+    fits = (max(least, -(-n // STRIDE) * STRIDE) for least, n in zip(LEAST_PATCH, shape, strict=True))
+    k, j, i = (min(most, n) for most, n in zip(PATCH, fits, strict=True))
     return k, j, i
 
 
@@ -32,8 +34,8 @@ def make_network() -> nn.Module:
         spatial_dims=3,
         in_channels=2,
         out_channels=1,
-        channels=(16, 32, 48, 64, 96),
-        strides=(2, 2, 2, 2),
+        channels=(8, 16, 32, 48, 64, 96),
+        strides=(1, 2, 2, 2, 2),
         num_res_units=1,
         norm="instance",
     )

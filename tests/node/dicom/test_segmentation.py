@@ -25,7 +25,9 @@ from tests.results import (
 from tests.series import make_series
 
 SAGITTAL = (0, 1, 0, 0, 0, -1)
-TURNED = tuple(np.round([np.cos(0.3), np.sin(0.3), 0, -np.sin(0.3) * np.cos(0.2), np.cos(0.3) * np.cos(0.2), np.sin(0.2)], 6))
+TURNED = tuple(
+    np.round([np.cos(0.3), np.sin(0.3), 0, -np.sin(0.3) * np.cos(0.2), np.cos(0.3) * np.cos(0.2), np.sin(0.2)], 6)
+)
 
 
 def enhanced(shape=(6, 16, 18), **changes):
@@ -108,7 +110,9 @@ def test_highdicom_reads_overlapping_segments_apart(tmp_path):
     assert (result.segments[0].mask & result.segments[1].mask).any()
     assert ds.SegmentsOverlap == "YES"
     uids = [header.SOPInstanceUID for header in stack.headers]
-    found = hd.seg.segread(path).get_pixels_by_source_instance(uids, ignore_spatial_locations=False, assert_missing_frames_are_empty=True)
+    found = hd.seg.segread(path).get_pixels_by_source_instance(
+        uids, ignore_spatial_locations=False, assert_missing_frames_are_empty=True
+    )
     for n, segment in enumerate(result.segments):
         assert np.array_equal(found[..., n] > 0, segment.mask)
 
@@ -208,6 +212,7 @@ def test_spacing_between_slices_is_the_planes_distance_whatever_the_source_says(
 
 
 @pytest.mark.judge
+@pytest.mark.filterwarnings("ignore:.*VR CS")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -251,7 +256,9 @@ def test_another_job_or_another_version_makes_another_object():
 def test_a_threshold_on_a_real_series_reads_back_alike_everywhere(series, real_data, tmp_path):
     files = sorted((real_data / series).rglob("*.dcm"))
     headers = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
-    headers, files = zip(*sorted(zip(headers, files, strict=True), key=lambda pair: float(pair[0].ImagePositionPatient[2])), strict=True)
+    headers, files = zip(
+        *sorted(zip(headers, files, strict=True), key=lambda pair: float(pair[0].ImagePositionPatient[2])), strict=True
+    )
     stack = make_stack(headers)
     mask = np.zeros(stack.shape, bool)
     for k in range(10, 18):

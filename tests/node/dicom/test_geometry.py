@@ -1,0 +1,167 @@
+"""Planes in the patient: one even grid, or the name of what is wrong with them."""
+
+import numpy as np
+import pytest
+
+from node.dicom.geometry import find_affine, find_depths, name_orientation, read_plane
+from node.dicom.header import find_frames
+from node.errors import MissingSlices, TiltedGantry, TooFewSlices, UnevenGeometry
+from tests.series import make_series
+
+RNG = np.random.default_rng(5)
+
+
+def rotation(rng=RNG):
+    """A random pair (row, column) of unit vectors at right angles."""
+    q, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    return [*q[:, 0], *q[:, 1]]
+
+
+def planes_of(slices):
+    return [read_plane(find_frames(ds)[0]) for ds in slices]
+
+
+def planes_at(depths, **options):
+    """Axial planes at the given z in mm."""
+    slices = make_series(shape=(len(depths), 4, 5), **options)
+    for ds, depth in zip(slices, depths, strict=True):
+        ds.ImagePositionPatient = [0.0, 0.0, float(depth)]
+    return planes_of(slices)
+
+
+@pytest.mark.parametrize(
+    "orientation",
+    [
+        (1, 0, 0, 0, 1, 0),
+        (0, 1, 0, 0, 0, -1),
+        (1, 0, 0, 0, 0, -1),
+        (-1, 0, 0, 0, 1, 0),
+        *(rotation() for _ in range(5)),
+    ],
+)
+def test_the_affine_is_the_equation_of_the_standard(orientation):
+    slices = make_series(shape=(5, 6, 7), spacing=(1.5, 0.8, 0.7), orientation=orientation, origin=(-10, 20, 3))
+    affine = find_affine(planes_of(slices))
+    for k, j, i in RNG.integers(0, (5, 6, 7), size=(10, 3)):
+        ds = slices[k]
+        # PS3.3 equation C.7.6.2.1-1: column index i runs along the first cosines in steps of the second spacing.
+        x, y = np.array(ds.ImageOrientationPatient[:3], float), np.array(ds.ImageOrientationPatient[3:], float)
+        between_rows, between_columns = ds.PixelSpacing
+        expected = np.array(ds.ImagePositionPatient, float) + x * between_columns * i + y * between_rows * j
+        np.testing.assert_allclose((affine @ [k, j, i, 1])[:3], expected, atol=1e-9)
+
+
+def test_depth_grows_along_row_cross_column():
+    planes = planes_of(make_series(orientation=(0, 1, 0, 0, 0, -1), spacing=(2.0, 1, 1)))
+    np.testing.assert_allclose(planes[0].normal, [-1, 0, 0])
+    np.testing.assert_allclose(np.diff(find_depths(planes)), 2.0)
+
+
+def test_cosines_that_are_not_of_unit_length_do_not_scale_the_grid():
+    slices = make_series(spacing=(2.0, 0.5, 0.25), orientation=(2, 0, 0, 0, 3, 0))
+    for k, ds in enumerate(slices):
+        ds.ImagePositionPatient = [0, 0, 2.0 * k]
+    affine = find_affine(planes_of(slices))
+    np.testing.assert_allclose(np.linalg.norm(affine[:3, :3], axis=0), [2.0, 0.5, 0.25])
+
+
+def test_slice_thickness_is_not_the_distance_between_planes():
+    slices = make_series(spacing=(1.5, 1, 1), SliceThickness=7.0)
+    assert np.linalg.norm(find_affine(planes_of(slices))[:3, 0]) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("normal", "name"),
+    [((0, 0, 1), "axial"), ((0, 0, -1), "axial"), ((0, -1, 0), "coronal"), ((1, 0, 0), "sagittal")],
+)
+def test_an_orientation_has_its_name_within_20_degrees(normal, name):
+    axis = int(np.argmax(np.abs(normal)))
+    for degrees, expected in ((0, name), (19.5, name), (20.5, "oblique"), (-19.5, name), (-20.5, "oblique")):
+        turned = np.array(normal, float) * np.cos(np.radians(degrees))
+        turned[(axis + 1) % 3] = np.sin(np.radians(degrees))
+        assert name_orientation(turned) == expected
+
+
+@pytest.mark.parametrize("spacing", [0.625, 1.25, 5.0])
+def test_positions_rounded_by_the_scanner_are_even(spacing):
+    depths = np.round(-321.37 + spacing * np.arange(200), 2)
+    assert np.linalg.norm(find_affine(planes_at(depths))[:3, 0]) == pytest.approx(spacing, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("depths", "said"),
+    [
+        ([0, 2.5, 5, 10, 12.5], "1 of 6 planes missing, between 5.00 and 10.00 mm"),
+        ([0, 2.5, 10, 12.5, 15, 25], "5 of 11 planes missing, between 2.50 and 10.00 mm, 15.00 and 25.00 mm"),
+        ([0, 1, 3], "1 of 4 planes missing"),
+        ([-3, -1, 0], "1 of 4 planes missing, between -3.00 and -1.00 mm"),
+    ],
+)
+def test_missing_planes_are_counted_and_placed(depths, said):
+    with pytest.raises(MissingSlices, match=said):
+        find_affine(planes_at(depths))
+
+
+@pytest.mark.parametrize(
+    "depths",
+    [
+        [0, 2, 4, 6.3, 8, 10],  # one plane out of line
+        [0, 2, 4, 6, 9, 12],  # the spacing changes
+        np.cumsum(np.linspace(1.0, 1.02, 60)),  # it drifts by 2 %, each step alone within any tolerance
+        [0, 2, 4, 6, 8, 8.3],  # planes that nearly coincide
+    ],
+)
+def test_uneven_planes_are_refused(depths):
+    with pytest.raises(UnevenGeometry, match="beside an even grid"):
+        find_affine(planes_at(depths))
+
+
+def test_a_plane_shifted_within_itself_is_uneven_too():
+    slices = make_series(shape=(7, 4, 4))
+    slices[3].ImagePositionPatient[0] += 0.5
+    with pytest.raises(UnevenGeometry, match="plane 4 of 7"):
+        find_affine(planes_of(slices))
+
+
+def test_a_tilted_gantry_is_refused_with_its_angle():
+    tilt = np.radians(15)
+    slices = make_series(step=(0, 2.5 * np.tan(tilt), 2.5))
+    with pytest.raises(TiltedGantry, match=r"15\.00 degrees"):
+        find_affine(planes_of(slices))
+
+
+def test_a_shear_that_moves_no_voxel_is_no_tilt():
+    slices = make_series(shape=(10, 4, 4), step=(0, 0.009, 2.5))  # 0.0036 mm per mm, 0.08 mm in all
+    affine = find_affine(planes_of(slices))
+    np.testing.assert_allclose(affine[:3, 0], [0, 0.009, 2.5], atol=1e-9)
+
+
+def test_two_planes_are_no_volume():
+    with pytest.raises(TooFewSlices):
+        find_affine(planes_at([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("PixelSpacing", [0.0, 1.0]),
+        ("PixelSpacing", [-1.0, 1.0]),
+        ("PixelSpacing", None),
+        ("ImagePositionPatient", None),
+        ("ImagePositionPatient", [1.0, 2.0]),
+        ("ImageOrientationPatient", [1, 0, 0, 1, 0, 0]),
+        ("ImageOrientationPatient", [0, 0, 0, 0, 0, 0]),
+    ],
+)
+def test_geometry_that_makes_no_sense_is_refused_naming_the_attribute(keyword, value):
+    (ds, *_) = make_series(**{keyword: value})
+    named = {"PixelSpacing": "Pixel ?Spacing", "ImageOrientationPatient": "Image Orientation"}.get(keyword, keyword)
+    with pytest.raises(UnevenGeometry, match=named):
+        read_plane(find_frames(ds)[0])
+
+
+def test_a_spacing_that_is_not_a_number_is_refused():
+    (ds, *_) = make_series()
+    ds["PixelSpacing"]._value = [float("nan"), 1.0]
+    with pytest.raises(UnevenGeometry, match="PixelSpacing"):
+        read_plane(find_frames(ds)[0])

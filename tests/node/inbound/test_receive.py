@@ -1,0 +1,118 @@
+"""What the door keeps, knows already, or refuses."""
+
+import pytest
+
+from node.errors import CannotUnderstand, ConflictingInstance, OutOfResources
+from node.inbound.receive import Receiver
+from node.inbound.spool import Spool
+from node.ledger import SqlLedger
+from tests.series import make_series
+
+
+@pytest.fixture
+def door(tmp_path):
+    ledger = SqlLedger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    spool = Spool(tmp_path / "spool")
+    yield Receiver(spool, ledger, 0.0), spool, ledger
+    ledger.close()
+
+
+def put(spool, dataset):
+    part = spool.new_file()
+    dataset.save_as(part, enforce_file_format=True)
+    return part
+
+
+def test_an_admitted_instance_lies_under_its_digest_with_the_bytes_it_came_with(door):
+    receiver, spool, ledger = door
+    image = make_series((1, 4, 4))[0]
+    part = put(spool, image)
+    sent = part.read_bytes()
+    assert receiver.admit(part, "SCU", "", image.SOPInstanceUID) == "new"
+    instance = ledger.find_instance(image.SOPInstanceUID)
+    kept = spool.root / instance.path
+    assert kept.read_bytes() == sent
+    assert kept.stem == instance.digest
+    assert not list(spool.incoming.iterdir())
+
+
+def test_the_same_instance_again_is_success_and_changes_nothing(door):
+    receiver, spool, ledger = door
+    image = make_series((1, 4, 4))[0]
+    receiver.admit(put(spool, image), "SCU")
+    image.file_meta.ImplementationVersionName = "ANOTHER"
+    assert receiver.admit(put(spool, image), "OTHER") == "same"
+    assert len(list(spool.find_kept())) == len(ledger.find_instances(image.StudyInstanceUID)) == 1
+    assert not list(spool.incoming.iterdir())
+
+
+def test_other_content_under_a_known_uid_is_quarantined_and_reported(door):
+    receiver, spool, ledger = door
+    image = make_series((1, 4, 4))[0]
+    receiver.admit(put(spool, image), "SCU")
+    image.PatientID = "ANOTHER"
+    with pytest.raises(ConflictingInstance, match=image.SOPInstanceUID):
+        receiver.admit(put(spool, image), "SCU")
+    (item,) = ledger.find_quarantined()
+    assert (spool.root / item.path).is_file()
+    assert "another content" in item.reason
+    assert "ANOTHER" not in item.reason
+
+
+def test_text_is_refused_and_kept(door):
+    receiver, spool, ledger = door
+    part = spool.new_file()
+    part.write_text("this is no DICOM")
+    with pytest.raises(CannotUnderstand):
+        receiver.admit(part, "SCU", "", "1.2.3")
+    (item,) = ledger.find_quarantined()
+    assert (spool.root / item.path).read_text() == "this is no DICOM"
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID"])
+@pytest.mark.parametrize("value", ["", "../../etc/passwd", "1." * 40])
+def test_a_dataset_without_a_sound_identity_is_refused(door, keyword, value):
+    receiver, spool, _ = door
+    image = make_series((1, 4, 4))[0]
+    image[keyword].value = value
+    with pytest.raises(CannotUnderstand, match=keyword):
+        receiver.admit(put(spool, image), "SCU")
+    assert not list(spool.find_kept())
+
+
+def test_a_dataset_that_is_not_the_announced_instance_is_refused(door):
+    receiver, spool, _ = door
+    with pytest.raises(CannotUnderstand, match="names instance 1.2.3"):
+        receiver.admit(put(spool, make_series((1, 4, 4))[0]), "SCU", "", "1.2.3")
+
+
+def test_a_full_spool_refuses_with_out_of_resources_and_keeps_what_it_has(door):
+    receiver, spool, ledger = door
+    image = make_series((1, 4, 4))[0]
+    receiver.admit(put(spool, image), "SCU")
+    full = Receiver(spool, ledger, 1e12)
+    with pytest.raises(OutOfResources) as refusal:
+        full.admit(put(spool, make_series((1, 4, 4))[0]), "SCU")
+    assert refusal.value.status == 0xA700
+    assert len(list(spool.find_kept())) == 1
+    assert ledger.find_quarantined() == []
+
+
+def test_a_kept_file_without_a_row_is_found_again_at_start(door, tmp_path):
+    receiver, spool, _ledger = door
+    image = make_series((1, 4, 4))[0]
+    receiver.admit(put(spool, image), "SCU")
+    forgotten = SqlLedger(f"sqlite:///{tmp_path / 'new.sqlite'}")
+    fresh = Receiver(spool, forgotten, 0.0)
+    assert fresh.reindex() == 1
+    assert fresh.reindex() == 0
+    assert forgotten.find_instance(image.SOPInstanceUID).series_uid == image.SeriesInstanceUID
+    forgotten.close()
+
+
+def test_a_half_written_file_is_swept_only_when_it_is_old(door):
+    _, spool, _ = door
+    part = spool.new_file()
+    part.write_bytes(b"half")
+    assert spool.sweep(part.stat().st_mtime - 1) == 0
+    assert spool.sweep(part.stat().st_mtime + 1) == 1
