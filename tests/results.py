@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
 
 from node.dicom.authorship import Authorship
 from node.dicom.stack import Stack
 from pipelines.terms import Code, Finding, Manifest, Measurement, Note, Requires, Result, Segment
+from tests.series import make_series
 
 LUNG = Code("39607008", "SCT", "Lung")
 NODULE = Code("27925004", "SCT", "Nodule")
@@ -112,3 +114,31 @@ def make_result(shape, count=1):
 def make_empty_result():
     """Looked for nodules and found none."""
     return Result((), (Finding("nodule", NODULE, site=LUNG, absent=True),))
+
+
+SAGITTAL = (0, 1, 0, 0, 0, -1)
+TURNED = tuple(
+    np.round([np.cos(0.3), np.sin(0.3), 0, -np.sin(0.3) * np.cos(0.2), np.cos(0.3) * np.cos(0.2), np.sin(0.2)], 6)
+)
+
+
+def enhanced(shape=(6, 16, 18), **changes):
+    """A Legacy Converted Enhanced CT, without pixel data, made by highdicom."""
+    slices = make_series(shape, **changes)
+    image = hd.legacy.LegacyConvertedEnhancedCTImage(slices, "1.2.3.9", 2, "1.2.3.9.1", 1)
+    del image.PixelData
+    return image
+
+
+CORPUS = {
+    "plain": lambda: make_stack(make_series()),
+    "reversed": lambda: make_stack(make_series()[::-1]),
+    "oblique": lambda: make_stack(make_series(orientation=TURNED)),
+    "sagittal": lambda: make_stack(make_series(orientation=SAGITTAL)),
+    "MR": lambda: make_stack(make_series(modality="MR")),
+    "odd columns": lambda: make_stack(make_series((5, 13, 17))),
+    "few pixels": lambda: make_stack(make_series((5, 3, 5))),
+    "enhanced": lambda: make_frame_stack(enhanced(), [1, 2, 3, 4, 5, 6]),
+    "enhanced, some frames, reversed": lambda: make_frame_stack(enhanced(), [5, 4, 3, 2]),
+}
+"""Name -> how to make that Stack: the geometries and encodings that a source may have."""

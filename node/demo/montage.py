@@ -111,6 +111,12 @@ def choose_planes(mask: Mask, axis: int, count: int) -> list[int]:
     return sorted({round(float(at)) for at in np.linspace(first + inset, last - inset, count)})
 
 
+def find_widest(mask: Mask, axis: int) -> int:
+    """The plane across `axis` on which most of `mask` is seen; the middle one when it is empty."""
+    areas = np.count_nonzero(mask, axis=tuple(n for n in range(3) if n != axis))
+    return int(areas.argmax()) if areas.any() else mask.shape[axis] // 2
+
+
 def _find_stack(seg: Dataset, image_paths: Sequence[Path]) -> Stack:
     """The stack that holds most of the images to which `seg` refers."""
     sources = find_sources(seg)
@@ -126,16 +132,14 @@ def _find_stack(seg: Dataset, image_paths: Sequence[Path]) -> Stack:
 def _draw_page(scene: Scene, parts: Sequence[Part], title: str) -> Image.Image:
     union = np.logical_or.reduce([mask for mask, _ in scene.parts])
     tiles = [(scene.cut(0, k, TILE), "R", "A") for k in choose_planes(union, 0, AXIAL_PLANES)]
-    middle = [
-        int(np.median(where)) if where.size else n // 2 for where, n in zip(union.nonzero(), union.shape, strict=True)
-    ]
+    coronal, sagittal = (find_widest(union, axis) for axis in (1, 2))
     rows = -(-len(tiles) // COLUMNS)
     width, top = COLUMNS * TILE, HEADER + rows * TILE
     page = Image.new("RGB", (width, top + CUT + FOOTER), PAPER)
     for n, (picture, left, above) in enumerate(tiles):
         _paste(page, picture, ((n % COLUMNS) * TILE, HEADER + n // COLUMNS * TILE), TILE, (left, above))
-    _paste(page, scene.cut(1, middle[1], CUT), (0, top), CUT, ("R", "S"))
-    _paste(page, scene.cut(2, middle[2], CUT), (CUT, top), CUT, ("A", "S"))
+    _paste(page, scene.cut(1, coronal, CUT), (0, top), CUT, ("R", "S"))
+    _paste(page, scene.cut(2, sagittal, CUT), (CUT, top), CUT, ("A", "S"))
     draw = ImageDraw.Draw(page)
     draw.text((12, 12), title, fill=INK, font=ImageFont.load_default(20))
     draw.text((12, page.height - FOOTER + 9), FOOTNOTE, fill=INK, font=ImageFont.load_default(16))

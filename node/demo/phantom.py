@@ -32,7 +32,7 @@ SPACING_MM = (2.5, 1.1, 1.1)
 """Along k, j and i."""
 
 NODULE_RADII_MM = (3.5, 5.0, 7.0, 9.5)
-NODULE_HU, VESSEL_HU, LUMEN_HU = 35.0, 45.0, -985.0
+NODULE_HU, VESSEL_HU, AIRWAY_WALL_HU, LUMEN_HU = 35.0, 45.0, 30.0, -985.0
 NOISE_HU = 24.0
 
 HILA = {1: ((-42.0, 14.0, 140.0), (-36.0, 18.0, 118.0)), 2: ((44.0, 18.0, 146.0), (37.0, 20.0, 120.0))}
@@ -65,8 +65,8 @@ def make_chest(seed: int = 0) -> Phantom:
     rng = np.random.default_rng(seed)
     lattice = _make_lattice()
     hu, lungs = _paint_planes(lattice, rng)
-    _paint_bones(hu, lattice)
-    _paint_vessels(hu, lungs, lattice, rng)
+    _paint_firm(hu, lungs, lattice)
+    _paint_trees(hu, lungs, lattice, rng)
     nodules = _place_nodules(lungs, lattice, rng)
     _mix(hu, cover([Tube(at, at, radius, radius) for at, radius in nodules], lattice), NODULE_HU)
     voxel_ml = float(np.prod(SPACING_MM)) / 1000.0
@@ -105,32 +105,38 @@ def _paint_planes(lattice: Lattice, rng: np.random.Generator) -> tuple[Field, ND
     return hu, lungs
 
 
-def _paint_bones(hu: Field, lattice: Lattice) -> None:
+def _paint_firm(hu: Field, lungs: NDArray[np.uint8], lattice: Lattice) -> None:
+    """Bones, great vessels and large airways; what they take is no lung."""
     ribs, cartilage = make_ribs()
-    _mix(hu, cover(cartilage, lattice), CARTILAGE)
-    for bones in (ribs, make_shoulders()):
-        _mix(hu, cover(bones, lattice), CORTEX)
-        _mix(hu, cover([_shrink(bone, 1.7) for bone in bones], lattice), MARROW)
+    airways = make_airways()
+    layers = [
+        (cartilage, 0.0, CARTILAGE),
+        (ribs + make_shoulders(), 0.0, CORTEX),
+        (ribs + make_shoulders(), 1.7, MARROW),
+        (make_great_vessels(), 0.0, BLOOD),
+        (airways, -1.8, AIRWAY_WALL_HU),
+        (airways, 0.0, LUMEN_HU),
+    ]
+    for tubes, shrink, value in layers:
+        share = cover([_shrink(tube, shrink) for tube in tubes], lattice)
+        _mix(hu, share, value)
+        lungs[share > 0.5] = 0
 
 
-def _paint_vessels(hu: Field, lungs: NDArray[np.uint8], lattice: Lattice, rng: np.random.Generator) -> None:
-    _mix(hu, cover(make_great_vessels(), lattice), BLOOD)
+def _paint_trees(hu: Field, lungs: NDArray[np.uint8], lattice: Lattice, rng: np.random.Generator) -> None:
+    """Arteries, veins and bronchi, which belong to the lung in which they branch."""
     vessels: list[Tube] = []
     bronchi: list[Tube] = []
     for label, (artery, vein) in HILA.items():
         cloud = _scatter(lungs == label, lattice, 1800, rng)
-        vessels += grow_tree(np.array(artery), cloud[:1000], 7.5, rng) + grow_tree(
-            np.array(vein), cloud[1000:], 7.0, rng
-        )
+        vessels += grow_tree(np.array(artery), cloud[:1000], 7.5, rng)
+        vessels += grow_tree(np.array(vein), cloud[1000:], 7.0, rng)
         bronchi += grow_tree(np.array(artery) + np.array((0.0, 4.0, 2.0)), cloud[:36], 5.5, rng)
-    inside = lungs > 0
-    _mix(hu, np.where(inside, cover([_shrink(tube, -1.2) for tube in bronchi], lattice), 0), WALL)
-    _mix(hu, np.where(inside, cover(vessels, lattice), 0), VESSEL_HU)
-    _mix(hu, np.where(inside, cover(bronchi, lattice), 0), LUMEN_HU)
-    airways = make_airways()
-    _mix(hu, cover([_shrink(tube, -1.8) for tube in airways], lattice), 30.0)
-    _mix(hu, cover(airways, lattice), LUMEN_HU)
-    lungs[cover([_shrink(tube, -1.8) for tube in airways], lattice) > 0.5] = 0
+    walls = [_shrink(tube, -1.2) for tube in bronchi]
+    for tubes, value in ((walls, WALL), (vessels, VESSEL_HU), (bronchi, LUMEN_HU)):
+        share = cover(tubes, lattice)
+        share[lungs == 0] = 0.0
+        _mix(hu, share, value)
 
 
 def _scatter(inside: NDArray[np.bool_], lattice: Lattice, count: int, rng: np.random.Generator) -> Points:

@@ -14,6 +14,7 @@ from node.demo.torso import (
     find_heart,
     find_lung,
     find_mediastinum,
+    find_spine,
     measure,
 )
 from node.demo.tubes import Tube, follow
@@ -145,10 +146,10 @@ def _paint_middle(hu: Field, level: Level, grain: Field) -> None:
     chest = find_cavity(level, -1, 3.0) | find_cavity(level, 1, 3.0)
     hu[middle & chest] = (FAT + 60.0 * np.clip(grain, 0.0, 2.0))[middle & chest]
     hu[find_heart(level)] = HEART_MUSCLE
-    septum = np.abs((level.x - 26.0) * 0.5 - (level.y + 24.0)) < 6.0
+    septum = np.abs((level.x - 31.0) * 0.5 - (level.y + 24.0)) < 6.0
     hu[find_heart(level, 9.0) & ~septum] = BLOOD
     hu[level.ellipse(6.0, 35.0, 8.0, 5.0)] = MUSCLE - 15.0
-    behind = level.ellipse(0.0, 74.0, 26.0, 35.0, 2.4) & find_body(level, 12.0)
+    behind = find_spine(level) & find_body(level, 12.0)
     hu[behind] = MUSCLE
 
 

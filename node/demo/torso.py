@@ -99,7 +99,7 @@ def find_diaphragm(level: Level, side: int) -> Plane:
     return below
 
 
-HEART = ((26.0, -24.0, 82.0), (66.0, 46.0, 54.0), 0.55)
+HEART = ((31.0, -24.0, 82.0), (66.0, 46.0, 54.0), 0.55)
 """Center, radii and turn: its tip points to the left, forward and down."""
 
 
@@ -110,13 +110,18 @@ def find_heart(level: Level, shrink: float = 0.0) -> Plane:
     return level.ball(center, (x, y, z), turn)
 
 
+def find_spine(level: Level) -> Plane:
+    """The pixels of the vertebrae with the muscles on both sides of them."""
+    return level.ellipse(0.0, 74.0, 27.0, 36.0, 2.4) | level.ellipse(0.0, 99.0, 37.0, 21.0, 3.0)
+
+
 def find_mediastinum(level: Level) -> Plane:
     """The pixels between the lungs: heart, great vessels, spine, and the thin wall behind the breastbone."""
     size = measure(MEDIASTINUM, CHEST_LEVELS, level.z)
     between = level.ellipse(0.0, size["back"], size["width"] * 0.8, size["depth"], 2.4)
-    spine = level.ellipse(0.0, 74.0, 27.0, 36.0, 2.4)
+    spine = find_spine(level)
     aorta = level.ellipse(21.0, 46.0, 17.0, 17.0)
-    wall = np.abs(level.x - 2.0) < 3.0
+    wall = np.abs(level.x - 5.0) < 3.0
     hila = level.ball((-38.0, 12.0, 138.0), (20.0, 15.0, 26.0)) | level.ball((40.0, 14.0, 144.0), (18.0, 15.0, 24.0))
     middle: Plane = find_heart(level, -3.0) | between | spine | wall | hila | (aorta & (level.z < 205.0))
     return middle

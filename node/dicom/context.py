@@ -106,8 +106,8 @@ def copy_valid(source: Dataset, keywords: Iterable[str]) -> Dataset:
 
 def _find_element(source: Dataset, keyword: str) -> DataElement | None:
     try:
-        return source[keyword] if keyword in source else None
-    except UNREADABLE:
+        return source[keyword]
+    except (KeyError, *UNREADABLE):
         return None
 
 

@@ -130,13 +130,14 @@ def _numbers(frame: Frame, keyword: str, count: int) -> Vector:
 
 
 def _refuse_gaps(depths: Vector) -> None:
-    """A gap is a whole number of usual steps, within a fifth of one; other jumps are uneven, not missing."""
+    """A gap is a whole number of usual steps, within a fifth of one. Other jumps are uneven, not missing, and so is
+    a distance that would take more planes than there are: then something lies apart, such as a stray scout."""
     steps = np.diff(depths)
     usual = float(np.sort(steps)[(len(steps) - 1) // 2])  # the lower median: of three planes, one gap is found too
     counts = np.rint(steps / usual)
     gaps = np.flatnonzero((counts >= 2) & (np.abs(steps / usual - counts) < 0.2))
-    if len(gaps):
-        missing = int((counts[gaps] - 1).sum())
+    missing = int((counts[gaps] - 1).sum())
+    if 0 < missing <= len(depths):
         where = ", ".join(f"{depths[g]:.2f} and {depths[g + 1]:.2f} mm" for g in gaps[:4])
         more = f" and {len(gaps) - 4} more gaps" if len(gaps) > 4 else ""
         raise MissingSlices(

@@ -118,6 +118,8 @@ def _value(dataset: Dataset, key: Any) -> Any:
         if key not in dataset:
             return None
         element = dataset[key]
-        return None if element.is_empty else element.value
+        value = None if element.is_empty else element.value
+        # The parser leaves a decimal or integer string that is neither as text.
+        return None if element.VR in ("DS", "IS") and isinstance(value, str) else value
     except DAMAGE:
         return None

@@ -7,6 +7,7 @@ refusal has none, says "No algorithms succeeded" and is PARTIAL: it cannot be re
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from highdicom import sr
 from highdicom.sr import RelationshipTypeValues as Relationship
@@ -165,7 +166,7 @@ def _group(finding: Finding, stack: Stack, result: Result, author: Authorship, s
     evaluations = [sr.QualitativeEvaluation(to_concept(name), to_concept(value)) for name, value in finding.qualifiers]
     if finding.absent:
         evaluations.append(sr.QualitativeEvaluation(to_concept(codes.PRESENCE), to_concept(codes.ABSENT)))
-    shared = {
+    shared: dict[str, Any] = {
         "tracking_identifier": sr.TrackingIdentifier(author.uid("track", key), tracking_identifier(author, key)),
         "finding_type": to_concept(finding.concept),
         "finding_sites": _sites(finding),

@@ -201,7 +201,7 @@ def _siblings(part: Part, good: Sequence[tuple[Part, Affine]]) -> list[str]:
         if other is not part:
             counts[other.by].append(len(other.images))
     return [
-        f"{sum(planes)} more of the same series: {len(planes)} other stacks"
+        f"{sum(planes)} more of the same series: {len(planes)} other stack{'s' if len(planes) > 1 else ''}"
         + (f", divided by {', '.join(by)}" if by else " on other grids")
         for by, planes in counts.items()
     ]

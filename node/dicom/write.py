@@ -1,12 +1,10 @@
 """A dataset as a Part 10 file that is either whole on disk or not there at all."""
 
 import os
-from io import BytesIO
 from pathlib import Path
 
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
-from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from node.model.uid import derive_uid
@@ -24,7 +22,6 @@ def new_file_meta(sop_class_uid: str, sop_instance_uid: str) -> FileMetaDataset:
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    write_file_meta_info(BytesIO(), meta, enforce_standard=True)  # fills in the group length
     return meta
 
 

@@ -102,7 +102,8 @@ class Listener:
 
     def _on_requested(self, event: evt.Event) -> None:
         """Refuses callers that are no peer with `send = true`, unless listen.unknown_callers lets them in."""
-        caller, address = str(event.assoc.requestor.ae_title).strip(), str(event.assoc.requestor.address)
+        request: Any = event.assoc.requestor.primitive  # pynetdicom sets requestor.ae_title only after this event
+        caller, address = str(request.calling_ae_title).strip(), str(event.assoc.requestor.address)
         if self._may_associate(caller, address):
             return
         log.warning("association refused: calling AE %r at %s is no peer with send = true", caller, address)

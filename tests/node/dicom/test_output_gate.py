@@ -10,8 +10,7 @@ from node.dicom.report import encode_refusal, encode_report
 from node.dicom.segmentation import encode_segmentation
 from node.dicom.write import write_dicom
 from node.errors import EncodingError
-from tests.node.dicom.test_segmentation import CORPUS
-from tests.results import make_author, make_empty_result, make_result, make_stack
+from tests.results import CORPUS, make_author, make_empty_result, make_result, make_stack
 from tests.series import make_series
 
 
@@ -35,6 +34,10 @@ def child(item, value):
 
 def group(report):
     return child(child(report, "126010"), "125007")
+
+
+def referenced_segment(report):
+    return child(group(report), "121191").ReferencedSOPSequence[0]
 
 
 def frame(segmentation, n=0):
@@ -83,7 +86,10 @@ DEFECTS = {
     "a uid that is none": (assign(SEG, "SOPInstanceUID", "1.02.3"), "SOPInstanceUID"),
     "no series uid": (lambda seg, sr: delattr(sr, "SeriesInstanceUID"), "SeriesInstanceUID"),
     "the source's series": (assign(SR, "SeriesInstanceUID", "1.2.3.2"), "SeriesInstanceUID"),
-    "one series for both": (lambda seg, sr: setattr(sr, "SeriesInstanceUID", seg.SeriesInstanceUID), "SeriesInstanceUID"),
+    "one series for both": (
+        lambda seg, sr: setattr(sr, "SeriesInstanceUID", seg.SeriesInstanceUID),
+        "SeriesInstanceUID",
+    ),
     "one uid for both": (lambda seg, sr: setattr(sr, "SOPInstanceUID", seg.SOPInstanceUID), "SOPInstanceUID"),
     "a frame too many": (assign(SEG, "NumberOfFrames", 99), "NumberOfFrames"),
     "no number of frames": (lambda seg, sr: delattr(seg, "NumberOfFrames"), "NumberOfFrames"),
@@ -114,13 +120,16 @@ DEFECTS = {
         "TrackingUID",
     ),
     "tracking uids swapped": (swap_tracking, "TrackingUID"),
-    "a group without tracking uid": (lambda seg, sr: group(sr).ContentSequence.remove(child(group(sr), "112040")), "TrackingUID"),
+    "a group without tracking uid": (
+        lambda seg, sr: group(sr).ContentSequence.remove(child(group(sr), "112040")),
+        "TrackingUID",
+    ),
     "a segment number that is none": (
-        lambda seg, sr: setattr(child(group(sr), "121191").ReferencedSOPSequence[0], "ReferencedSegmentNumber", 7),
+        lambda seg, sr: setattr(referenced_segment(sr), "ReferencedSegmentNumber", 7),
         "ReferencedSegmentNumber",
     ),
     "a segmentation that is none": (
-        lambda seg, sr: setattr(child(group(sr), "121191").ReferencedSOPSequence[0], "ReferencedSOPInstanceUID", "1.2.9"),
+        lambda seg, sr: setattr(referenced_segment(sr), "ReferencedSOPInstanceUID", "1.2.9"),
         "ReferencedSOPInstanceUID",
     ),
     "no evidence": (
@@ -137,7 +146,7 @@ DEFECTS = {
     ),
     "an outcome that contradicts": (contradict, "outcome"),
     "no outcome": (lambda seg, sr: sr.ContentSequence.remove(child(sr, "C0034375")), "outcome"),
-}  # fmt: skip
+}
 
 
 def read_back(objects, folder):

@@ -17,8 +17,8 @@ from node.dicom.write import write_dicom
 from node.errors import EncodingError
 from pipelines.terms import Code, Finding, Measurement, Note, Result, Severity
 from tests.judges import dciodvfy_errors, dsrdump, tid1500
-from tests.node.dicom.test_segmentation import CORPUS
 from tests.results import (
+    CORPUS,
     HOUNSFIELD,
     LUNG,
     MILLILITER,
@@ -168,6 +168,13 @@ def test_the_reader_is_told_that_nobody_reviewed_it_what_it_is_for_and_what_it_l
         "2 planes of the series were not read",
     ]
     assert (report.VerificationFlag, report.PreliminaryFlag) == ("UNVERIFIED", "PRELIMINARY")
+
+
+def test_a_source_without_frame_of_reference_still_gets_its_report():
+    stack = make_stack(make_series(FrameOfReferenceUID=None))
+    segmentation, report = encode(stack, make_empty_result())
+    assert segmentation is None
+    check_objects([report], stack.headers)
 
 
 def test_a_finding_whose_segment_is_empty_is_reported_without_it():

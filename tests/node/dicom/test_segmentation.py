@@ -14,6 +14,7 @@ from node.errors import EncodingError
 from pipelines.terms import Result
 from tests.judges import dciodvfy_errors, segments_of
 from tests.results import (
+    CORPUS,
     ellipsoid,
     make_author,
     make_finding,
@@ -23,32 +24,6 @@ from tests.results import (
     make_stack,
 )
 from tests.series import make_series
-
-SAGITTAL = (0, 1, 0, 0, 0, -1)
-TURNED = tuple(
-    np.round([np.cos(0.3), np.sin(0.3), 0, -np.sin(0.3) * np.cos(0.2), np.cos(0.3) * np.cos(0.2), np.sin(0.2)], 6)
-)
-
-
-def enhanced(shape=(6, 16, 18), **changes):
-    """A Legacy Converted Enhanced CT, without pixel data, made by highdicom."""
-    slices = make_series(shape, **changes)
-    image = hd.legacy.LegacyConvertedEnhancedCTImage(slices, "1.2.3.9", 2, "1.2.3.9.1", 1)
-    del image.PixelData
-    return image
-
-
-CORPUS = {
-    "plain": lambda: make_stack(make_series()),
-    "reversed": lambda: make_stack(make_series()[::-1]),
-    "oblique": lambda: make_stack(make_series(orientation=TURNED)),
-    "sagittal": lambda: make_stack(make_series(orientation=SAGITTAL)),
-    "MR": lambda: make_stack(make_series(modality="MR")),
-    "odd columns": lambda: make_stack(make_series((5, 13, 17))),
-    "few pixels": lambda: make_stack(make_series((5, 3, 5))),
-    "enhanced": lambda: make_frame_stack(enhanced(), [1, 2, 3, 4, 5, 6]),
-    "enhanced, some frames, reversed": lambda: make_frame_stack(enhanced(), [5, 4, 3, 2]),
-}
 
 
 @pytest.fixture(params=CORPUS)
@@ -101,6 +76,15 @@ def assert_dcmqi_agrees(path, stack, result, folder):
         theirs = matrix @ [*np.argwhere(voxels).mean(axis=0), 1]
         ours = stack.affine @ [*np.argwhere(segment.mask).mean(axis=0), 1]
         assert np.abs(theirs - ours).max() < 0.01
+
+
+@pytest.mark.judge
+def test_dciodvfy_is_no_judge_that_lets_everything_pass(tmp_path):
+    stack = CORPUS["plain"]()
+    ds = encode_segmentation(stack, make_result(stack.shape), make_author())
+    del ds.SegmentSequence[0].SegmentedPropertyTypeCodeSequence
+    path, _ = read(ds, tmp_path)
+    assert any("SegmentedPropertyTypeCodeSequence" in error for error in dciodvfy_errors(path))
 
 
 def test_highdicom_reads_overlapping_segments_apart(tmp_path):

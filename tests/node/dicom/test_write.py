@@ -1,6 +1,7 @@
 """A file is whole or not there."""
 
 import os
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -32,23 +33,23 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     before = path.read_bytes()
     broken = small_object()
     broken.add(pydicom.DataElement("Rows", "US", "not a number", already_converted=True))
-    with pytest.raises(Exception, match="not a number|required argument|Rows|integer"):
+    with pytest.raises(Exception, match="integer"):
         write_dicom(broken, path)
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["a.dcm"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="asks Linux for the name of an open file")
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks Linux for the name of an open file")
 def test_a_file_is_synced_before_it_gets_its_name_and_its_folder_after(tmp_path, monkeypatch):
     seen = []
     sync = os.fsync
 
     def watch(descriptor):
-        seen.append((os.readlink(f"/proc/self/fd/{descriptor}"), (tmp_path / "a.dcm").exists()))
+        seen.append((Path(f"/proc/self/fd/{descriptor}").readlink(), (tmp_path / "a.dcm").exists()))
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", watch)
     write_dicom(small_object(), tmp_path / "a.dcm")
     (file, named_before), (folder, named_after) = seen
-    assert file.endswith(".part") and not named_before
-    assert folder == str(tmp_path) and named_after
+    assert file.suffix == ".part" and not named_before
+    assert folder == tmp_path and named_after

@@ -1,0 +1,143 @@
+"""kill -9 of every part in the middle of a study: it ends CONFIRMED once, with one result set."""
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from node.errors import PeerUnreachable
+from node.model.job import State
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+def expect_one_result_set(house, study, seconds=60):
+    (job,) = house.finish(study, seconds)
+    assert job.state == State.CONFIRMED, job.reason
+    objects = house.ledger.find_objects(job.id)
+    assert [item.modality for item in objects] == ["SEG", "SR"]
+    assert len(house.received(study)) == 2
+    return job
+
+
+def running(house, study):
+    """The job of the study once a worker has it."""
+    return house.wait_until(lambda: next(iter(house.ledger.find_jobs(study, [State.CLAIMED])), None), 30)
+
+
+@pytest.fixture
+def slow(house):
+    house.wait_file.write_text("3")
+    yield
+    house.wait_file.unlink()
+
+
+def test_the_worker_and_all_its_children(house, make_study, slow):
+    study, _, files = make_study()
+    house.send(files)
+    running(house, study)
+    house.kill("-m workers")
+    job = expect_one_result_set(house, study)
+    assert job.attempt == 2
+
+
+def test_the_worker_s_child_alone(house, make_study, slow):
+    study, _, files = make_study()
+    house.send(files)
+    running(house, study)
+    parents = house.find_pids("-m workers")
+    children = subprocess.run(["pgrep", "-P", str(min(parents))], capture_output=True, text=True, check=True).stdout
+    for pid in children.split():
+        os.kill(int(pid), signal.SIGKILL)
+    expect_one_result_set(house, study)
+
+
+def test_the_broker_while_a_job_runs(house, make_study, slow):
+    study, _, files = make_study()
+    house.send(files)
+    running(house, study)
+    house.kill("valkey-server")
+    expect_one_result_set(house, study)
+
+
+def test_the_broker_wiped_before_the_job_is_taken(house, make_study):
+    study, _, files = make_study()
+    house.send(files)
+    house.kill("valkey-server")
+    shutil.rmtree(house.settings.node.home / "broker", ignore_errors=True)
+    (house.settings.node.home / "broker").mkdir()
+    expect_one_result_set(house, study)
+
+
+def test_housekeeping_and_delivery(house, make_study, slow):
+    study, _, files = make_study()
+    house.send(files)
+    running(house, study)
+    house.kill("node.cli keep")
+    expect_one_result_set(house, study)
+
+
+def test_the_listener_while_images_arrive(house, make_study):
+    study, slices, files = make_study(shape=(120, 64, 64))
+    sender = threading.Thread(target=try_to_send, args=(house, files))
+    sender.start()
+    house.wait_until(lambda: len(house.ledger.find_instances(study)) >= 5, 20)
+    house.kill("node.cli listen")
+    sender.join(30)
+    kept = {instance.sop_instance_uid for instance in house.ledger.find_instances(study)}
+    assert 5 <= len(kept) < len(slices)
+    house.wait_for_door()
+    assert house.ledger.find_jobs(study) == []
+    house.send(files)
+    job = expect_one_result_set(house, study)
+    assert job.version == 1
+    assert len(house.ledger.find_instances(study)) == len(slices)
+
+
+def try_to_send(house, files):
+    """As a PACS does whose partner dies."""
+    try:
+        house.send(files)
+    except (PeerUnreachable, AssertionError):
+        return
+
+
+def test_the_whole_node_at_once(house, make_study, slow):
+    study, _, files = make_study()
+    house.send(files)
+    running(house, study)
+    pids = [house.process.pid, *house.find_pids("")]
+    for pid in set(pids):
+        os.kill(pid, signal.SIGKILL)
+    house.process.wait()
+    house.start()
+    expect_one_result_set(house, study)
+
+
+def test_the_supervisor_alone_takes_its_children_with_it(house, make_study):
+    pids = house.find_pids("")
+    house.process.kill()
+    house.process.wait()
+    house.wait_until(lambda: not any(is_alive(pid) for pid in pids), 60)
+    house.start()
+    study, _, files = make_study()
+    house.send(files)
+    expect_one_result_set(house, study)
+
+
+def is_alive(pid):
+    try:
+        state = next(line for line in open(f"/proc/{pid}/status") if line.startswith("State:"))
+    except (FileNotFoundError, ProcessLookupError, StopIteration):
+        return False
+    return "Z" not in state
+
+
+def test_a_clean_stop_ends_with_zero_and_leaves_no_process(house):
+    pids = house.find_pids("")
+    assert house.stop() == 0
+    assert not any(is_alive(pid) for pid in pids)
+    house.start()
