@@ -1,4 +1,7 @@
-"""`wetread`: the roles of a node, test sends, and what an administrator asks of the ledger."""
+"""`wetread`: the roles of a node, test sends, and what an administrator asks of the ledger.
+
+Commands import what they alone need when they run: a role starts in a second.
+"""
 
 import os
 import signal
@@ -11,19 +14,14 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from node import tables, wiring
 from node.config import Settings, load_settings
-from node.demo.command import run_demo
-from node.doctor import examine
 from node.errors import ConfigError, LostLease, UnknownJob, WetreadError
 from node.model.job import FINAL, State
-from node.outbound.send import find_files, send_files
 from node.oversight.logs import set_up_logs
 from node.oversight.overview import list_rows
 from node.supervisor.parent import die_with_parent
-from node.supervisor.supervisor import Supervisor
 from pipelines.terms import find_manifests, read_manifest
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -64,6 +62,8 @@ def _until_signaled(role: str, work: Callable[[Event], object]) -> None:
 @app.command()
 def up(config_file: ConfigFile = None) -> None:
     """Run a whole node on this machine: broker, listener, web, workers, housekeeping; restart what dies."""
+    from node.supervisor.supervisor import Supervisor
+
     settings = _settings(config_file)
     _until_signaled("up", Supervisor(settings).run)
 
@@ -110,6 +110,8 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")] = False,
 ) -> None:
     """Send studies through a real node to a stand-in PACS, and show what the PACS received."""
+    from node.demo.command import run_demo
+
     sys.exit(run_demo(study, pipeline, out_folder, as_json=as_json))
 
 
@@ -122,6 +124,10 @@ def send(
     config_file: ConfigFile = None,
 ) -> None:
     """Send DICOM files by C-STORE, as a scanner would."""
+    from rich.progress import Progress
+
+    from node.outbound.send import find_files, send_files
+
     settings = _settings(config_file)
     host, port = (to or settings.node.listen).rsplit(":", 1)
     near = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  compared, not bound
@@ -188,6 +194,8 @@ def pipelines() -> None:
 @app.command()
 def doctor(config_file: ConfigFile = None) -> None:
     """Check this installation: folders, ledger, broker, door, peers, device, weights."""
+    from node.doctor import examine
+
     settings = _settings(config_file)
     ill = 0
     for check in examine(settings, wiring.open_ledger(settings)):

@@ -20,6 +20,7 @@ def main() -> None:
     logging.getLogger(__name__).info("worker starts, %d child(ren)", children)
     app.worker_main(
         [
+            "--quiet",
             "worker",
             "--pool=prefork",
             f"--concurrency={children}",

@@ -14,7 +14,7 @@ from node.errors import UnreadablePixels
 from pipelines.terms import Volume
 
 THREADS = 2
-"""Reading and arithmetic overlap; more threads gain nothing where the page cache is warm."""
+"""Reading and numpy's arithmetic run beside each other; parsing and most decoders hold the interpreter's lock."""
 PORTION = 64
 """Frames of a multi-frame image that are held as stored values at one time."""
 AIR_HU = -1024.0

@@ -29,7 +29,11 @@ def broker_answers(url: str) -> bool:
     """True when a PING comes back."""
     try:
         # kombu's name for a unix socket, redis-py's name for it
-        plain = url.split("?", maxsplit=1)[0].replace("redis+socket://", "unix://") if url.startswith("redis+socket") else url
+        plain = (
+            url.split("?", maxsplit=1)[0].replace("redis+socket://", "unix://")
+            if url.startswith("redis+socket")
+            else url
+        )
         client = Redis.from_url(plain, socket_timeout=2)
         try:
             return bool(client.ping())

@@ -56,7 +56,8 @@ def measure_rim(mask: Mask, volume: Volume) -> float:
     """First quartile of the voxels RIM_MM outside of the mask over the median within it: 0 without a rim, infinite
     where the mask lies in the dark itself."""
     near = _crop(mask, volume.spacing)
-    outside = ndimage.distance_transform_edt(~mask[near], sampling=volume.spacing)
+    steps = [side.step * mm for side, mm in zip(near, volume.spacing, strict=True)]
+    outside = ndimage.distance_transform_edt(~mask[near], sampling=steps)
     rim = volume.voxels[near][(outside > RIM_MM[0]) & (outside <= RIM_MM[1])]
     darkest = float(volume.voxels.min())
     within = float(np.median(volume.voxels[mask])) - darkest
@@ -66,7 +67,11 @@ def measure_rim(mask: Mask, volume: Volume) -> float:
 
 
 def _crop(mask: Mask, spacing: tuple[float, float, float]) -> tuple[slice, ...]:
-    """The mask's box with room for the rim: distances elsewhere are not wanted."""
+    """The mask's box with room for the rim, in steps of about 1 mm: distances elsewhere or finer are not wanted."""
     (box,) = ndimage.find_objects(mask.astype(np.uint8))
     room = [int(np.ceil(RIM_MM[1] / step)) + 1 for step in spacing]
-    return tuple(slice(max(0, side.start - more), side.stop + more) for side, more in zip(box, room, strict=True))
+    strides = [max(1, round(1.0 / mm)) for mm in spacing]
+    return tuple(
+        slice(max(0, side.start - more), side.stop + more, stride)
+        for side, more, stride in zip(box, room, strides, strict=True)
+    )

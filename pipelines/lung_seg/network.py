@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 SPACING_MM = 3.0
 """Isotropic voxels of the model's grid, its k, j, i along +z, +y, +x (LPS)."""
-PATCH = (64, 96, 128)
-"""Voxels seen at once: 192 mm of height and the whole cross-section of most patients, so that right, left, front and
+PATCH = (48, 80, 112)
+"""Voxels seen at once: 144 mm of height and the whole cross-section of most patients, so that right, left, front and
 back are always in view."""
-STRIDE = 16
+STRIDE = 8
 """Every side that the network sees is a multiple of this."""
 LEAST_PATCH = (16, 32, 32)
 HU_RANGE = (-1024.0, 400.0)
@@ -34,10 +34,10 @@ def make_network() -> nn.Module:
         spatial_dims=3,
         in_channels=2,
         out_channels=1,
-        channels=(8, 16, 32, 48, 64, 96),
-        strides=(1, 2, 2, 2, 2),
+        channels=(12, 24, 48, 64),
+        strides=(2, 2, 2),
         num_res_units=1,
-        norm="instance",
+        norm=("instance", {"affine": True}),
     )
     return network
 

@@ -150,7 +150,7 @@ def _paste_lump(hu: Tensor, lungs: Tensor, dice: Dice) -> Tensor:
     if len(places) == 0:
         return hu
     center = places[dice.integer(0, len(places) - 1)]
-    radius = 3.0 * math.exp(dice.uniform(0.0, math.log(12.0))) / SPACING_MM
+    radius = 3.0 * math.exp(dice.uniform(0.0, math.log(10.0))) / SPACING_MM
     inside = _ball(center, radius, dice) & lungs
     return torch.where(inside, torch.full_like(hu, dice.uniform(-150, 90)) + 20 * dice.smooth((32, 48, 64)), hu)
 

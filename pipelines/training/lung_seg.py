@@ -19,7 +19,7 @@ from pipelines.lung_seg.network import make_network, to_input
 from pipelines.training.lung_augment import Dice, Subject, make_patch, trim
 from pipelines.training.lung_cases import LABEL_MM, Case, load_cases
 
-RATE = 3e-3
+RATE = 4e-3
 AVERAGE = 0.98
 """The shipped weights are a moving average over about the last 50 steps: calmer than the last step alone."""
 
@@ -50,7 +50,7 @@ def train(cases: Sequence[Case], steps: int, seed: int = 0, device: str = "cpu")
     network, average = make_network().to(device).train(), make_network().to(device)
     average.load_state_dict(network.state_dict())
     optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.15)
     with _show_progress() as progress:
         bar, smoothed = progress.add_task("training", total=steps, loss=float("nan")), 1.0
         for step in range(steps):

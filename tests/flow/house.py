@@ -128,7 +128,7 @@ class House:
 
     def find_pids(self, words: str) -> list[int]:
         """Processes below the supervisor whose command line contains `words`."""
-        table = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+        table = subprocess.run(["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
         rows = [line.split(None, 2) for line in table.splitlines()[1:]]
         family = {self.process.pid}
         for _ in range(4):

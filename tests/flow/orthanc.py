@@ -104,5 +104,6 @@ class Orthanc:
         return all(one["IsStable"] for one in series) and not any(job["State"] in {"Pending", "Running"} for job in jobs)
 
     def find_transfers(self):
-        """The transfers that the routing started, as Orthanc describes its jobs."""
-        return [job for job in self.get("/jobs?expand") if job["Type"] == "DicomModalityStore"]
+        """The transfers that the routing started, as Orthanc describes its jobs, oldest first."""
+        jobs = [job for job in self.get("/jobs?expand") if job["Type"] == "DicomModalityStore"]
+        return sorted(jobs, key=lambda job: job["CreationTime"])

@@ -68,7 +68,7 @@ deliver = ["pacs"]
 
 
 @dataclass
-class House:
+class Pair:
     """A PACS and a node that know each other."""
 
     pacs: Orthanc
@@ -101,9 +101,9 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
+def pair(tmp_path_factory):
     """One Orthanc and one `wetread up` for the tests of this module, both as processes."""
-    folder = tmp_path_factory.mktemp("house")
+    folder = tmp_path_factory.mktemp("pair")
     door, web, dicom, http = find_free_ports(4)
     pacs = Orthanc(folder / "orthanc", dicom, http, door)
     pacs.start()
@@ -111,61 +111,62 @@ def house(tmp_path_factory):
     config.write_text(TOML.format(door=door, web=web, pacs=dicom, title=TITLE), "utf-8")
     try:
         with run_node(config, folder / "node.log", door):
-            yield House(pacs, wiring.open_ledger(load_settings(config, {})))
+            yield Pair(pacs, wiring.open_ledger(load_settings(config, {})))
     finally:
         pacs.stop()
 
 
-def test_a_head_mr_comes_back_to_orthanc_as_one_segmentation_and_one_report(house, real_data):
+def test_a_head_mr_comes_back_to_orthanc_as_one_segmentation_and_one_report(pair, real_data):
     source = real_data / "mr_brain_VS-SEG-001"
     study_uid = str(dcmread(next(source.glob("*.dcm")), stop_before_pixels=True).StudyInstanceUID)
-    before = len(house.pacs.find_transfers())
+    before = len(pair.pacs.find_transfers())
 
-    house.pacs.take(source, ["-xt"])  # the files are JPEG-LS
-    job = house.wait_for(study_uid, State.CONFIRMED, State.FAILED)
+    pair.pacs.take(source, ["-xt"])  # the files are JPEG-LS
+    job = pair.wait_for(study_uid, State.CONFIRMED, State.FAILED)
 
     assert job.state == State.CONFIRMED, job.reason
-    assert_committed(house, job, {"SEG", "SR"})
-    house.assert_nothing_moves(study_uid, {"MR": 120, "SEG": 1, "SR": 1}, before + 1)
+    assert_committed(pair, job, {"SEG", "SR"})
+    pair.assert_nothing_moves(study_uid, {"MR": 120, "SEG": 1, "SR": 1}, before + 1)
 
 
-def test_a_ct_without_lungs_comes_back_to_orthanc_as_a_report_alone(house, tmp_path):
+def test_a_ct_without_lungs_comes_back_to_orthanc_as_a_report_alone(pair, tmp_path):
     study_uid = write_ct(tmp_path)
-    before = len(house.pacs.find_transfers())
+    before = len(pair.pacs.find_transfers())
 
-    house.pacs.take(tmp_path)
-    job = house.wait_for(study_uid, State.CONFIRMED, State.FAILED)
+    pair.pacs.take(tmp_path)
+    job = pair.wait_for(study_uid, State.CONFIRMED, State.FAILED)
 
     assert job.state == State.CONFIRMED, job.reason
-    assert_committed(house, job, {"SR"})
-    house.assert_nothing_moves(study_uid, {"CT": 40, "SR": 1}, before + 1)
+    assert_committed(pair, job, {"SR"})
+    pair.assert_nothing_moves(study_uid, {"CT": 40, "SR": 1}, before + 1)
 
 
-def test_a_result_waits_for_an_orthanc_that_was_killed_and_is_delivered_once(house, tmp_path):
+def test_a_result_waits_for_an_orthanc_that_was_killed_and_is_delivered_once(pair, tmp_path):
     study_uid = write_ct(tmp_path)
+    before = len(pair.pacs.find_transfers())
 
-    house.pacs.take(tmp_path)
-    house.wait_for(study_uid, State.QUEUED, State.CLAIMED)
-    house.pacs.kill()
-    job = house.wait_for(study_uid, State.ENCODED)
-    wait_until(lambda: all(d.attempts >= 2 for d in house.ledger.find_deliveries(job.id)))
-    assert {d.state for d in house.ledger.find_deliveries(job.id)} == {DeliveryState.PENDING}
-    house.pacs.start()
-    job = house.wait_for(study_uid, State.CONFIRMED, State.FAILED)
+    pair.pacs.take(tmp_path)
+    wait_until(lambda: [job["State"] for job in pair.pacs.find_transfers()][before:] == ["Success"])
+    pair.pacs.kill()  # the node has the images by now, and still waits whether more will come
+    job = pair.wait_for(study_uid, State.ENCODED)
+    wait_until(lambda: all(d.attempts >= 2 for d in pair.ledger.find_deliveries(job.id)))
+    assert {d.state for d in pair.ledger.find_deliveries(job.id)} == {DeliveryState.PENDING}
+    pair.pacs.start()
+    job = pair.wait_for(study_uid, State.CONFIRMED, State.FAILED)
 
     assert job.state == State.CONFIRMED, job.reason
-    assert_committed(house, job, {"SR"})
-    house.assert_nothing_moves(study_uid, {"CT": 40, "SR": 1}, 0)  # Orthanc's list of jobs died with it
+    assert_committed(pair, job, {"SR"})
+    pair.assert_nothing_moves(study_uid, {"CT": 40, "SR": 1}, 0)  # Orthanc's list of jobs died with it
 
 
-def assert_committed(house, job, modalities):
+def assert_committed(pair, job, modalities):
     """Every object of the job was committed to by the PACS, which holds it under its own uid."""
-    deliveries = house.ledger.find_deliveries(job.id)
+    deliveries = pair.ledger.find_deliveries(job.id)
     assert {d.object.modality for d in deliveries} == modalities
     assert len(deliveries) == len(modalities)
     assert [(d.state, d.answer) for d in deliveries] == [(DeliveryState.KEPT, "committed")] * len(deliveries)
     for delivery in deliveries:
-        assert len(house.pacs.post("/tools/lookup", delivery.object.sop_instance_uid)) == 1
+        assert len(pair.pacs.post("/tools/lookup", delivery.object.sop_instance_uid)) == 1
 
 
 def write_ct(folder):
