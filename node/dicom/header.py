@@ -9,7 +9,7 @@ from typing import Any
 
 from pydicom import Dataset, dcmread
 from pydicom.datadict import keyword_for_tag
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.sequence import Sequence as DicomSequence
 
 from node.errors import CannotUnderstand
@@ -20,6 +20,7 @@ IDENTITY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstance
 DAMAGE = (
     ArithmeticError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     InvalidDicomError,
     LookupError,
@@ -31,7 +32,7 @@ DAMAGE = (
     struct.error,
     zlib.error,
 )
-"""What parsing and decoding of damaged bytes raises. Not OSError: a disk that fails is no fault of the instance."""
+"""What parsing and decoding of damaged bytes raises, beside the parser's own OSError (see `is_damage`)."""
 
 
 def read_header(path: Path) -> Dataset:
@@ -44,7 +45,9 @@ def read_header(path: Path) -> Dataset:
     try:
         header = dcmread(path, stop_before_pixels=True, force=True)
         missing = [keyword for keyword in IDENTITY if not header.get(keyword)]
-    except DAMAGE as error:
+    except (*DAMAGE, OSError) as error:
+        if not is_damage(error):
+            raise
         # The parser's own words may quote values of the dataset: only its kind is told.
         raise CannotUnderstand(f"the file is no DICOM dataset ({type(error).__name__})") from None
     if len(missing) == len(IDENTITY):
@@ -52,6 +55,11 @@ def read_header(path: Path) -> Dataset:
     if missing:
         raise CannotUnderstand(f"the dataset lacks its identity: {', '.join(missing)}")
     return header
+
+
+def is_damage(error: BaseException) -> bool:
+    """True when the instance is at fault. A disk that fails is not: its OSError has an errno, the parser's has none."""
+    return isinstance(error, DAMAGE) or (isinstance(error, OSError) and error.errno is None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,19 +80,20 @@ class Frame:
         for group in self.groups:
             if keyword in group:
                 return group[keyword]
-        return _value(self.header, keyword)
+        return find_value(self.header, keyword)
 
 
 def find_frames(header: Dataset, numbers: Sequence[int] | None = None) -> tuple[Frame, ...]:
     """The frames of an instance by their numbers (from 1), all in order of storage when no numbers are given.
 
+    An instance without functional groups says the same of all its frames, so it counts as one unless asked by number.
     Raises IndexError when the functional groups do not reach a number.
     """
-    items = _value(header, "PerFrameFunctionalGroupsSequence")
-    wanted = range(1, (len(items) if items else count_frames(header)) + 1) if numbers is None else numbers
+    items = find_value(header, "PerFrameFunctionalGroupsSequence")
+    wanted = range(1, (len(items) if items else 1) + 1) if numbers is None else numbers
     if not items:
         return tuple(Frame(header, number) for number in wanted)
-    shared = _value(header, "SharedFunctionalGroupsSequence")
+    shared = find_value(header, "SharedFunctionalGroupsSequence")
     common = _flatten(shared[0]) if shared else {}
     return tuple(Frame(header, number, (_flatten(items[number - 1]), common)) for number in wanted)
 
@@ -92,27 +101,12 @@ def find_frames(header: Dataset, numbers: Sequence[int] | None = None) -> tuple[
 def count_frames(header: Dataset) -> int:
     """Number of Frames (PS3.3 C.7.6.6); 1 when the header does not say."""
     try:
-        return max(int(_value(header, "NumberOfFrames") or 1), 1)
+        return max(int(find_value(header, "NumberOfFrames") or 1), 1)
     except (TypeError, ValueError):
         return 1
 
 
-def _flatten(item: Dataset) -> dict[str, Any]:
-    """Attributes of the functional groups in `item` by keyword. Private groups are left out: they repeat public
-    attributes with other meanings."""
-    found: dict[str, Any] = {}
-    for tag in list(item.keys()):
-        group = None if tag.is_private else _value(item, tag)
-        if not isinstance(group, DicomSequence) or not group:
-            continue
-        for inner in list(group[0].keys()):
-            value = None if inner.is_private else _value(group[0], inner)
-            if value is not None:
-                found.setdefault(keyword_for_tag(inner), value)
-    return found
-
-
-def _value(dataset: Dataset, key: Any) -> Any:
+def find_value(dataset: Dataset, key: Any) -> Any:
     """The value at a keyword or tag; None when absent, empty or not readable."""
     try:
         if key not in dataset:
@@ -121,5 +115,20 @@ def _value(dataset: Dataset, key: Any) -> Any:
         value = None if element.is_empty else element.value
         # The parser leaves a decimal or integer string that is neither as text.
         return None if element.VR in ("DS", "IS") and isinstance(value, str) else value
-    except DAMAGE:
+    except (*DAMAGE, OSError):
         return None
+
+
+def _flatten(item: Dataset) -> dict[str, Any]:
+    """Attributes of the functional groups in `item` by keyword. Private groups are left out: they repeat public
+    attributes with other meanings."""
+    found: dict[str, Any] = {}
+    for tag in list(item.keys()):
+        group = None if tag.is_private else find_value(item, tag)
+        if not isinstance(group, DicomSequence) or not group:
+            continue
+        for inner in list(group[0].keys()):
+            value = None if inner.is_private else find_value(group[0], inner)
+            if value is not None:
+                found.setdefault(keyword_for_tag(inner), value)
+    return found

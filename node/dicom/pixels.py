@@ -10,7 +10,7 @@ from pydicom import Dataset, dcmread, uid
 from pydicom.pixels.decoders.base import get_decoder
 
 from node.dicom import jpeg
-from node.dicom.header import DAMAGE, count_frames
+from node.dicom.header import DAMAGE, count_frames, find_value, is_damage
 from node.errors import TruncatedInstance, UnreadablePixels
 
 Stored = NDArray[np.integer]
@@ -62,10 +62,13 @@ def keep_bits(stored: Stored, bits_stored: int) -> Stored:
 def _sample_type(header: Dataset) -> tuple[np.dtype[np.integer], int]:
     """The integer type of a sample, and Bits Stored; raises UnreadablePixels for what is no monochrome integer."""
     try:
-        allocated, stored, signed = int(header.BitsAllocated), int(header.BitsStored), int(header.PixelRepresentation)
-        samples, kind = int(header.get("SamplesPerPixel", 1)), str(header.PhotometricInterpretation)
-    except (AttributeError, TypeError, ValueError):
+        allocated, stored, signed, samples = (
+            int(find_value(header, keyword))
+            for keyword in ("BitsAllocated", "BitsStored", "PixelRepresentation", "SamplesPerPixel")
+        )
+    except (TypeError, ValueError):
         raise _unreadable(header, "its Image Pixel attributes are absent or make no sense") from None
+    kind = find_value(header, "PhotometricInterpretation")
     if samples != 1 or kind not in ("MONOCHROME1", "MONOCHROME2"):
         raise _unreadable(header, f"{kind} with {samples} samples per pixel is no monochrome image")
     if allocated not in (8, 16, 32) or not 1 <= stored <= allocated:
@@ -125,7 +128,9 @@ def _decode(path: Path, header: Dataset, frames: Sequence[int]) -> Iterator[Stor
         )
         for array, _ in arrays:
             yield array.astype(array.dtype.newbyteorder("="), copy=False)
-    except DAMAGE as error:
+    except (*DAMAGE, OSError) as error:
+        if not is_damage(error):
+            raise
         why = " ".join(str(error).split())
         raise _unreadable(header, f"{syntax.name} is not decoded: {type(error).__name__}: {why}") from error
 

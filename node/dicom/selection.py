@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from pydicom import Dataset
 
-from node.dicom.header import Frame, find_frames
+from node.dicom.header import Frame, find_frames, find_value
 from node.dicom.stack import Stack
 from node.dicom.stacking import Refusal
 from node.errors import NoMatchingSeries, TooFewSlices
@@ -88,7 +88,7 @@ class Candidate:
 
     def __str__(self) -> str:
         """What may be said of a series: not its description, which people fill with anything."""
-        kernel = self.stack.first.get("ConvolutionKernel") or ()
+        kernel = find_value(self.stack.first, "ConvolutionKernel") or ()
         words = [f"{self.stack.shape[0]} {self.stack.orientation} planes {self.spacing:g} mm apart"]
         if kernel:
             words.append(f"kernel {kernel if isinstance(kernel, str) else ' '.join(map(str, kernel))}")
@@ -135,7 +135,7 @@ def _best(eligible: Sequence[Candidate]) -> Candidate:
 
 def _rank(candidate: Candidate) -> tuple[float, float, float]:
     echo = inf if candidate.echo_time is None else candidate.echo_time
-    series = _number(candidate.stack.first.get("SeriesNumber"))
+    series = _number(find_value(candidate.stack.first, "SeriesNumber"))
     return max(candidate.spacing, THIN_MM), inf if series is None else series, echo
 
 
@@ -221,7 +221,7 @@ def _raise_none(refusals: Sequence[Refusal], told: Sequence[str], requires: Requ
 
 def _is_sensible(refusal: Refusal, requires: Requires) -> bool:
     """True when the pipeline might have read these images, had they made a stack."""
-    modality = str(refusal.first.get("Modality") or "")
+    modality = str(find_value(refusal.first, "Modality") or "")
     acquired = _derivation(_image_type(find_frames(refusal.first, [1])[0]), modality) is None
     return modality == requires.modality and acquired and not isinstance(refusal.error, NoMatchingSeries)
 
@@ -251,5 +251,5 @@ def _number(value: Any, default: float | None = None) -> float | None:
 
 
 def _series(header: Dataset) -> str:
-    number = header.get("SeriesNumber")
+    number = find_value(header, "SeriesNumber")
     return f"Series {header.SeriesInstanceUID}" if number is None else f"Series {number}"

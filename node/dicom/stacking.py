@@ -15,7 +15,7 @@ from pydicom import Dataset
 from pydicom.uid import UID
 
 from node.dicom.geometry import MIN_PLANES, find_affine, find_depths, name_orientation, read_plane
-from node.dicom.header import Frame, count_frames, find_frames, read_header
+from node.dicom.header import Frame, count_frames, find_frames, find_value, read_header
 from node.dicom.separation import Image, Part, collides, find_places, separate
 from node.dicom.stack import Stack
 from node.errors import (
@@ -25,6 +25,7 @@ from node.errors import (
     NoFrameOfReference,
     NoMatchingSeries,
     TooFewSlices,
+    UnevenGeometry,
     UnreadablePixels,
 )
 from pipelines.terms import Affine
@@ -94,12 +95,14 @@ def _read_images(instances: Iterable[tuple[Dataset, Path]]) -> tuple[list[Image]
 
 
 def _refuse_no_image(header: Dataset) -> None:
-    kind = UID(header.SOPClassUID)
+    kind = UID(str(header.SOPClassUID))
     if kind in NO_ACQUISITIONS or "Rows" not in header:
         raise NoMatchingSeries(f"{kind.name} is no acquired image")
-    if not header.get("Modality"):
+    if not isinstance(find_value(header, "Modality"), str):
         raise NoMatchingSeries("Modality is absent, so no pipeline can tell whether it reads them")
-    if header.get("ConcatenationUID") and header.get("InConcatenationTotalNumber") != 1:
+    if count_frames(header) > 1 and not find_value(header, "PerFrameFunctionalGroupsSequence"):
+        raise UnevenGeometry("a multi-frame image does not say where its frames lie")
+    if find_value(header, "ConcatenationUID") and find_value(header, "InConcatenationTotalNumber") != 1:
         raise MixedSeries("a multi-frame image that was cut into a concatenation is not put together again")
 
 
@@ -117,7 +120,7 @@ def _group(images: Sequence[Image]) -> list[list[Image]]:
 
 
 def _coarse_key(frame: Frame) -> tuple[str, ...]:
-    alone = str(frame.header.SOPInstanceUID) if "NumberOfFrames" in frame.header else ""
+    alone = str(frame.header.SOPInstanceUID) if count_frames(frame.header) > 1 else ""
     return (
         str(frame.get("FrameOfReferenceUID") or ""),
         str(frame.get("SamplesPerPixel") or 1),

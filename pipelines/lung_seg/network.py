@@ -15,6 +15,9 @@ STRIDE = 8
 """Every side that the network sees is a multiple of this."""
 LEAST_PATCH = (16, 32, 32)
 HU_RANGE = (-1024.0, 400.0)
+BORDER_HU = -400.0
+BORDER_WIDTH_HU = 150.0
+EVIDENCE = 1.5
 PADDING_HU = -1500.0
 """What is lower was never measured: scanners pad the corners outside their circle with -2000 or -3024."""
 
@@ -25,6 +28,13 @@ def fit_patch(shape: Sequence[int]) -> tuple[int, int, int]:
     fits = (max(least, -(-n // STRIDE) * STRIDE) for least, n in zip(LEAST_PATCH, shape, strict=True))
     k, j, i = (min(most, n) for most, n in zip(PATCH, fits, strict=True))
     return k, j, i
+
+
+def weigh_density(logits: Tensor, hu: Tensor) -> Tensor:
+    """`logits` with the density of each voxel as further evidence, of about EVIDENCE at most: the network knows what
+    is lung, to a voxel or two; where its border runs is where the density is half way from lung to tissue."""
+    evidence = ((BORDER_HU - hu) / BORDER_WIDTH_HU).clamp(-1.0, 1.0)
+    return logits + EVIDENCE * evidence
 
 
 def make_network() -> nn.Module:

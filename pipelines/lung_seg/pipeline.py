@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pipelines.errors import UnsuitableVolume
 from pipelines.lung_seg.findings import make_result
-from pipelines.lung_seg.network import PADDING_HU, SPACING_MM, fit_patch, make_network, to_input
+from pipelines.lung_seg.network import PADDING_HU, SPACING_MM, fit_patch, make_network, to_input, weigh_density
 from pipelines.lung_seg.postprocess import THRESHOLD, keep_lungs
 from pipelines.lung_seg.sides import LEFT, RIGHT, split_sides
 from pipelines.pipeline import Progress
@@ -116,9 +116,9 @@ class LungModel:
 
         with torch.inference_mode():
             logits = sliding_window_inference(
-                to_input(hu)[None], fit_patch(hu.shape), sw_batch_size=4 if cuda else 1, predictor=look, overlap=0.25, mode="gaussian"
+                to_input(hu)[None], fit_patch(hu.shape), 4 if cuda else 1, look, overlap=0.25, mode="gaussian"
             )
-            return torch.where(hu.isnan(), 0.0, torch.sigmoid(logits[0, 0]))
+            return torch.where(hu.isnan(), 0.0, torch.sigmoid(weigh_density(logits[0, 0], hu)))
 
 
 def _find_tissue(tissue: Mask) -> tuple[slice, slice, slice]:
