@@ -54,8 +54,16 @@ def make_slice(voxels, position, orientation=(1, 0, 0, 0, 1, 0), spacing=(1.5, 0
     return ds
 
 
-def make_series(shape=(5, 16, 18), spacing=(1.5, 0.8, 0.7), orientation=(1, 0, 0, 0, 1, 0), origin=(-10.0, -20.0, 30.0),
-                voxels=None, modality="CT", step=None, **changes):
+def make_series(
+    shape=(5, 16, 18),
+    spacing=(1.5, 0.8, 0.7),
+    orientation=(1, 0, 0, 0, 1, 0),
+    origin=(-10.0, -20.0, 30.0),
+    voxels=None,
+    modality="CT",
+    step=None,
+    **changes,
+):
     """A stack of slices as FileDatasets, in spatial order along the normal.
 
     voxels: int16 (k, j, i) stored values; a ramp when absent. step: displacement (mm, LPS) from plane to plane;

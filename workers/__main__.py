@@ -3,7 +3,6 @@
 import logging
 import os
 import socket
-import sys
 
 from node.oversight.logs import set_up_logs
 from node.supervisor.parent import die_with_parent
@@ -35,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from node.demo.montage import montage
@@ -186,11 +187,14 @@ def _present(
         console.print(make_findings(reviews, play.truth))
     for review in reviews:
         for note in review.notes:
-            console.print(f"[dim]{review.job.pipeline}: {note}[/dim]", highlight=False)
+            console.print(f"[dim]{review.job.pipeline}: {escape(note)}[/dim]", highlight=False)
     if reviews:
         console.print(make_seconds(reviews))
+    for review in reviews:
+        if review.job.reason:
+            console.print(f"[red]{review.job.pipeline}: {escape(review.job.reason)}[/red]", highlight=False)
     for reason in reasons:
-        console.print(f"[yellow]{reason}[/yellow]", highlight=False)
+        console.print(f"[yellow]{escape(reason)}[/yellow]", highlight=False)
     for picture in pictures:
         console.print(f"Picture of the SEG over the images: {picture}", soft_wrap=True, highlight=False)
     if reviews:

@@ -27,16 +27,16 @@ def make_findings(reviews: Sequence[Review], truth: Mapping[str, Mapping[str, fl
 
 
 def make_seconds(reviews: Sequence[Review]) -> Table:
-    """Seconds per station and the state that each job reached."""
-    table = Table("Pipeline", "State", title="Seconds per station", box=None)
-    for station in STATIONS:
-        table.add_column(station, justify="right")
+    """Seconds per station and the state that each job reached, a column a job."""
+    table = Table("", title="Seconds per station", box=None)
     for review in reviews:
-        values = [f"{review.seconds[s]:.2f}" if s in review.seconds else "" for s in STATIONS]
-        state = Text(review.job.state.value, COLORS.get(review.job.state.value, ""))
-        table.add_row(review.job.pipeline, state, *values)
-        if review.job.reason:
-            table.add_row("", Text(review.job.reason, "red"))
+        table.add_column(review.job.pipeline, justify="right")
+    for station in STATIONS:
+        values = [f"{review.seconds[station]:.2f}" if station in review.seconds else "" for review in reviews]
+        if any(values):
+            table.add_row(station, *values)
+    states = [Text(review.job.state.value, COLORS.get(review.job.state.value, "")) for review in reviews]
+    table.add_row("state", *states)
     return table
 
 

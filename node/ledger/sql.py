@@ -312,8 +312,8 @@ def _add_objects(db: Connection, job: Job, objects: Sequence[ResultObject], at: 
         for destination in job.deliver:
             same = (d.c.destination == destination) & (d.c.sop_instance_uid == item.sop_instance_uid)
             db.execute(delete(d).where(same))
-            values = {"destination": destination, "sop_instance_uid": item.sop_instance_uid, "job_id": job.id}
-            values |= {"state": DeliveryState.PENDING, "attempts": 0, "next_at": at, "made_at": at}
+            values: dict[str, Any] = {"destination": destination, "sop_instance_uid": item.sop_instance_uid}
+            values |= {"job_id": job.id, "state": DeliveryState.PENDING, "attempts": 0, "next_at": at, "made_at": at}
             db.execute(insert(d).values(values))
 
 

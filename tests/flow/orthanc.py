@@ -101,7 +101,9 @@ class Orthanc:
         """True when every series of the study is stable and no transfer is under way."""
         series = self.find_series(study_uid)
         jobs = self.get("/jobs?expand")
-        return all(one["IsStable"] for one in series) and not any(job["State"] in {"Pending", "Running"} for job in jobs)
+        return all(one["IsStable"] for one in series) and not any(
+            job["State"] in {"Pending", "Running"} for job in jobs
+        )
 
     def find_transfers(self):
         """The transfers that the routing started, as Orthanc describes its jobs, oldest first."""

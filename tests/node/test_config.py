@@ -1,0 +1,68 @@
+"""Wrong settings stop the start and name their place."""
+
+import pytest
+
+from node.config import Callers, load_settings
+from node.errors import ConfigError
+
+
+def write(tmp_path, text):
+    path = tmp_path / "wetread.toml"
+    path.write_text(text)
+    return path
+
+
+def test_without_a_file_the_defaults_hold(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(None, {})
+    assert settings.node.ae_title == "WETREAD"
+    assert settings.listen.unknown_callers == Callers.LOOPBACK
+    assert settings.node.home == tmp_path / "home"
+
+
+def test_home_is_relative_to_the_file(tmp_path):
+    assert load_settings(write(tmp_path, '[node]\nhome = "x"\n'), {}).node.home == tmp_path / "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[node]\ncolour = 1\n", "node.colour"),
+        ("[nodes]\n", "nodes"),
+        ('[node]\nae_title = "SEVENTEEN_LETTERS"\n', "node.ae_title"),
+        ('[node]\nlisten = "11112"\n', "node.listen"),
+        ('[peers.a]\nae_title = "A"\naddress = "h:1"\nconfirm = "maybe"\n', "peers.a.confirm"),
+        ('[[routes]]\nname = "r"\npipeline = "nope"\n', "no pipeline 'nope'"),
+        ('[[routes]]\nname = "r"\npipeline = "lung-seg"\ndeliver = ["x"]\n', "deliver names 'x'"),
+        ('[[routes]]\nname = "r"\npipeline = "lung-seg"\nfrom = ["x"]\n', "from names 'x'"),
+        ('[[routes]]\nname = "r"\npipeline = "lung-seg"\nwhen = { Modalty = "CT" }\n', "when.Modalty"),
+        (
+            '[peers.a]\nae_title = "A"\naddress = "h:1"\n[peers.b]\nae_title = "A"\naddress = "h:2"\n',
+            "'A' is there twice",
+        ),
+        ('[completeness]\nquiet = "soon"\n', "completeness.quiet"),
+        ("not toml", "wetread.toml"),
+    ],
+)
+def test_a_wrong_key_is_named(tmp_path, text, place):
+    with pytest.raises(ConfigError) as refusal:
+        load_settings(write(tmp_path, text), {})
+    assert place in str(refusal.value)
+
+
+def test_the_environment_comes_last(tmp_path):
+    path = write(tmp_path, '[node]\nae_title = "FILE"\n')
+    environ = {"WETREAD_NODE__AE_TITLE": "ENVIRON", "WETREAD_WORK__ATTEMPTS": "5", "WETREAD_TEST_DATA": "x"}
+    settings = load_settings(path, environ)
+    assert (settings.node.ae_title, settings.work.attempts) == ("ENVIRON", 5)
+
+
+def test_an_unknown_key_in_the_environment_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"node\.colour"):
+        load_settings(write(tmp_path, ""), {"WETREAD_NODE__COLOUR": "1"})
+
+
+def test_a_secret_comes_from_a_file_of_its_own(tmp_path):
+    (tmp_path / "url").write_text("redis://x\n")
+    settings = load_settings(write(tmp_path, f'[queue]\nurl_file = "{tmp_path}/url"\n'), {})
+    assert settings.queue.url == "redis://x"
