@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from highdicom.color import CIELabColor
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from node.demo.overlay import Color, Mask, from_cielab
+from node.demo.overlay import Color, Mask
 from node.dicom.stack import Stack
 
 PALETTE: tuple[Color, ...] = ((230, 120, 60), (70, 160, 230), (110, 200, 90), (220, 90, 170), (235, 200, 60))
@@ -50,7 +51,7 @@ def find_sources(seg: Dataset) -> set[str]:
 def _make_part(item: Dataset, stack: Stack) -> Part:
     number = int(item.SegmentNumber)
     value = item.get("RecommendedDisplayCIELabValue")
-    color = from_cielab([int(v) for v in value]) if value else PALETTE[(number - 1) % len(PALETTE)]
+    color = CIELabColor.from_dicom_value(value).to_rgb() if value else PALETTE[(number - 1) % len(PALETTE)]
     return Part(number, str(item.SegmentLabel), color, np.zeros(stack.shape, dtype=bool))
 
 

@@ -17,20 +17,7 @@ Stored = NDArray[np.integer]
 
 jpeg.register()
 
-PLUGINS = {
-    uid.JPEGBaseline8Bit: jpeg.PLUGIN,
-    uid.JPEGExtended12Bit: jpeg.PLUGIN,
-    uid.JPEGLossless: jpeg.PLUGIN,
-    uid.JPEGLosslessSV1: jpeg.PLUGIN,
-    uid.JPEGLSLossless: "pyjpegls",
-    uid.JPEGLSNearLossless: "pyjpegls",
-    uid.JPEG2000Lossless: "pylibjpeg",
-    uid.JPEG2000: "pylibjpeg",
-    uid.HTJ2KLossless: "pylibjpeg",
-    uid.HTJ2KLosslessRPCL: "pylibjpeg",
-    uid.HTJ2K: "pylibjpeg",
-    uid.RLELossless: "pydicom",
-}
+PLUGINS = {**dict.fromkeys(jpeg.SYNTAXES, jpeg.PLUGIN), uid.RLELossless: "pydicom"}
 """The one decoder for each compressed transfer syntax: what else happens to be installed changes no voxel."""
 PLAIN = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian)
 """Transfer syntaxes whose samples lie in the file as they lie in memory."""

@@ -7,6 +7,7 @@ from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from node.durable import sync_directory
 from node.model.uid import derive_uid
 
 IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation"))
@@ -44,12 +45,4 @@ def write_dicom(dataset: Dataset, path: Path) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(path.parent)

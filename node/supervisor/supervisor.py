@@ -55,6 +55,13 @@ class Supervisor:
 
     def run(self, stop: Event) -> None:
         """Starts everything and keeps it running until `stop` is set; then stops the door first, the broker last."""
+        log.info(
+            "%s listens on %s, status page on http://%s, home %s; Ctrl-C stops it",
+            self._settings.node.ae_title,
+            self._settings.node.listen,
+            self._settings.web.listen,
+            self._settings.node.home,
+        )
         try:
             while not stop.is_set():
                 for child in self._children:

@@ -1,10 +1,8 @@
 """Drawing: what is colored is what the mask says."""
 
-import highdicom
 import numpy as np
-import pytest
 
-from node.demo.overlay import OPACITY, enlarge, find_outline, find_size, from_cielab, shade
+from node.demo.overlay import OPACITY, enlarge, find_outline, find_size, shade
 
 RED = (255, 0, 0)
 
@@ -41,9 +39,3 @@ def test_an_outline_at_display_size_lies_on_the_masks_edge():
     np.testing.assert_array_equal(shown, np.kron(mask, np.ones((10, 10), dtype=bool)))
     assert (shown & find_outline(shown) == find_outline(shown)).all()
     assert find_outline(shown).sum() < shown.sum()
-
-
-@pytest.mark.parametrize("color", [(230, 120, 60), (70, 160, 230), (0, 0, 0), (255, 255, 255), (10, 200, 30)])
-def test_a_recommended_color_is_seen_as_it_was_meant(color):
-    value = highdicom.color.CIELabColor.from_rgb(*color).value
-    np.testing.assert_allclose(from_cielab(value), color, atol=4)

@@ -14,7 +14,7 @@ def chest():
 
 def place(chest, center):
     """Index (k, j, i) of a point in mm."""
-    return tuple(int(round(v)) for v in np.linalg.solve(chest.affine, [*center, 1.0])[:3])
+    return tuple(round(v) for v in np.linalg.solve(chest.affine, [*center, 1.0])[:3])
 
 
 def test_the_lungs_have_the_size_of_an_adults(chest):
@@ -69,7 +69,7 @@ def test_each_nodule_lies_in_a_lung_and_fills_its_volume(chest):
         ball = np.sqrt(((where - np.reshape(nodule.center, (3, 1, 1, 1))) ** 2).sum(axis=0)) < radius
         assert np.count_nonzero(ball) * np.prod(SPACING_MM) / 1000 == pytest.approx(nodule.volume_ml, rel=0.15)
         assert (chest.lungs[ball] > 0).all()
-        assert np.median(chest.voxels[ball]) > -150
+        assert np.median(chest.voxels[ball]) > -250  # the smallest is two planes thick: all of it is edge
 
 
 def test_the_same_seed_makes_the_same_chest_and_another_other_nodules(chest):

@@ -87,6 +87,16 @@ def test_dciodvfy_is_no_judge_that_lets_everything_pass(tmp_path):
     assert any("SegmentedPropertyTypeCodeSequence" in error for error in dciodvfy_errors(path))
 
 
+def test_highdicom_reads_the_same_voxels_at_the_same_place(stack, tmp_path):
+    result = make_result(stack.shape, 1)
+    path, _ = read(encode_segmentation(stack, result, make_author()), tmp_path)
+    volume = hd.seg.segread(path).get_volume(combine_segments=False, allow_missing_positions=True)
+    assert volume.array.sum() == result.segments[0].mask.sum()
+    theirs = volume.affine @ [*np.argwhere(volume.array[..., 0]).mean(axis=0), 1]
+    ours = stack.affine @ [*np.argwhere(result.segments[0].mask).mean(axis=0), 1]
+    assert np.abs(theirs - ours).max() < 0.01
+
+
 def test_highdicom_reads_overlapping_segments_apart(tmp_path):
     stack = CORPUS["plain"]()
     result = make_result(stack.shape, 3)

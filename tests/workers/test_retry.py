@@ -1,0 +1,40 @@
+"""Which failures are tried again, and what people read of them."""
+
+import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
+
+from node.errors import MissingSlices, WorkerLost
+from node.model.job import State
+from pipelines.errors import UnsuitableVolume, WeightsMismatch
+from workers.retry import is_refusal, judge
+
+
+def test_what_time_may_cure_is_tried_again_until_the_attempts_are_used_up():
+    assert judge(WorkerLost("gone"), 1, 3) == (State.QUEUED, "WorkerLost: gone")
+    assert judge(WorkerLost("gone"), 3, 3) == (State.FAILED, "WorkerLost: gone")
+
+
+@pytest.mark.parametrize("error", [MissingSlices("one"), UnsuitableVolume("all air"), WeightsMismatch("other")])
+def test_what_time_cannot_cure_fails_by_name_at_once(error):
+    assert judge(error, 1, 3) == (State.FAILED, f"{type(error).__name__}: {error}")
+
+
+def test_a_bug_is_not_retried_and_its_text_which_may_quote_a_dataset_is_not_shown(caplog):
+    try:
+        raise KeyError("Doe^John")
+    except KeyError as error:
+        state, reason = judge(error, 1, 3)
+    assert state == State.FAILED
+    assert reason.startswith("unforeseen KeyError")
+    assert "test_retry.py" in caplog.text
+    assert "Doe" not in reason + caplog.text.replace('raise KeyError("Doe^John")', "")
+
+
+def test_running_out_of_time_has_a_name():
+    assert judge(SoftTimeLimitExceeded(), 1, 3)[1].startswith("OutOfTime")
+
+
+def test_only_the_images_make_a_refusal_report():
+    assert is_refusal(MissingSlices("one"))
+    assert is_refusal(UnsuitableVolume("air"))
+    assert not is_refusal(WeightsMismatch("other"))
