@@ -1,5 +1,6 @@
 """From a stack to a volume: every voxel in its physical unit."""
 
+import os
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,8 +14,8 @@ from node.dicom.stack import Stack
 from node.errors import UnreadablePixels
 from pipelines.terms import Volume
 
-THREADS = 2
-"""Reading and numpy's arithmetic run beside each other; parsing and most decoders hold the interpreter's lock."""
+THREADS = min(4, os.cpu_count() or 1)
+"""Reading, decoding and arithmetic run beside each other; parsing holds the interpreter's lock."""
 PORTION = 64
 """Frames of a multi-frame image that are held as stored values at one time."""
 AIR_HU = -1024.0

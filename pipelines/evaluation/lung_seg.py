@@ -93,7 +93,9 @@ def show(rows: Sequence[Row]) -> None:
     for case in dict.fromkeys(row.case for row in rows):
         slabs = [row.dice for row in rows if row.case == case and row.view.startswith("slab") and row.dice is not None]
         if slabs:
-            table.add_row(case, f"{len(slabs)} slabs: mean, worst", f"{np.mean(slabs):.4f}, {min(slabs):.4f}", "", "", "")
+            table.add_row(
+                case, f"{len(slabs)} slabs: mean, worst", f"{np.mean(slabs):.4f}, {min(slabs):.4f}", "", "", ""
+            )
     Console(width=120).print(table)
 
 

@@ -17,7 +17,7 @@ LEAST_PATCH = (16, 32, 32)
 HU_RANGE = (-1024.0, 400.0)
 BORDER_HU = -400.0
 BORDER_WIDTH_HU = 150.0
-EVIDENCE = 1.5
+EVIDENCE = 3.0
 PADDING_HU = -1500.0
 """What is lower was never measured: scanners pad the corners outside their circle with -2000 or -3024."""
 
@@ -31,9 +31,10 @@ def fit_patch(shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def weigh_density(logits: Tensor, hu: Tensor) -> Tensor:
-    """`logits` with the density of each voxel as further evidence, of about EVIDENCE at most: the network knows what
-    is lung, to a voxel or two; where its border runs is where the density is half way from lung to tissue."""
-    evidence = ((BORDER_HU - hu) / BORDER_WIDTH_HU).clamp(-1.0, 1.0)
+    """`logits` with the density of each voxel as evidence of up to EVIDENCE: the network, trained on the sum, learns
+    what density does not know (trachea, bowel, vessels, disease); the border runs where density is half way from lung
+    to tissue. `hu` is NaN where unknown."""
+    evidence = ((BORDER_HU - hu.nan_to_num(BORDER_HU)) / BORDER_WIDTH_HU).clamp(-1.0, 1.0)
     return logits + EVIDENCE * evidence
 
 

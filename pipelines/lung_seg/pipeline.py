@@ -18,6 +18,7 @@ from pipelines.lung_seg.network import PADDING_HU, SPACING_MM, fit_patch, make_n
 from pipelines.lung_seg.postprocess import THRESHOLD, keep_lungs
 from pipelines.lung_seg.sides import LEFT, RIGHT, split_sides
 from pipelines.pipeline import Progress
+from pipelines.steps.body import find_outside
 from pipelines.steps.edges import find_cut_sides
 from pipelines.steps.intensity import check_hounsfield, hide_padding
 from pipelines.steps.project import crop_grid, project
@@ -27,9 +28,6 @@ from pipelines.weights import load_weights
 
 HOME = Path(__file__).parent
 TISSUE_HU = -300.0
-TISSUE_CM2 = 3.0
-"""Rows and columns of the grid with less tissue than this at the outside of the volume are not shown to the network."""
-MARGIN_MM = 30.0
 
 
 class LungSeg:
@@ -94,11 +92,13 @@ class LungModel:
         return result
 
     def _to_model_grid(self, volume: Volume) -> tuple[Tensor, Affine]:
-        """HU on the aligned grid, NaN where unknown, cut to where there is tissue; and the affine of what is left."""
+        """HU on the aligned grid, NaN where unknown or outside the patient, cut to the rest; and the affine of that."""
         grid = make_aligned_grid(volume.shape, volume.affine, SPACING_MM)
         voxels = torch.from_numpy(hide_padding(volume.voxels, PADDING_HU))
         hu = resample(voxels, volume.affine, grid, fill=torch.nan, device=self._device)
-        box = _find_tissue((hu > TISSUE_HU).cpu().numpy())
+        outside = torch.from_numpy(find_outside(hu.cpu().numpy(), SPACING_MM))
+        hu = hu.masked_fill(outside.to(hu.device), torch.nan)
+        box = _find_known(hu.isfinite().cpu().numpy())
         return hu[box], crop_grid(grid, box).affine
 
     def _predict(self, hu: Tensor, progress: Progress) -> Tensor:
@@ -121,14 +121,12 @@ class LungModel:
             return torch.where(hu.isnan(), 0.0, torch.sigmoid(weigh_density(logits[0, 0], hu)))
 
 
-def _find_tissue(tissue: Mask) -> tuple[slice, slice, slice]:
-    """The part of the grid where there is a patient, and a margin; all of it along an axis without tissue."""
-    margin, least = round(MARGIN_MM / SPACING_MM), TISSUE_CM2 * 100 / SPACING_MM**2
+def _find_known(known: Mask) -> tuple[slice, slice, slice]:
+    """The box around `known`; the whole when nothing is."""
     box = []
     for axis in range(3):
-        solid = np.flatnonzero(tissue.sum(axis=tuple({0, 1, 2} - {axis})) >= least)
-        first, last = (solid[0], solid[-1]) if solid.size else (0, tissue.shape[axis] - 1)
-        box.append(slice(max(0, int(first) - margin), min(tissue.shape[axis], int(last) + margin + 1)))
+        seen = np.flatnonzero(known.any(axis=tuple({0, 1, 2} - {axis})))
+        box.append(slice(int(seen[0]), int(seen[-1]) + 1) if seen.size else slice(0, known.shape[axis]))
     k, j, i = box
     return k, j, i
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from pipelines.steps.components import fill_holes, keep_largest
 from pipelines.steps.morphology import close_ball, open_ball
@@ -31,3 +32,29 @@ def _inside_by_ring(solid: Mask) -> Mask:
     right = np.maximum.accumulate(solid, axis=2)
     left = np.maximum.accumulate(solid[:, :, ::-1], axis=2)[:, :, ::-1]
     return np.asarray(front & behind & right & left)
+
+
+OUTER_AIR_HU = -940.0
+"""Air around a patient is below this on average; lung, even emphysematous, is rarely so where it meets the edge."""
+
+
+def find_outside(hu: NDArray[np.float32], spacing_mm: float) -> Mask:
+    """What surrounds the patient in `hu` (k, j, i along +z, +y, +x; isotropic; NaN where unknown): air and table.
+
+    Plane by plane, all that is not body and reaches the in-plane edge of the known, if what it has there is mostly
+    air as around a patient: a lung that a small field of view cuts stays inside.
+    """
+    known = np.isfinite(hu)
+    solid = np.where(known, hu, -1000.0) > TISSUE_HU
+    reach = max(1, round(3.0 / spacing_mm))
+    solid = keep_largest(np.asarray(ndimage.binary_opening(solid, iterations=reach)))
+    solid |= ndimage.binary_closing(np.pad(solid, 2 * reach), iterations=2 * reach)[(slice(2 * reach, -2 * reach),) * 3]
+    in_plane = np.zeros((3, 3, 3), dtype=bool)
+    in_plane[1] = ndimage.generate_binary_structure(2, 1)
+    labels, count = ndimage.label(known & ~solid, structure=in_plane)
+    edge = known & ~ndimage.binary_erosion(known, in_plane)
+    at_edge = np.bincount(labels[edge], minlength=count + 1)
+    gas_at_edge = np.bincount(labels[edge & (np.where(known, hu, 0.0) < OUTER_AIR_HU)], minlength=count + 1)
+    outer = (at_edge > 0) & (2 * gas_at_edge > at_edge)
+    outer[0] = False
+    return np.asarray(outer[labels])

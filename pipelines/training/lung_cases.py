@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipelines.steps.body import find_body
+from pipelines.lung_seg.network import PADDING_HU
+from pipelines.steps.body import find_outside
+from pipelines.steps.intensity import hide_padding
 from pipelines.steps.resample import Grid, make_aligned_grid, resample
 from pipelines.terms import Affine, Mask
 from pipelines.training.lung_labels import label_lungs
@@ -46,17 +48,18 @@ def _load_case(path: Path) -> Case:
     with np.load(path) as data:
         voxels, affine, patient = data["voxels"], data["affine"].astype(np.float64), str(data["patient"])
     grid = make_aligned_grid(voxels.shape, affine, LABEL_MM)
-    hu = resample(torch.from_numpy(voxels), affine, grid, fill=float("nan")).numpy()
-    lungs, body = _load_labels(path.with_suffix(".labels"), hu)
+    measured = torch.from_numpy(hide_padding(voxels.astype(np.float32), PADDING_HU))
+    hu = resample(measured, affine, grid, fill=float("nan")).numpy()
+    lungs = _load_lungs(path.with_suffix(".labels"), hu)
+    body = ~find_outside(hu, LABEL_MM) & np.isfinite(hu)
     return Case(path.stem, patient, voxels, affine, grid, hu, lungs, body)
 
 
-def _load_labels(path: Path, hu: NDArray[np.float32]) -> tuple[Mask, Mask]:
+def _load_lungs(path: Path, hu: NDArray[np.float32]) -> Mask:
     if zipfile.is_zipfile(path):
         with np.load(path) as data:
-            return data["lungs"], data["body"]
-    air = np.nan_to_num(hu, nan=-1024.0)
-    lungs, body = label_lungs(air, LABEL_MM), find_body(air, LABEL_MM)
+            return np.asarray(data["lungs"])
+    lungs = label_lungs(np.nan_to_num(hu, nan=-1024.0), LABEL_MM)
     with path.open("wb") as file:
-        np.savez_compressed(file, lungs=lungs, body=body)
-    return lungs, body
+        np.savez_compressed(file, lungs=lungs)
+    return lungs

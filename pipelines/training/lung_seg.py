@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from pipelines.lung_seg.network import make_network, to_input
+from pipelines.lung_seg.network import make_network, to_input, weigh_density
 from pipelines.training.lung_augment import Dice, Subject, make_patch, trim
 from pipelines.training.lung_cases import LABEL_MM, Case, load_cases
 
@@ -59,7 +59,8 @@ def train(cases: Sequence[Case], steps: int, seed: int = 0, device: str = "cpu")
             if hu.isnan().all():
                 continue
             shown = to_input(hu)[None].to(device)
-            loss = _loss(network(shown), lungs[None, None].float().to(device), shown[:, 1:])
+            logits = weigh_density(network(shown), hu.to(device))
+            loss = _loss(logits, lungs[None, None].float().to(device), shown[:, 1:])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)

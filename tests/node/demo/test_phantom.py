@@ -62,18 +62,18 @@ def test_vessels_run_through_the_lungs(chest):
 
 def test_each_nodule_lies_in_a_lung_and_fills_its_volume(chest):
     assert [round(nodule.volume_ml, 2) for nodule in chest.nodules] == [0.18, 0.52, 1.44, 3.59]
-    grid = np.indices(chest.lungs.shape)
-    where = np.tensordot(chest.affine[:3, :3], grid, 1) + chest.affine[:3, 3].reshape(3, 1, 1, 1)
+    k, j, i = np.ogrid[tuple(slice(n) for n in chest.lungs.shape)]
+    x, y, z = (chest.affine[n, 3] + chest.affine[n, 2 - n] * axis for n, axis in enumerate((i, j, k)))
     for nodule in chest.nodules:
         radius = (3 * nodule.volume_ml * 1000 / (4 * np.pi)) ** (1 / 3)
-        ball = np.sqrt(((where - np.reshape(nodule.center, (3, 1, 1, 1))) ** 2).sum(axis=0)) < radius
+        left, back, up = nodule.center
+        ball = (x - left) ** 2 + (y - back) ** 2 + (z - up) ** 2 < radius**2
         assert np.count_nonzero(ball) * np.prod(SPACING_MM) / 1000 == pytest.approx(nodule.volume_ml, rel=0.15)
         assert (chest.lungs[ball] > 0).all()
         assert np.median(chest.voxels[ball]) > -250  # the smallest is two planes thick: all of it is edge
 
 
-def test_the_same_seed_makes_the_same_chest_and_another_other_nodules(chest):
-    again, other = make_chest(7), make_chest(8)
+def test_the_same_seed_makes_the_same_chest(chest):
+    again = make_chest(7)
     np.testing.assert_array_equal(again.voxels, chest.voxels)
-    assert other.nodules != chest.nodules
-    assert other.right_ml == pytest.approx(chest.right_ml, rel=0.01)
+    assert again.nodules == chest.nodules
