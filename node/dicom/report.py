@@ -186,9 +186,11 @@ def _group(finding: Finding, stack: Stack, result: Result, author: Authorship, s
 
 
 def _sites(finding: Finding) -> list[sr.FindingSite]:
-    if finding.site is None:
+    """Where it is. Laterality has its place under a site alone (TID 1419): without one, what was found is the site."""
+    site = finding.site or (finding.concept if finding.laterality else None)
+    if site is None:
         return []
-    return [sr.FindingSite(to_concept(finding.site), to_concept(finding.laterality) if finding.laterality else None)]
+    return [sr.FindingSite(to_concept(site), to_concept(finding.laterality) if finding.laterality else None)]
 
 
 def _measurement(measurement: Measurement, finding: Finding) -> sr.Measurement:

@@ -76,14 +76,14 @@ class LungModel:
         check_hounsfield(volume.voxels)
         clock = _Clock(progress)
         with clock.step(0.0, "resample"):
-            hu, affine = self._to_model_grid(volume)
+            hu, measured, affine = self._to_model_grid(volume)
         with clock.step(0.15, "segment"):
             probability = self._predict(hu, progress)
         with clock.step(0.6, "separate"):
             gray = hu.cpu().numpy()
             lungs = keep_lungs(probability.cpu().numpy(), gray, SPACING_MM)
             sides = split_sides(lungs, gray > TISSUE_HU, SPACING_MM)
-            cut = find_cut_sides(lungs, np.isfinite(gray), SPACING_MM)
+            cut = find_cut_sides(lungs, measured, SPACING_MM)
         with clock.step(0.75, "project"):
             masks = _to_source(probability, lungs, sides, affine, Grid(volume.shape, volume.affine))
         progress(0.95, "measure")
@@ -91,15 +91,17 @@ class LungModel:
         progress(1.0, "done")
         return result
 
-    def _to_model_grid(self, volume: Volume) -> tuple[Tensor, Affine]:
-        """HU on the aligned grid, NaN where unknown or outside the patient, cut to the rest; and the affine of that."""
+    def _to_model_grid(self, volume: Volume) -> tuple[Tensor, Mask, Affine]:
+        """HU on the aligned grid, NaN where unknown or outside the patient; where it was measured; and the affine.
+        All cut to the patient."""
         grid = make_aligned_grid(volume.shape, volume.affine, SPACING_MM)
         voxels = torch.from_numpy(hide_padding(volume.voxels, PADDING_HU))
         hu = resample(voxels, volume.affine, grid, fill=torch.nan, device=self._device)
-        outside = torch.from_numpy(find_outside(hu.cpu().numpy(), SPACING_MM))
-        hu = hu.masked_fill(outside.to(hu.device), torch.nan)
+        gray = hu.cpu().numpy()
+        outside = find_outside(gray, SPACING_MM)
+        hu = hu.masked_fill(torch.from_numpy(outside).to(hu.device), torch.nan)
         box = _find_known(hu.isfinite().cpu().numpy())
-        return hu[box], crop_grid(grid, box).affine
+        return hu[box], np.isfinite(gray)[box], crop_grid(grid, box).affine
 
     def _predict(self, hu: Tensor, progress: Progress) -> Tensor:
         """Probability of lung for every voxel of `hu`; 0 where nothing is known."""

@@ -37,7 +37,7 @@ def _find_middle(lungs: Mask, tissue: Mask) -> float:
     columns = planes.sum(axis=(0, 1), dtype=np.float64)
     if columns.sum() == 0:
         return (lungs.shape[2] - 1) / 2
-    return float(np.average(np.arange(columns.size), weights=columns))
+    return float((np.arange(columns.size) * columns).sum() / columns.sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

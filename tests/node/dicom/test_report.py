@@ -250,3 +250,11 @@ def test_reports_on_real_series_pass_the_judges(series, real_data, tmp_path):
     assert dciodvfy_errors(path) == []
     assert len(tid1500(path, tmp_path)["Measurements"]) == 2
     assert dciodvfy_errors(save(refuse(headers), tmp_path)) == []
+
+
+def test_the_side_is_said_even_where_the_finding_names_no_site():
+    stack = CORPUS["plain"]()
+    right = dataclasses.replace(make_finding(), concept=LUNG, site=None, laterality=Code("24028007", "SCT", "Right"))
+    result = Result((make_segment(ellipsoid(stack.shape)),), (right,))
+    (found,) = read_findings(encode(stack, result)[1])
+    assert (found["site"], found["laterality"].meaning) == (LUNG, "Right")
