@@ -41,31 +41,56 @@ class Play:
     out: Path
 
 
+@dataclass(slots=True)
+class Account:
+    """What came of a play. reasons: why there may be less than expected."""
+
+    play: Play
+    study_uids: list[str]
+    reviews: list[Review]
+    reasons: list[str]
+    pictures: list[Path]
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "study_uid": self.study_uids[0] if self.study_uids else None,
+            "study_uids": self.study_uids,
+            "jobs": [review.to_dict() for review in self.reviews],
+            "reason": "; ".join(self.reasons),
+            "montages": [str(path) for path in self.pictures],
+        }
+
+
 def run_demo(study: Path | None, pipeline: str | None, out: Path | None, *, as_json: bool) -> int:
     """Returns the exit code: 0 only when there is a job and every job is CONFIRMED."""
     console = Console(stderr=as_json)
     folder = (out or DEFAULT_OUT).absolute()
-    received = folder / "pacs"
-    if out is None and received.exists():
-        shutil.rmtree(received)
+    if out is None and (folder / "pacs").exists():
+        shutil.rmtree(folder / "pacs")
     with tempfile.TemporaryDirectory(prefix="wetread-demo-") as name:
-        home = Path(name)
-        with set_stage(home, _new_folder(received), pipeline) as stage:
-            console.print(
-                f"Node {stage.settings.node.ae_title} at {stage.address[0]}:{stage.address[1]}, PACS beside it."
-            )
-            play = _prepare(study, home, folder, console)
-            sent = _send(play, stage, console)
-            study_uids = _study_uids(play.paths)
-            _watch(stage, study_uids if sent.taken else [], console)
-            reviews = review_jobs(stage.ledger, stage.pacs, study_uids)
-            reasons = _explain(stage, play, sent)
-            pictures = _draw(reviews, play)
+        account = _play(Path(name), study, pipeline, folder, console)
     if as_json:
-        sys.stdout.write(json.dumps(_to_dict(study_uids, reviews, reasons, pictures), indent=2) + "\n")
+        sys.stdout.write(json.dumps(account.to_dict(), indent=2) + "\n")
     else:
-        _present(console, reviews, reasons, pictures, play)
+        _present(console, account)
+    reviews = account.reviews
     return 0 if reviews and all(review.job.state == State.CONFIRMED for review in reviews) else 1
+
+
+def _play(home: Path, study: Path | None, pipeline: str | None, folder: Path, console: Console) -> Account:
+    play = Play(*find_files(study), truth={}, out=folder) if study is not None else None
+    if play is not None and not play.paths:
+        return Account(play, [], [], _explain_files(play), [])
+    with set_stage(home, _new_folder(folder / "pacs"), pipeline) as stage:
+        console.print(f"Node {stage.settings.node.ae_title} at {stage.address[0]}:{stage.address[1]}, PACS beside it.")
+        play = play or _make_studies(home, folder, console)
+        sent = _send(play, stage, console)
+        study_uids = _study_uids(play.paths)
+        _watch(stage, study_uids if sent.taken else [], console)
+        reviews = review_jobs(stage.ledger, stage.pacs, study_uids)
+        reasons = [*_explain_files(play), *_explain_refusals(stage, sent)]
+        return Account(play, study_uids, reviews, reasons, _draw(reviews, play))
 
 
 def _new_folder(folder: Path) -> Path:
@@ -73,15 +98,11 @@ def _new_folder(folder: Path) -> Path:
     return folder
 
 
-def _prepare(study: Path | None, home: Path, folder: Path, console: Console) -> Play:
-    if study is not None:
-        paths, others = find_files(study)
-        return Play(paths, others, {}, folder)
+def _make_studies(home: Path, folder: Path, console: Console) -> Play:
     with console.status("Making a head MR from the MNI152 template and a chest CT phantom"):
         inputs = _new_folder(home / "inputs")
         truth = write_demo_studies(inputs)
-    paths, others = find_files(inputs)
-    return Play(paths, others, truth, folder)
+    return Play(*find_files(inputs), truth=truth, out=folder)
 
 
 def _send(play: Play, stage: Stage, console: Console) -> Sent:
@@ -146,13 +167,15 @@ def _look(ledger: Ledger, study_uids: Sequence[str]) -> tuple[str, bool]:
     return "  ".join(parts) or "waiting for the studies", done
 
 
-def _explain(stage: Stage, play: Play, sent: Sent) -> list[str]:
-    """Why there may be less than expected: files that are no DICOM, refusals, studies without a job."""
+def _explain_files(play: Play) -> list[str]:
+    """Which files were not even sent."""
+    reasons = [f"{len(play.others)} files are no DICOM files and were not sent"] if play.others else []
+    return reasons if play.paths else [*reasons, "there is no DICOM file to send"]
+
+
+def _explain_refusals(stage: Stage, sent: Sent) -> list[str]:
+    """Why there may be less than expected: what the node refused, and studies without a job."""
     reasons = [f"{path.name}: refused by the node, {answer}" for path, answer in sent.refused]
-    if play.others:
-        reasons.append(f"{len(play.others)} files are no DICOM files and were not sent")
-    if not play.paths:
-        reasons.append("there is no DICOM file to send")
     rows = [row for row in list_rows(stage.ledger) if row.state in {"NO JOB", "QUARANTINED"}]
     return reasons + [f"{row.state}: {row.reason}" for row in rows]
 
@@ -168,23 +191,10 @@ def _draw(reviews: Sequence[Review], play: Play) -> list[Path]:
     return pictures
 
 
-def _to_dict(
-    study_uids: Sequence[str], reviews: Sequence[Review], reasons: Sequence[str], pictures: Sequence[Path]
-) -> dict[str, object]:
-    return {
-        "study_uid": study_uids[0] if study_uids else None,
-        "study_uids": list(study_uids),
-        "jobs": [review.to_dict() for review in reviews],
-        "reason": "; ".join(reasons),
-        "montages": [str(path) for path in pictures],
-    }
-
-
-def _present(
-    console: Console, reviews: Sequence[Review], reasons: Sequence[str], pictures: Sequence[Path], play: Play
-) -> None:
+def _present(console: Console, account: Account) -> None:
+    reviews = account.reviews
     if any(review.findings for review in reviews):
-        console.print(make_findings(reviews, play.truth))
+        console.print(make_findings(reviews, account.play.truth))
     for review in reviews:
         for note in review.notes:
             console.print(f"[dim]{review.job.pipeline}: {escape(note)}[/dim]", highlight=False)
@@ -193,9 +203,9 @@ def _present(
     for review in reviews:
         if review.job.reason:
             console.print(f"[red]{review.job.pipeline}: {escape(review.job.reason)}[/red]", highlight=False)
-    for reason in reasons:
+    for reason in account.reasons:
         console.print(f"[yellow]{escape(reason)}[/yellow]", highlight=False)
-    for picture in pictures:
+    for picture in account.pictures:
         console.print(f"Picture of the SEG over the images: {picture}", soft_wrap=True, highlight=False)
-    if reviews:
-        console.print(f"What the PACS received: {play.out / 'pacs'}", soft_wrap=True, highlight=False)
+    if any(review.objects for review in reviews):
+        console.print(f"What the PACS received: {account.play.out / 'pacs'}", soft_wrap=True, highlight=False)

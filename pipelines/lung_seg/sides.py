@@ -36,8 +36,8 @@ def _find_middle(lungs: Mask, tissue: Mask) -> float:
     planes = tissue[lungs.any(axis=(1, 2))]
     columns = planes.sum(axis=(0, 1), dtype=np.float64)
     if columns.sum() == 0:
-        return (lungs.shape[2] - 1) / 2
-    return float((np.arange(columns.size) * columns).sum() / columns.sum())
+        return float(lungs.shape[2] - 1) / 2
+    return float(np.dot(np.arange(columns.size), columns) / columns.sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,6 +29,15 @@ def keep_larger_than(mask: Mask, voxels: float) -> Mask:
     return np.asarray(keep[labels])
 
 
+def fill_small_holes(mask: Mask, pixels: float) -> Mask:
+    """`mask` with those holes filled that are enclosed in a plane across the first axis and have at most `pixels`."""
+    filled = mask.copy()
+    for k in np.flatnonzero(mask.any(axis=(1, 2))):
+        labels, sizes = label_components(fill_holes(mask[k]) & ~mask[k])
+        filled[k] |= (sizes[labels] <= pixels) & (labels > 0)
+    return filled
+
+
 def fill_holes(mask: Mask, axis: int | None = None) -> Mask:
     """`mask` with its cavities filled: enclosed in three dimensions, or in each plane across `axis`."""
     if axis is None:

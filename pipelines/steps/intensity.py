@@ -21,11 +21,16 @@ def check_hounsfield(voxels: NDArray[np.float32]) -> None:
 
 
 def hide_padding(voxels: NDArray[np.float32], floor: float) -> NDArray[np.float32]:
-    """`voxels` with NaN where they are below `floor`: there the scanner measured nothing. The same array when no voxel
-    is, else a copy."""
-    if float(voxels.min()) >= floor:
+    """`voxels` with NaN where the scanner measured nothing; the same array when that is nowhere, else a copy.
+
+    That is below `floor`, and along every row, column or line of planes that holds the least value and nothing else:
+    the corners outside the scanner's circle, written as air. Lines of air so even are hidden too, which harms none.
+    """
+    lowest = float(voxels.min())
+    even = [voxels.max(axis=axis, keepdims=True) == lowest for axis in range(3)]
+    if lowest >= floor and not any(lines.any() for lines in even):
         return voxels
     hidden = voxels.copy()
-    for plane in hidden:
-        plane[plane < floor] = np.nan
+    for k, plane in enumerate(hidden):
+        plane[(plane < floor) | even[0][0] | even[1][k] | even[2][k]] = np.nan
     return hidden

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.steps.body import find_body
-from pipelines.steps.components import fill_holes, keep_larger_than, keep_largest, label_components
+from pipelines.steps.components import fill_holes, fill_small_holes, keep_larger_than, keep_largest, label_components
 from pipelines.steps.morphology import close_ball, dilate_ball, open_ball
 from pipelines.terms import Mask
 
@@ -30,7 +30,7 @@ def label_lungs(hu: NDArray[np.float32], spacing_mm: float) -> Mask:
     for side in _split(lungs):
         closed |= fill_holes(close_ball(side, 8.0, spacing_mm))
     closed &= body & ~dilate_ball(airways, spacing_mm, spacing_mm)
-    return open_ball(_fill_small(closed, spacing_mm) & ~airways, 2.0, spacing_mm)
+    return open_ball(fill_small_holes(closed, HOLE_MM2 / spacing_mm**2) & ~airways, 2.0, spacing_mm)
 
 
 def find_airways(hu: NDArray[np.float32], body: Mask, spacing_mm: float) -> Mask:
@@ -83,15 +83,6 @@ def _keep_lungs(air: Mask, hu: NDArray[np.float32], spacing_mm: float) -> Mask:
             kept |= part
     grown = dilate_ball(kept, 2 * spacing_mm, spacing_mm) & air
     return keep_larger_than(grown, LUNG_ML / voxel_ml)
-
-
-def _fill_small(lungs: Mask, spacing_mm: float) -> Mask:
-    """Vessels and nodules that lung surrounds within a plane; the dome of the diaphragm is such a hole, but larger."""
-    filled = lungs.copy()
-    for k in np.flatnonzero(lungs.any(axis=(1, 2))):
-        labels, sizes = label_components(fill_holes(lungs[k : k + 1], axis=0) & ~lungs[k : k + 1])
-        filled[k] |= (sizes[labels[0]] * spacing_mm**2 < HOLE_MM2) & (labels[0] > 0)
-    return filled
 
 
 def _split(lungs: Mask) -> list[Mask]:

@@ -72,7 +72,8 @@ class Orthanc:
         storescu = shutil.which("storescu") or pytest.skip("storescu is not installed (Debian package dcmtk)")
         command = [storescu, *syntax, "-aet", "MODALITY", "-aec", TITLE, "+sd", "127.0.0.1", str(self.dicom_port)]
         environment = dict(os.environ) | {"TCP_NODELAY": "1"}
-        done = subprocess.run([*command, str(folder)], env=environment, capture_output=True, text=True, timeout=60)
+        command.append(str(folder))
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def get(self, path):

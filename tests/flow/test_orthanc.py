@@ -19,7 +19,7 @@ from node.config import load_settings
 from node.errors import PeerUnreachable
 from node.ledger import Ledger
 from node.model.delivery import DeliveryState
-from node.model.job import State
+from node.model.job import FINAL, State
 from node.outbound.echo import echo
 from tests.flow.orthanc import TITLE, Orthanc
 from tests.series import make_series, write_series
@@ -85,18 +85,18 @@ class Pair:
             if jobs and jobs[0].state in states:
                 (job,) = jobs
                 return job
+            assert not (jobs and jobs[0].state in FINAL), jobs
             time.sleep(0.1)
         raise AssertionError(f"no job in {states} after {patience} s, but {self.find_jobs(study_uid)}")
 
-    def assert_nothing_moves(self, study_uid, counts, transfers):
+    def assert_nothing_moves(self, study_uid, counts):
         """The PACS is at rest, and stays so for longer than it and the node wait before they act on something new."""
-        end = time.monotonic() + 20
-        while not self.pacs.is_at_rest(study_uid) and time.monotonic() < end:
-            time.sleep(0.2)
+        wait_until(lambda: self.pacs.is_at_rest(study_uid))
+        before = [transfer["ID"] for transfer in self.pacs.find_transfers()]
         time.sleep(3)
         assert self.pacs.is_at_rest(study_uid)
         assert self.pacs.count(study_uid) == counts
-        assert len(self.pacs.find_transfers()) == transfers
+        assert [transfer["ID"] for transfer in self.pacs.find_transfers()] == before
         assert [job.state for job in self.find_jobs(study_uid)] == [State.CONFIRMED]
 
 
@@ -122,11 +122,11 @@ def test_a_head_mr_comes_back_to_orthanc_as_one_segmentation_and_one_report(pair
     before = len(pair.pacs.find_transfers())
 
     pair.pacs.take(source, ["-xt"])  # the files are JPEG-LS
-    job = pair.wait_for(study_uid, State.CONFIRMED, State.FAILED)
+    job = pair.wait_for(study_uid, State.CONFIRMED)
 
-    assert job.state == State.CONFIRMED, job.reason
     assert_committed(pair, job, {"SEG", "SR"})
-    pair.assert_nothing_moves(study_uid, {"MR": 120, "SEG": 1, "SR": 1}, before + 1)
+    pair.assert_nothing_moves(study_uid, {"MR": 120, "SEG": 1, "SR": 1})
+    assert len(pair.pacs.find_transfers()) == before + 1
 
 
 def test_a_ct_without_lungs_comes_back_to_orthanc_as_a_report_alone(pair, tmp_path):
@@ -134,11 +134,11 @@ def test_a_ct_without_lungs_comes_back_to_orthanc_as_a_report_alone(pair, tmp_pa
     before = len(pair.pacs.find_transfers())
 
     pair.pacs.take(tmp_path)
-    job = pair.wait_for(study_uid, State.CONFIRMED, State.FAILED)
+    job = pair.wait_for(study_uid, State.CONFIRMED)
 
-    assert job.state == State.CONFIRMED, job.reason
     assert_committed(pair, job, {"SR"})
-    pair.assert_nothing_moves(study_uid, {"CT": 40, "SR": 1}, before + 1)
+    pair.assert_nothing_moves(study_uid, {"CT": 40, "SR": 1})
+    assert len(pair.pacs.find_transfers()) == before + 1
 
 
 def test_a_result_waits_for_an_orthanc_that_was_killed_and_is_delivered_once(pair, tmp_path):
@@ -152,11 +152,10 @@ def test_a_result_waits_for_an_orthanc_that_was_killed_and_is_delivered_once(pai
     wait_until(lambda: all(d.attempts >= 2 for d in pair.ledger.find_deliveries(job.id)))
     assert {d.state for d in pair.ledger.find_deliveries(job.id)} == {DeliveryState.PENDING}
     pair.pacs.start()
-    job = pair.wait_for(study_uid, State.CONFIRMED, State.FAILED)
+    job = pair.wait_for(study_uid, State.CONFIRMED)
 
-    assert job.state == State.CONFIRMED, job.reason
     assert_committed(pair, job, {"SR"})
-    pair.assert_nothing_moves(study_uid, {"CT": 40, "SR": 1}, 0)  # Orthanc's list of jobs died with it
+    pair.assert_nothing_moves(study_uid, {"CT": 40, "SR": 1})
 
 
 def assert_committed(pair, job, modalities):
@@ -171,11 +170,11 @@ def assert_committed(pair, job, modalities):
 
 def write_ct(folder):
     """A water bath of 120 mm: a CT in which there is no lung. Returns the Study Instance UID."""
-    planes, rows, columns = np.mgrid[-1:1:40j, -1:1:64j, -1:1:64j]
-    voxels = np.where(rows**2 + columns**2 < 0.6, 1024, 24).astype(np.int16) + (planes * 0).astype(np.int16)
+    _, rows, columns = np.mgrid[-1:1:40j, -1:1:64j, -1:1:64j]
+    voxels = np.where(rows**2 + columns**2 < 0.6, 1024, 24).astype(np.int16)
     study, series, frame = (str(generate_uid()) for _ in range(3))
     uids = {"StudyInstanceUID": study, "SeriesInstanceUID": series, "FrameOfReferenceUID": frame}
-    write_series(make_series(spacing=(3.0, 3.0, 3.0), voxels=voxels, **uids), folder)
+    write_series(make_series(spacing=(3.0, 2.4, 2.4), voxels=voxels, **uids), folder)
     return study
 
 

@@ -23,8 +23,8 @@ def make_chest(spacing=(5.0, 3.0, 3.0), extent=(300.0, 270.0, 390.0), lungs=True
         for axis, (n, s, e) in enumerate(zip(shape, spacing, extent, strict=True))
     )
     body = (x / 175) ** 2 + (y / 115) ** 2 + 0 * z < 1
-    right = ((x + 80) / 62) ** 2 + ((y - 5) / 82) ** 2 + ((z + 10) / 120) ** 2 < 1
-    left = ((x - 80) / 54) ** 2 + ((y - 5) / 78) ** 2 + ((z + 10) / 115) ** 2 < 1
+    right = ((x + 80) / 62) ** 2 + ((y + 2) / 76) ** 2 + ((z + 10) / 120) ** 2 < 1
+    left = ((x - 80) / 54) ** 2 + ((y + 2) / 72) ** 2 + ((z + 10) / 115) ** 2 < 1
     trachea = ((x / 9) ** 2 + ((y - 10) / 9) ** 2 < 1) & (z > 20)
     spine = (x / 20) ** 2 + ((y - 80) / 22) ** 2 + 0 * z < 1
     random = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipelines.steps.components import fill_holes, keep_larger_than, keep_largest, label_components
+from pipelines.steps.components import fill_holes, fill_small_holes, keep_larger_than, keep_largest, label_components
 
 
 def make_boxes():
@@ -47,3 +47,12 @@ def test_a_tunnel_is_filled_only_plane_by_plane():
     cavity = make_boxes()
     cavity[2:4, 3:5, 3:5] = False
     assert (fill_holes(cavity) == make_boxes()).all()
+
+
+def test_small_holes_are_filled_and_large_ones_stay():
+    mask = np.zeros((3, 20, 20), dtype=bool)
+    mask[:, 1:19, 1:19] = True
+    mask[:, 3:5, 3:5] = mask[:, 8:16, 8:16] = False
+    filled = fill_small_holes(mask, 10)
+    assert filled[:, 3:5, 3:5].all()
+    assert not filled[:, 8:16, 8:16].any()

@@ -21,12 +21,22 @@ def test_what_cannot_be_a_patient_in_hu_is_refused(voxels, reason):
 
 
 def test_padding_becomes_unknown_and_the_source_stays():
-    hu = np.array([[[-3024.0, -1000.0, 40.0]]], dtype=np.float32)
+    hu = np.array([[[-3024.0, -1000.0, 40.0], [0.0, 7.0, 9.0]], [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]], dtype=np.float32)
     hidden = hide_padding(hu, -1500)
-    assert np.isnan(hidden).tolist() == [[[True, False, False]]]
+    assert np.flatnonzero(np.isnan(hidden)).tolist() == [0]
     assert hu[0, 0, 0] == -3024.0
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_corners_outside_a_circle_are_unknown_though_written_as_air(axis):
+    hu = np.random.default_rng(0).normal(-900, 20, (6, 40, 40)).astype(np.float32).clip(-1024)
+    j, i = np.ogrid[:40, :40]
+    beyond = (j - 19.5) ** 2 + (i - 19.5) ** 2 > 20**2
+    hu[:, beyond] = -1024.0
+    hidden = hide_padding(np.moveaxis(hu, 0, axis), -1500)
+    assert (np.isnan(np.moveaxis(hidden, axis, 0)) == beyond).all()
+
+
 def test_without_padding_nothing_is_copied():
-    hu = np.array([[[-1024.0, 40.0]]], dtype=np.float32)
+    hu = np.array([[[-1024.0, 40.0], [3.0, 5.0]], [[2.0, 40.0], [3.0, 5.0]]], dtype=np.float32)
     assert hide_padding(hu, -1500) is hu

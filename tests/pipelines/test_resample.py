@@ -46,10 +46,10 @@ def test_a_linear_ramp_stays_exact_in_the_patient(place, spacing):
     affine = PLACES[place]
     grid = make_aligned_grid(SHAPE, affine, spacing)
     values = resample(make_ramp(SHAPE, affine), affine, grid, fill=torch.nan)
-    # Beyond the outer centers the border repeats, so the ramp is compared two coarse voxels inside.
-    eroded = resample(make_ramp(SHAPE, affine)[2:-2, 4:-4, 4:-4], shift(affine, (2, 4, 4)), grid, torch.nan)
+    # At the border the last value repeats, so the ramp is compared a block of averaged voxels inside.
+    eroded = resample(make_ramp(SHAPE, affine)[4:-4, 6:-6, 6:-6], shift(affine, (4, 6, 6)), grid, torch.nan)
     inner = ~torch.isnan(eroded)
-    assert inner.float().mean() > 0.1
+    assert inner.float().mean() > 0.05
     assert torch.allclose(values[inner], make_ramp(grid.shape, grid.affine)[inner], atol=2e-3)
 
 

@@ -5,6 +5,9 @@ import random
 import numpy as np
 import pytest
 from highdicom.legacy import LegacyConvertedEnhancedCTImage, LegacyConvertedEnhancedMRImage
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
 
 from node.dicom.stacking import read_stacks
@@ -170,6 +173,20 @@ def test_different_images_at_one_position_that_nothing_tells_apart_are_refused(t
     assert "series 1.2.3.2:" in str(refusal.error)
 
 
+def test_a_number_that_leaves_nothing_but_pairs_tells_nothing_apart(tmp_path):
+    slices = make_series(shape=(6, 4, 4)) + make_series(shape=(6, 4, 4))
+    for n, ds in enumerate(slices):
+        ds.AcquisitionNumber = n // 2
+    assert isinstance(only_refusal(*stack_up(tmp_path, slices)).error, DuplicateSlices)
+
+
+def test_times_that_run_through_each_other_are_no_phases(tmp_path):
+    slices = make_series() + make_series()
+    for n, ds in enumerate(slices):
+        ds.AcquisitionTime = f"1015{2 * (n % 5) + n // 5:02d}"
+    assert isinstance(only_refusal(*stack_up(tmp_path, slices)).error, DuplicateSlices)
+
+
 @pytest.mark.parametrize("lost", [1, 2, 3])
 def test_missing_slices_are_refused_by_name(tmp_path, lost):
     slices = make_series(shape=(9, 4, 4), spacing=(2.0, 1, 1))
@@ -300,6 +317,22 @@ def test_frames_of_two_echoes_in_one_instance_are_two_stacks(tmp_path):
     stacks, refusals = read_stacks([tmp_path / "a"])
     assert ([stack.shape[0] for stack in stacks], refusals) == ([4, 4], [])
     assert {frame for stack in stacks for frame in stack.frames} == {(0, n) for n in range(1, 9)}
+
+
+def test_frames_that_only_a_dimension_tells_apart_are_two_stacks(tmp_path):
+    slices = make_series(shape=(4, 8, 9)) + make_series(shape=(4, 8, 9))
+    legacy = LegacyConvertedEnhancedCTImage(slices, "1.2.3.9", 9, generate_uid(), 1)
+    legacy.DimensionIndexSequence = Sequence([Dataset(), Dataset()])
+    legacy.DimensionIndexSequence[0].DimensionIndexPointer = tag_for_keyword("ImagePositionPatient")
+    legacy.DimensionIndexSequence[1].DimensionIndexPointer = tag_for_keyword("ContrastBolusAgentPhase")
+    seen = []
+    for groups in legacy.PerFrameFunctionalGroupsSequence:
+        depth = round(groups.PlanePositionSequence[0].ImagePositionPatient[2], 3)
+        groups.FrameContentSequence[0].DimensionIndexValues = [int(depth // 1.5), 1 + seen.count(depth)]
+        seen.append(depth)
+    legacy.save_as(tmp_path / "a", enforce_file_format=True)
+    stacks, refusals = read_stacks([tmp_path / "a"])
+    assert ([stack.shape[0] for stack in stacks], refusals) == ([4, 4], [])
 
 
 REAL = {

@@ -9,7 +9,6 @@ from pydicom.sequence import Sequence
 from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEG2000Lossless,
     JPEGLSLossless,
     RLELossless,
     generate_uid,
@@ -172,9 +171,9 @@ def test_a_truncated_instance_is_named(tmp_path):
 
 
 def test_transfer_syntaxes_may_change_within_a_series(tmp_path):
-    voxels = stored((5, 40, 36))
+    voxels = stored()
     slices = make_series(voxels=voxels)
-    for ds, syntax in zip(slices[:3], (RLELossless, JPEGLSLossless, JPEG2000Lossless), strict=True):
+    for ds, syntax in zip(slices[:2], (RLELossless, JPEGLSLossless), strict=True):
         ds.compress(syntax, generate_instance_uid=False)
     slices[3].file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     np.testing.assert_array_equal(load(tmp_path, slices).voxels, voxels.astype(np.float32) - 1024)
