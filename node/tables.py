@@ -56,13 +56,15 @@ def make_history(ledger: Ledger, job: Job, outbox: Path) -> Group:
     return Group(head, history, objects, sent)
 
 
-def make_pipelines(manifests: Sequence[Manifest]) -> Table:
-    """The installed pipelines."""
-    table = Table(box=None, header_style="bold")
-    for name in ("Name", "Version", "Reads", "Gives", "For", "Not for", "Weights"):
-        table.add_column(name, overflow="fold")
+def make_pipelines(manifests: Sequence[Manifest]) -> Group:
+    """The installed pipelines, a paragraph each."""
+    paragraphs = []
     for m in manifests:
-        gives = ", ".join(code.meaning for code in m.gives)
-        weights = m.weights_sha256[:12]
-        table.add_row(m.name, m.version, m.requires.modality, gives, m.intended_use, m.not_for, weights)
-    return table
+        table = Table(title=f"{m.name} {m.version}: {m.title}", title_justify="left", box=None, show_header=False)
+        table.add_row("reads", f"{m.requires.modality}, at least {m.requires.min_planes} planes")
+        table.add_row("gives", ", ".join(code.meaning for code in m.gives))
+        table.add_row("for", m.intended_use)
+        table.add_row("not for", m.not_for)
+        table.add_row("weights", f"sha256 {m.weights_sha256}")
+        paragraphs.append(table)
+    return Group(*paragraphs)

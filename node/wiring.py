@@ -7,6 +7,7 @@ from threading import Event, Thread
 import uvicorn
 
 from node.config import Settings
+from node.errors import ConfigError
 from node.housekeeping import Housekeeper
 from node.inbound.enqueue import Enqueuer
 from node.inbound.listener import Listener
@@ -62,11 +63,13 @@ def run_web(settings: Settings, stop: Event) -> None:
     """The status page until `stop` is set."""
     host, port = settings.web.listen.rsplit(":", 1)
     application = make_web(settings, open_ledger(settings), open_spool(settings))
-    server = uvicorn.Server(uvicorn.Config(application, host=host, port=int(port), log_config=None, access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(application, host=host, port=int(port), log_config=None, log_level="warning")
+    )
     thread = Thread(target=server.run, daemon=True)
     thread.start()
     while not stop.wait(0.5):
         if not thread.is_alive():
-            raise OSError(f"the web server on {settings.web.listen} ended")
+            raise ConfigError(f"web.listen = {settings.web.listen!r}: the web server ended; is the address in use?")
     server.should_exit = True
     thread.join(10)

@@ -20,7 +20,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from node.config import Callers, Settings
 from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, VERIFICATION
-from node.errors import OutOfResources, RefusedInstance
+from node.errors import ConfigError, OutOfResources, RefusedInstance
 from node.inbound.quickack import acknowledge_quickly
 from node.inbound.receive import Receiver
 from node.ledger import Ledger
@@ -63,7 +63,10 @@ class Listener:
         tempfile.tempdir = str(self._settings.spool / "incoming")
         _config.STORE_RECV_CHUNKED_DATASET = True
         host, port = self._settings.node.listen.rsplit(":", 1)
-        server = self._make_entity().start_server((host, int(port)), block=False, evt_handlers=self._handlers())
+        try:
+            server = self._make_entity().start_server((host, int(port)), block=False, evt_handlers=self._handlers())
+        except OSError as error:
+            raise ConfigError(f"node.listen = {self._settings.node.listen!r}: {error.strerror}") from error
         if not isinstance(server, ThreadedAssociationServer):
             raise TypeError(f"unexpected server {server!r}")
         self._server = server

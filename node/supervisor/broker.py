@@ -37,6 +37,7 @@ class Broker:
             "unixsocket": str(self._socket),
             "unixsocketperm": "700",
             "dir": str(self._folder),
+            "logfile": str(self._folder / "broker.log"),
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",

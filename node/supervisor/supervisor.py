@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -43,6 +44,8 @@ class Supervisor:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        _check_free("node.listen", settings.node.listen)
+        _check_free("web.listen", settings.web.listen)
         settings.node.home.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(settings.node.home)
         self._environment = dict(os.environ) | {VARIABLE: str(os.getpid())}
@@ -98,6 +101,17 @@ class Supervisor:
                 log.warning("%s does not stop; it is killed, its job will run again", child.name)
                 child.process.kill()
                 child.process.wait()
+
+
+def _check_free(key: str, address: str) -> None:
+    """Better no start than roles that die again and again."""
+    host, port = address.rsplit(":", 1)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError as error:
+            raise ConfigError(f"{key} = {address!r}: {error.strerror}") from error
 
 
 def _lock(home: Path) -> IO[bytes]:

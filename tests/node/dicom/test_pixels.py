@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread, dcmwrite, uid
 from pydicom.data import get_testdata_file
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, get_frame
 
 from node.dicom import pixels
 from node.dicom.header import read_header
@@ -155,6 +155,17 @@ def test_samples_of_8_and_32_bits_are_read(tmp_path, syntax, allocated, bits):
     np.testing.assert_array_equal(stored, values)
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_stream_of_8_bits_in_16_allocated_is_read(tmp_path, signed):
+    values = scene(-128 if signed else 0, 127 if signed else 255)
+    ds = make_image(values, 8, signed)
+    ds.file_meta.TransferSyntaxUID = uid.JPEGLosslessSV1
+    ds.PixelData = encapsulate([imagecodecs.jpeg8_encode(values.astype(np.uint8), lossless=True, predictor=1)])
+    ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+    (stored,) = read(save(ds, tmp_path / "a"))
+    np.testing.assert_array_equal(stored, values)
+
+
 @pytest.mark.parametrize("syntax", NATIVE, ids=lambda syntax: syntax.keyword)
 @pytest.mark.parametrize("signed", [False, True])
 def test_junk_above_bits_stored_is_taken_away(tmp_path, syntax, signed):
@@ -223,7 +234,7 @@ def test_a_compressed_file_that_breaks_off_is_truncated(tmp_path, syntax):
 @pytest.mark.parametrize("syntax", [*LOSSLESS, *LOSSY], ids=lambda syntax: syntax.keyword)
 def test_a_compressed_frame_that_breaks_off_is_unreadable(tmp_path, syntax):
     ds = encode(make_image(scene(), 12), syntax)
-    frame = ds.PixelData[16:-8] if ds.PixelData[-8:] == b"\xfe\xff\xdd\xe0\0\0\0\0" else ds.PixelData[16:]
+    frame = get_frame(ds.PixelData, 0, number_of_frames=1)
     ds.PixelData = encapsulate([frame[: len(frame) // 2 & ~1]])
     ds["PixelData"].is_undefined_length = True
     with pytest.raises(UnreadablePixels, match=ds.SOPInstanceUID):

@@ -279,6 +279,7 @@ def test_orientations_rounded_differently_from_plane_to_plane_are_one_stack(tmp_
         ({"Rows": None}, NoMatchingSeries, "no acquired image"),
         ({"Modality": None}, NoMatchingSeries, "Modality"),
         ({"SamplesPerPixel": 3}, UnreadablePixels, "color"),
+        ({"NumberOfFrames": 2}, UnevenGeometry, "does not say where its frames lie"),
         ({"ConcatenationUID": "1.2.3.66", "InConcatenationTotalNumber": 4}, MixedSeries, "concatenation"),
     ],
 )
@@ -286,7 +287,7 @@ def test_what_can_be_no_stack_is_refused_by_name(tmp_path, changes, error, said)
     refusal = only_refusal(*stack_up(tmp_path, make_series(**changes)))
     assert type(refusal.error) is error
     assert said in str(refusal.error)
-    assert (refusal.planes, refusal.series_uid) == (5, "1.2.3.2")
+    assert (refusal.planes, refusal.series_uid) == (5 * changes.get("NumberOfFrames", 1), "1.2.3.2")
     assert "Test" not in str(refusal.error)
 
 
@@ -308,6 +309,16 @@ def test_a_multi_frame_image_is_one_header_with_its_frames_in_order(tmp_path):
     depths = [groups[n - 1].PlanePositionSequence[0].ImagePositionPatient[2] for _, n in stack.frames]
     assert depths == sorted(depths)
     np.testing.assert_allclose(np.linalg.norm(stack.affine[:3, :3], axis=0), [1.5, 0.8, 0.7])
+
+
+def test_two_multi_frame_images_of_a_series_are_two_stacks_even_end_to_end(tmp_path):
+    slices, paths = make_series(shape=(8, 8, 9)), []
+    for half in (slices[:4], slices[4:]):
+        legacy = LegacyConvertedEnhancedCTImage(half, "1.2.3.9", 9, generate_uid(), 1)
+        paths.append(tmp_path / legacy.SOPInstanceUID)
+        legacy.save_as(paths[-1], enforce_file_format=True)
+    stacks, refusals = read_stacks(paths)
+    assert ([(stack.shape[0], len(stack.headers)) for stack in stacks], refusals) == ([(4, 1), (4, 1)], [])
 
 
 def test_frames_of_two_echoes_in_one_instance_are_two_stacks(tmp_path):
