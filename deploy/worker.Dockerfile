@@ -1,6 +1,6 @@
 # The hands: everything that the node's image has, and torch, MONAI and the weights.
 # CPU:  docker build -f deploy/worker.Dockerfile -t wetread-worker .
-# CUDA: the same with --build-arg TORCH_INDEX=https://pypi.org/simple (whose torch for Linux brings CUDA with it)
+# CUDA: the same with --build-arg TORCH_INDEX= (the default index, whose torch for Linux brings CUDA with it)
 FROM docker.io/library/python:3.11-slim AS build
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PATH=/opt/wetread/bin:$PATH
@@ -9,7 +9,7 @@ RUN python3 -m venv /opt/wetread
 # Torch goes first and alone, so that no later step pulls another build of it.
 ARG TORCH_VERSION=2.13.0
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN python -m pip install --no-deps --index-url "${TORCH_INDEX}" "torch==${TORCH_VERSION}"
+RUN python -m pip install --no-deps ${TORCH_INDEX:+--index-url "${TORCH_INDEX}"} "torch==${TORCH_VERSION}"
 
 # Dependencies before the code: a change of the code does not install them again.
 WORKDIR /source

@@ -132,6 +132,13 @@ def test_a_refused_stack_lends_its_name_when_nothing_else_made_sense(tmp_path):
         choose(tmp_path, lacking, stray, scout, series(3, modality="MR"))
 
 
+def test_a_refused_reformation_takes_no_name_away_from_the_refused_original(tmp_path):
+    lacking, made = series(1, (9, 8, 8)), series(2, (9, 8, 8), ImageType=["DERIVED", "SECONDARY", "MPR"])
+    del lacking[4], made[2:4]
+    with pytest.raises(MissingSlices, match=r"series 1\.2\.3\.100\.1: 1 of 9"):
+        choose(tmp_path, lacking, made)
+
+
 def test_two_refused_stacks_are_told_together(tmp_path):
     lacking = series(1, (9, 8, 8))
     del lacking[4]
