@@ -37,12 +37,15 @@ def _inside_by_ring(solid: Mask) -> Mask:
 OUTER_AIR_HU = -940.0
 """Air around a patient is below this on average; lung, even emphysematous, is rarely so where it meets the edge."""
 
+AROUND_SHARE = 0.6
+"""No lung makes more of the edge of a plane."""
+
 
 def find_outside(hu: NDArray[np.float32], spacing_mm: float) -> Mask:
     """What surrounds the patient in `hu` (k, j, i along +z, +y, +x; isotropic; NaN where unknown): air and table.
 
-    Plane by plane, all that is not body and reaches the in-plane edge of the known, if what it has there is mostly
-    air as around a patient: a lung that a small field of view cuts stays inside.
+    Plane by plane, all that is not body and reaches the in-plane edge of the known, if it has mostly air there as
+    around a patient, or makes most of the edge: a lung that a small field of view cuts stays inside.
     """
     known = np.isfinite(hu)
     solid = np.where(known, hu, -1000.0) > TISSUE_HU
@@ -55,6 +58,9 @@ def find_outside(hu: NDArray[np.float32], spacing_mm: float) -> Mask:
     edge = known & ~ndimage.binary_erosion(known, in_plane)
     at_edge = np.bincount(labels[edge], minlength=count + 1)
     gas_at_edge = np.bincount(labels[edge & (np.where(known, hu, 0.0) < OUTER_AIR_HU)], minlength=count + 1)
-    outer = (at_edge > 0) & (2 * gas_at_edge > at_edge)
+    around = np.zeros(count + 1, dtype=np.int64)
+    for k, plane in enumerate(labels):
+        around[np.unique(plane)] = np.count_nonzero(edge[k])
+    outer = (at_edge > 0) & ((2 * gas_at_edge > at_edge) | (at_edge > AROUND_SHARE * around))
     outer[0] = False
     return np.asarray(outer[labels])

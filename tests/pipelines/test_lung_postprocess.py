@@ -33,6 +33,14 @@ def test_a_vessel_inside_is_filled(block):
     assert keep_lungs(probability, hu, 3.0)[10:15, 10:15, 10:15].all()
 
 
+def test_a_wide_but_thin_sheet_is_no_lung(block):
+    probability, hu = block
+    probability[:] = 0
+    probability[12:18] = 0.9
+    assert probability.sum() * 0.027 > 100
+    assert not keep_lungs(probability, hu, 3.0).any()
+
+
 def test_less_than_50_ml_is_nothing(block):
     probability, hu = block
     probability[:, :, 7:] = 0

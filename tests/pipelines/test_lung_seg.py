@@ -77,9 +77,7 @@ def test_the_order_of_planes_and_the_cut_do_not_matter(model, chest, answer):
     for other in others:
         result = model.run(other, NOBODY)
         for key in ("right-lung", "left-lung"):
-            assert get_values(result, key)["118565006"] == pytest.approx(
-                get_values(answer, key)["118565006"], rel=0.01
-            )
+            assert get_values(result, key)["118565006"] == pytest.approx(get_values(answer, key)["118565006"], rel=0.01)
 
 
 def test_lungs_that_end_with_the_image_are_said_to_be_cut(model, chest):
