@@ -34,5 +34,5 @@ def _write_chest(folder: Path, run: str, now: datetime) -> tuple[str, Mapping[st
     chest = make_chest()
     picture = Picture(chest.voxels, chest.affine, "CT", "Chest", "CHEST", "chest phantom")
     paths = write_series(picture, folder, run, now)
-    truth = {"right": chest.right_ml, "left": chest.left_ml, "": chest.right_ml + chest.left_ml}
+    truth = {"right": chest.right_ml, "left": chest.left_ml, "right and left": chest.right_ml + chest.left_ml}
     return read_identity(paths[0]).study_uid, truth

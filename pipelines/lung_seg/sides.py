@@ -26,7 +26,7 @@ def split_sides(lungs: Mask, tissue: Mask, spacing_mm: float) -> NDArray[np.uint
         return np.zeros(lungs.shape, dtype=np.uint8)
     middle = _find_middle(lungs, tissue)
     cores = _find_cores(lungs, middle, spacing_mm)
-    sides = _grow(lungs, cores, spacing_mm) if cores is not None else _by_middle(lungs, middle)
+    sides = _grow(lungs, cores) if cores is not None else _by_middle(lungs, middle)
     nearest = ndimage.distance_transform_edt(sides == 0, return_distances=False, return_indices=True)
     return np.asarray(sides[tuple(nearest)])
 
@@ -72,22 +72,19 @@ def _find_parts(mask: Mask) -> list[_Core]:
     return cores
 
 
-def _grow(lungs: Mask, cores: tuple[Mask, Mask], spacing_mm: float) -> NDArray[np.uint8]:
-    """Sides of the lungs' voxels: each core floods its component from the deep to the shallow, so that the border
-    falls on the narrow; a component without a core goes to the side of the cores' middle that it lies on."""
-    depth = ndimage.distance_transform_edt(lungs) * spacing_mm
-    relief = (254 - np.minimum(depth * 6, 250)).astype(np.uint8)
-    relief[~lungs] = 255
-    markers = np.zeros(lungs.shape, dtype=np.int16)
-    markers[cores[0]], markers[cores[1]] = RIGHT, LEFT
+def _grow(lungs: Mask, cores: tuple[Mask, Mask]) -> NDArray[np.uint8]:
+    """Sides of the lungs' voxels: that of the nearer core, so that the border falls halfway between the cores and a rim
+    stays with the lung that it surrounds; a component without a core goes to the side of the cores' middle that it
+    lies on."""
+    to_right, to_left = (ndimage.distance_transform_edt(~core) for core in cores)
+    sides = np.where(to_right <= to_left, RIGHT, LEFT)
     labels, sizes = label_components(lungs)
     border = (np.nonzero(cores[0])[2].mean() + np.nonzero(cores[1])[2].mean()) / 2
-    cored = np.unique(labels[markers > 0])
+    cored = np.unique(labels[cores[0] | cores[1]])
     for n in np.setdiff1d(np.flatnonzero(sizes), cored):
         part = labels == n
-        markers[part] = RIGHT if np.nonzero(part)[2].mean() < border else LEFT
-    flooded = ndimage.watershed_ift(relief, markers)
-    return np.where(lungs, flooded, 0).astype(np.uint8)
+        sides[part] = RIGHT if np.nonzero(part)[2].mean() < border else LEFT
+    return np.where(lungs, sides, 0).astype(np.uint8)
 
 
 def _by_middle(lungs: Mask, middle: float) -> NDArray[np.uint8]:
