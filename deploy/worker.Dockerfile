@@ -9,6 +9,7 @@ RUN python3 -m venv /opt/wetread
 # Torch goes first and alone, so that no later step pulls another build of it.
 ARG TORCH_VERSION=2.13.0
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# hadolint ignore=DL3013
 RUN python -m pip install --no-deps ${TORCH_INDEX:+--index-url "${TORCH_INDEX}"} "torch==${TORCH_VERSION}"
 
 # Dependencies before the code: a change of the code does not install them again.

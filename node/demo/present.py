@@ -9,6 +9,9 @@ from rich.text import Text
 from node.demo.review import STATIONS, Review
 from node.tables import COLORS
 
+UNITS = {"[hnsf'U]": "HU"}
+"""Units that UCUM spells in a way that nobody would read."""
+
 
 def make_findings(reviews: Sequence[Review], truth: Mapping[str, Mapping[str, float]]) -> Table:
     """Findings as the PACS can read them from the SR; beside a measured volume, the true one where we made the patient.
@@ -48,7 +51,8 @@ def _add_finding(table: Table, pipeline: str, finding: Mapping[str, Any], known:
     for measurement in finding["measurements"]:
         concept = _meaning(measurement["concept"])
         shown = f"{_meaning(measurement['derivation'])} {concept}".strip()
-        row = [pipeline, name, shown, f"{measurement['value']:.1f} {(measurement['unit'] or {}).get('value', '')}"]
+        unit = (measurement["unit"] or {}).get("value", "")
+        row: list[str | Text] = [pipeline, name, shown, Text(f"{measurement['value']:.1f} {UNITS.get(unit, unit)}")]
         if known is not None:
             true = known.get(side.lower())
             row.append(f"{true:.1f}" if concept == "Volume" and true is not None else "")
