@@ -6,7 +6,7 @@ Torch is never imported in the parent: after it has run, a forked child would ha
 import logging
 from typing import Any
 
-from celery.signals import worker_process_init
+from celery.signals import setup_logging, worker_process_init
 
 from node.config import load_settings
 from node.errors import ConfigError
@@ -18,6 +18,11 @@ settings = load_settings()
 if not settings.queue.url:
     raise ConfigError("queue.url is empty: a worker needs the broker's address (`wetread up` gives its own)")
 app = make_app(settings.queue.url)
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def keep_logs(**_signal: Any) -> None:
+    """Celery leaves logging alone when somebody listens to this signal: ours is set up already."""
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]

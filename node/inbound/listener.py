@@ -104,17 +104,19 @@ class Listener:
         ]
 
     def _on_requested(self, event: evt.Event) -> None:
-        """Refuses callers that are no peer with `send = true`, unless listen.unknown_callers lets them in."""
+        """Refuses callers that are no peer, unless listen.unknown_callers lets them in."""
         request: Any = event.assoc.requestor.primitive  # pynetdicom sets requestor.ae_title only after this event
         caller, address = str(request.calling_ae_title).strip(), str(event.assoc.requestor.address)
         if self._may_associate(caller, address):
             return
-        log.warning("association refused: calling AE %r at %s is no peer with send = true", caller, address)
+        log.warning("association refused: calling AE %r at %s is no peer", caller, address)
         event.assoc.acse.send_reject(0x01, 0x01, 0x03)  # permanent, service user, calling AE title not recognized
         event.assoc.kill()
 
     def _may_associate(self, caller: str, address: str) -> bool:
-        return any(p.ae_title == caller for p in self._settings.peers.values()) or self._may_store(caller, address)
+        """Peers, whoever may send, and our own title (`wetread doctor` asks us by C-ECHO from another container)."""
+        known = {self._settings.node.ae_title, *(peer.ae_title for peer in self._settings.peers.values())}
+        return caller in known or self._may_store(caller, address)
 
     def _may_store(self, caller: str, address: str) -> bool:
         for peer in self._settings.peers.values():
