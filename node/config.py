@@ -77,9 +77,14 @@ class Peer(Section):
 
 
 class Completeness(Section):
-    """When a study is complete: all its associations released and `quiet` passed; or `give_up` since its last image."""
+    """When a study is complete: all its associations are released and `quiet` passed since the last image.
+
+    broken: how long the sender of an association that broke off is given to come again. give_up: how long an
+    association that stays open and silent is waited for. After either the study counts as possibly incomplete.
+    """
 
     quiet: timedelta = timedelta(seconds=30)
+    broken: timedelta = timedelta(minutes=2)
     give_up: timedelta = timedelta(minutes=30)
 
 

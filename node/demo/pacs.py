@@ -12,7 +12,7 @@ from typing import Any
 
 from pydicom import Dataset
 from pydicom.uid import AllTransferSyntaxes
-from pynetdicom import AE, AllStoragePresentationContexts, build_context, build_role, evt
+from pynetdicom import AE, AllStoragePresentationContexts, _config, build_context, build_role, evt
 from pynetdicom.transport import ThreadedAssociationServer
 
 from node.dicom.uids import (
@@ -77,7 +77,7 @@ class StandInPacs:
             self.stored += 1
             path = self.held.get(uid) or self.folder / f"{len(self.held) + 1:04d}.dcm"
             part = path.with_suffix(PART)
-            part.write_bytes(event.encoded_dataset())
+            part.write_bytes(_read_part10(event))
             part.replace(path)
             self.held[uid] = path
         return 0x0000
@@ -122,6 +122,15 @@ class StandInPacs:
         if failed:
             report.FailedSOPSequence = failed
         return report
+
+
+def _read_part10(event: evt.Event) -> bytes:
+    """The instance as a Part 10 file; a listener in the same process makes pynetdicom spill it to disk first."""
+    if _config.STORE_RECV_CHUNKED_DATASET:
+        request: Any = event.request
+        request._dataset_file.close()
+        return Path(event.dataset_path).read_bytes()
+    return event.encoded_dataset()
 
 
 def _answer_at_once(event: evt.Event) -> None:

@@ -25,6 +25,7 @@ home = "{home}"
 
 [completeness]
 quiet = "PT1S"
+broken = "PT20S"
 
 [web]
 listen = "127.0.0.1:{web}"

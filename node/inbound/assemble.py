@@ -5,6 +5,7 @@ State: nothing is written here; `match` closes the study with its jobs in one st
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from node.config import Completeness
 from node.model.study import Study
@@ -26,18 +27,22 @@ def find_evidence(study: Study, arrivals: list[Arrival], rules: Completeness, no
     """Why `study` counts as complete at `now`, or None.
 
     All its associations are released and `quiet` has passed since the last image: complete. One that is still open,
-    or whose last one broke off, means that its sender may come again: then only `give_up` closes it.
+    or whose last one broke off, means that its sender may come again: `give_up` or `broken` ends that wait.
     """
     silent = now - study.last_at
-    if silent >= rules.give_up.total_seconds():
-        return f"gave up waiting: no image for {silent:.0f} s ({_describe(arrivals)}); the study may be incomplete"
     if any(arrival.ended_at is None for arrival in arrivals):
-        return None
+        return _give_up("an association stays open", silent, rules.give_up, arrivals)
     if arrivals and max(arrivals, key=lambda arrival: arrival.ended_at or 0).how in BROKEN:
-        return None
+        return _give_up("its sender broke off and did not come again", silent, rules.broken, arrivals)
     if silent < rules.quiet.total_seconds():
         return None
     return f"complete: {_describe(arrivals)}, no image for {silent:.1f} s"
+
+
+def _give_up(why: str, silent: float, patience: timedelta, arrivals: list[Arrival]) -> str | None:
+    if silent < patience.total_seconds():
+        return None
+    return f"gave up waiting: {why}, no image for {silent:.0f} s ({_describe(arrivals)}); the study may be incomplete"
 
 
 def _describe(arrivals: list[Arrival]) -> str:

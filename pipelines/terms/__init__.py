@@ -6,6 +6,19 @@ from pipelines.terms.result import Finding, Mask, Measurement, Note, Result, Seg
 from pipelines.terms.volume import Affine, Volume
 
 __all__ = [
-    "Affine", "Code", "Finding", "Manifest", "Mask", "Measurement", "Note", "Requires", "Result", "Segment",
-    "Severity", "Volume", "find_manifests", "get_manifest", "read_manifest",
+    "Affine",
+    "Code",
+    "Finding",
+    "Manifest",
+    "Mask",
+    "Measurement",
+    "Note",
+    "Requires",
+    "Result",
+    "Segment",
+    "Severity",
+    "Volume",
+    "find_manifests",
+    "get_manifest",
+    "read_manifest",
 ]

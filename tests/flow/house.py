@@ -28,7 +28,7 @@ min_free_mb = 16
 listen = "127.0.0.1:{web}"
 [completeness]
 quiet = "PT1S"
-give_up = "PT40S"
+broken = "PT40S"
 [work]
 lease = "PT4S"
 device = "cpu"
