@@ -12,6 +12,7 @@ from pipelines.terms import Mask
 RIGHT, LEFT = 1, 2
 CORE_SHARE = 0.12
 """A lung's core holds at least this share of all cores: smaller pieces are tips and slips, not the other lung."""
+MEDIASTINUM_MM = 30.0
 APART_MM = 50.0
 """The middles of the two lungs are farther apart than this, right to left."""
 
@@ -24,20 +25,20 @@ def split_sides(lungs: Mask, tissue: Mask, spacing_mm: float) -> NDArray[np.uint
     """
     if not lungs.any():
         return np.zeros(lungs.shape, dtype=np.uint8)
-    middle = _find_middle(lungs, tissue)
+    middle = _find_middle(lungs, tissue, spacing_mm)
     cores = _find_cores(lungs, middle, spacing_mm)
     sides = _grow(lungs, cores) if cores is not None else _by_middle(lungs, middle)
     nearest = ndimage.distance_transform_edt(sides == 0, return_distances=False, return_indices=True)
     return np.asarray(sides[tuple(nearest)])
 
 
-def _find_middle(lungs: Mask, tissue: Mask) -> float:
-    """The i between right and left: middle of the solid body in the planes that hold lung."""
+def _find_middle(lungs: Mask, tissue: Mask, spacing_mm: float) -> float:
+    """The i between right and left: where, in the planes that hold lung, most tissue lies from front to back: spine,
+    heart and vessels. Holds in a field of view with one lung alone, where the middle of the body does not."""
     planes = tissue[lungs.any(axis=(1, 2))]
     columns = planes.sum(axis=(0, 1), dtype=np.float64)
-    if columns.sum() == 0:
-        return float(lungs.shape[2] - 1) / 2
-    return float(np.dot(np.arange(columns.size), columns) / columns.sum())
+    smooth = ndimage.uniform_filter1d(columns, max(1, round(MEDIASTINUM_MM / spacing_mm)), mode="nearest")
+    return float(np.flatnonzero(smooth >= 0.97 * smooth.max()).mean())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,16 +75,14 @@ def _find_parts(mask: Mask) -> list[_Core]:
 
 def _grow(lungs: Mask, cores: tuple[Mask, Mask]) -> NDArray[np.uint8]:
     """Sides of the lungs' voxels: that of the nearer core, so that the border falls halfway between the cores and a rim
-    stays with the lung that it surrounds; a component without a core goes to the side of the cores' middle that it
-    lies on."""
+    stays with the lung that it surrounds; a component without a core goes by where it lies to the middle between the
+    cores."""
     to_right, to_left = (ndimage.distance_transform_edt(~core) for core in cores)
     sides = np.where(to_right <= to_left, RIGHT, LEFT)
-    labels, sizes = label_components(lungs)
+    labels, _ = label_components(lungs)
     border = (np.nonzero(cores[0])[2].mean() + np.nonzero(cores[1])[2].mean()) / 2
-    cored = np.unique(labels[cores[0] | cores[1]])
-    for n in np.setdiff1d(np.flatnonzero(sizes), cored):
-        part = labels == n
-        sides[part] = RIGHT if np.nonzero(part)[2].mean() < border else LEFT
+    loose = lungs & ~np.isin(labels, np.unique(labels[cores[0] | cores[1]]))
+    sides[loose] = _by_middle(loose, border)[loose]
     return np.where(lungs, sides, 0).astype(np.uint8)
 
 

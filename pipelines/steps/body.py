@@ -35,32 +35,48 @@ def _inside_by_ring(solid: Mask) -> Mask:
 
 
 OUTER_AIR_HU = -940.0
-"""Air around a patient is below this on average; lung, even emphysematous, is rarely so where it meets the edge."""
-
-AROUND_SHARE = 0.6
-"""No lung makes more of the edge of a plane."""
+GAS_SHARE = 0.25
+"""Around a patient more than this share of the edge is such air; the rest is table and cloth. Of lung it is less."""
+ROW_SHARE = 0.9
+"""What makes more than this share of the front or back edge of a plane is around the patient: spine parts lungs."""
 
 
 def find_outside(hu: NDArray[np.float32], spacing_mm: float) -> Mask:
     """What surrounds the patient in `hu` (k, j, i along +z, +y, +x; isotropic; NaN where unknown): air and table.
 
-    Plane by plane, all that is not body and reaches the in-plane edge of the known, if it has mostly air there as
-    around a patient, or makes most of the edge: a lung that a small field of view cuts stays inside.
+    Plane by plane, all that is not body and reaches the in-plane edge of the known, if enough of it there is air as
+    around a patient, or it makes most of the front or back: a lung that a small field of view cuts stays inside.
     """
     known = np.isfinite(hu)
-    solid = np.where(known, hu, -1000.0) > TISSUE_HU
+    gray = np.where(known, hu, -1000.0)
     reach = max(1, round(3.0 / spacing_mm))
-    solid = keep_largest(np.asarray(ndimage.binary_opening(solid, iterations=reach)))
+    solid = keep_largest(np.asarray(ndimage.binary_opening(gray > TISSUE_HU, iterations=reach)))
     solid |= ndimage.binary_closing(np.pad(solid, 2 * reach), iterations=2 * reach)[(slice(2 * reach, -2 * reach),) * 3]
     in_plane = np.zeros((3, 3, 3), dtype=bool)
     in_plane[1] = ndimage.generate_binary_structure(2, 1)
-    labels, count = ndimage.label(known & ~solid, structure=in_plane)
+    labels, count = _label(known & ~solid, in_plane)
     edge = known & ~ndimage.binary_erosion(known, in_plane)
     at_edge = np.bincount(labels[edge], minlength=count + 1)
-    gas_at_edge = np.bincount(labels[edge & (np.where(known, hu, 0.0) < OUTER_AIR_HU)], minlength=count + 1)
-    around = np.zeros(count + 1, dtype=np.int64)
-    for k, plane in enumerate(labels):
-        around[np.unique(plane)] = np.count_nonzero(edge[k])
-    outer = (at_edge > 0) & ((2 * gas_at_edge > at_edge) | (at_edge > AROUND_SHARE * around))
+    gas_at_edge = np.bincount(labels[edge & (gray < OUTER_AIR_HU)], minlength=count + 1)
+    outer = np.asarray((at_edge > 0) & (gas_at_edge > GAS_SHARE * at_edge))
+    for near in (1, -1):
+        outer = outer | _find_rows(labels[:, ::near], known[:, ::near], count)
     outer[0] = False
     return np.asarray(outer[labels])
+
+
+def _label(mask: Mask, structure: Mask) -> tuple[NDArray[np.int32], int]:
+    labels: NDArray[np.int32]
+    labels, count = ndimage.label(mask, structure=structure)
+    return labels, int(count)
+
+
+def _find_rows(labels: NDArray[np.int32], known: Mask, count: int) -> NDArray[np.bool_]:
+    """By label: does it hold ROW_SHARE of the first known voxels of the columns (along j) of its plane?"""
+    first = np.take_along_axis(labels, known.argmax(axis=1)[:, None], axis=1)[:, 0]
+    seen = np.asarray(known.any(axis=1))
+    columns = np.zeros(count + 1, dtype=np.int64)
+    for k, plane in enumerate(labels):
+        columns[np.unique(plane)] = np.count_nonzero(seen[k])
+    held = np.bincount(first[seen], minlength=count + 1)
+    return np.asarray((columns > 0) & (held > ROW_SHARE * columns))

@@ -56,3 +56,11 @@ def test_a_lung_that_reaches_over_the_middle_stays_whole(chest):
 def test_no_lung_has_no_side():
     nothing = np.zeros((4, 5, 6), dtype=bool)
     assert not split_sides(nothing, ~nothing, 3.0).any()
+
+
+@pytest.mark.parametrize("side", [RIGHT, LEFT])
+def test_a_lung_alone_in_a_small_field_of_view_is_named_by_the_mediastinum(chest, side):
+    tissue, right, left = chest
+    view = (slice(None), slice(20, 70), slice(18, 66) if side == RIGHT else slice(64, 112))
+    lung = (right if side == RIGHT else left)[view]
+    assert (split_sides(lung, tissue[view], 3.0)[lung] == side).all()
