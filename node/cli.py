@@ -15,12 +15,11 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from node import tables, wiring
 from node.config import Settings, load_settings
 from node.errors import ConfigError, LostLease, UnknownJob, WetreadError
+from node.ledger import Ledger
 from node.model.job import FINAL, State
 from node.oversight.logs import set_up_logs
-from node.oversight.overview import list_rows
 from node.supervisor.parent import die_with_parent
 from pipelines.terms import find_manifests, read_manifest
 
@@ -49,6 +48,13 @@ def _settings(path: Path | None) -> Settings:
     return load_settings()
 
 
+def _ledger(path: Path | None) -> tuple[Settings, Ledger]:
+    from node import wiring
+
+    settings = _settings(path)
+    return settings, wiring.open_ledger(settings)
+
+
 def _until_signaled(role: str, work: Callable[[Event], object]) -> None:
     """Runs `work` with an event that TERM or INT sets."""
     set_up_logs(role)
@@ -71,6 +77,8 @@ def up(config_file: ConfigFile = None) -> None:
 @app.command()
 def listen(config_file: ConfigFile = None) -> None:
     """Run the listener alone (one role, for containers)."""
+    from node import wiring
+
     listener = wiring.make_listener(_settings(config_file))
 
     def serve(stop: Event) -> None:
@@ -84,6 +92,8 @@ def listen(config_file: ConfigFile = None) -> None:
 @app.command()
 def keep(config_file: ConfigFile = None) -> None:
     """Run housekeeping and delivery alone."""
+    from node import wiring
+
     settings = _settings(config_file)
     _until_signaled("keep", lambda stop: wiring.run_keeping(settings, stop))
 
@@ -91,6 +101,8 @@ def keep(config_file: ConfigFile = None) -> None:
 @app.command()
 def web(config_file: ConfigFile = None) -> None:
     """Run the status page, health and metrics alone."""
+    from node import wiring
+
     settings = _settings(config_file)
     _until_signaled("web", lambda stop: wiring.run_web(settings, stop))
 
@@ -150,19 +162,24 @@ def jobs(
     config_file: ConfigFile = None,
 ) -> None:
     """List jobs, studies that made none, and what is in quarantine: the answer to "where is my study?"."""
-    rows = [row for row in list_rows(wiring.open_ledger(_settings(config_file))) if state in {"", row.state}]
+    from node.oversight.overview import list_rows
+    from node.tables import make_rows
+
+    _, ledger = _ledger(config_file)
+    rows = [row for row in list_rows(ledger) if state in {"", row.state}]
     if as_json:
         out.print_json(data=[row.to_dict() for row in rows])
     else:
-        out.print(tables.make_rows(rows))
+        out.print(make_rows(rows))
 
 
 @app.command()
 def show(job: Annotated[str, typer.Argument(help="a job id or its beginning")], config_file: ConfigFile = None) -> None:
     """Show one job: its whole history with times, its objects and where each was delivered."""
-    settings = _settings(config_file)
-    ledger = wiring.open_ledger(settings)
-    out.print(tables.make_history(ledger, tables.find_job(ledger, job), settings.outbox))
+    from node.tables import find_job, make_history
+
+    settings, ledger = _ledger(config_file)
+    out.print(make_history(ledger, find_job(ledger, job), settings.outbox))
 
 
 @app.command()
@@ -172,8 +189,10 @@ def retry(
     config_file: ConfigFile = None,
 ) -> None:
     """Queue a failed job again: the same inputs, the same result uids."""
-    ledger = wiring.open_ledger(_settings(config_file))
-    chosen = ledger.find_jobs(states=[State.FAILED]) if failed else [tables.find_job(ledger, job)]
+    from node.tables import find_job
+
+    _, ledger = _ledger(config_file)
+    chosen = ledger.find_jobs(states=[State.FAILED]) if failed else [find_job(ledger, job)]
     for one in chosen:
         if one.state != State.FAILED:
             hint = "it is final" if one.state in FINAL else "it is still on its way"
@@ -188,7 +207,9 @@ def retry(
 @app.command()
 def pipelines() -> None:
     """List the installed pipelines: version, what they read, what they are for and not for."""
-    out.print(tables.make_pipelines([read_manifest(path) for path in find_manifests().values()]))
+    from node.tables import make_pipelines
+
+    out.print(make_pipelines([read_manifest(path) for path in find_manifests().values()]))
 
 
 @app.command()
@@ -196,9 +217,9 @@ def doctor(config_file: ConfigFile = None) -> None:
     """Check this installation: folders, ledger, broker, door, peers, device, weights."""
     from node.doctor import examine
 
-    settings = _settings(config_file)
+    settings, ledger = _ledger(config_file)
     ill = 0
-    for check in examine(settings, wiring.open_ledger(settings)):
+    for check in examine(settings, ledger):
         ill += not check.well
         mark = "[green]well[/green]" if check.well else "[red]ill [/red]"
         out.print(f"{mark} {check.what}: {check.seen}", highlight=False, soft_wrap=True)

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,18 +80,30 @@ def run_demo(study: Path | None, pipeline: str | None, out: Path | None, *, as_j
 
 
 def _play(home: Path, study: Path | None, pipeline: str | None, folder: Path, console: Console) -> Account:
-    play = Play(*find_files(study), truth={}, out=folder) if study is not None else None
-    if play is not None and not play.paths:
-        return Account(play, [], [], _explain_files(play), [])
-    with set_stage(home, _new_folder(folder / "pacs"), pipeline) as stage:
-        console.print(f"Node {stage.settings.node.ae_title} at {stage.address[0]}:{stage.address[1]}, PACS beside it.")
-        play = play or _make_studies(home, folder, console)
-        sent = _send(play, stage, console)
-        study_uids = _study_uids(play.paths)
-        _watch(stage, study_uids if sent.taken else [], console)
-        reviews = review_jobs(stage.ledger, stage.pacs, study_uids)
-        reasons = [*_explain_files(play), *_explain_refusals(stage, sent)]
-        return Account(play, study_uids, reviews, reasons, _draw(reviews, play))
+    if study is not None:
+        play = Play(*find_files(study), truth={}, out=folder)
+        if not play.paths:
+            return Account(play, [], [], _explain_files(play), [])
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(_make_studies, home / "inputs", folder) if study is None else None
+        with set_stage(home, _new_folder(folder / "pacs"), pipeline) as stage:
+            node, (host, port) = stage.settings.node, stage.address
+            console.print(f"Node {node.ae_title} at {host}:{port}, PACS beside it.")
+            if made is not None:
+                with console.status("Making a head MR from the MNI152 template and a chest CT phantom"):
+                    play = made.result()
+            return _perform(play, stage, console)
+
+
+def _perform(play: Play, stage: Stage, console: Console) -> Account:
+    """Sends, waits, looks at both ends, and draws while the node stops."""
+    sent = _send(play, stage, console)
+    study_uids = _study_uids(play.paths)
+    _watch(stage, study_uids if sent.taken else [], console)
+    reviews = review_jobs(stage.ledger, stage.pacs, study_uids)
+    reasons = [*_explain_files(play), *_explain_refusals(stage, sent)]
+    stage.dismiss()
+    return Account(play, study_uids, reviews, reasons, _draw(reviews, play))
 
 
 def _new_folder(folder: Path) -> Path:
@@ -98,10 +111,8 @@ def _new_folder(folder: Path) -> Path:
     return folder
 
 
-def _make_studies(home: Path, folder: Path, console: Console) -> Play:
-    with console.status("Making a head MR from the MNI152 template and a chest CT phantom"):
-        inputs = _new_folder(home / "inputs")
-        truth = write_demo_studies(inputs)
+def _make_studies(inputs: Path, folder: Path) -> Play:
+    truth = write_demo_studies(_new_folder(inputs))
     return Play(*find_files(inputs), truth=truth, out=folder)
 
 

@@ -52,12 +52,18 @@ class Stage:
     ledger: Ledger
     pacs: StandInPacs
     log: Path
+    node: subprocess.Popen[bytes]
 
     @property
     def address(self) -> tuple[str, int]:
         """Where the node listens."""
         host, port = self.settings.node.listen.rsplit(":", 1)
         return host, int(port)
+
+    def dismiss(self) -> None:
+        """Tells the node to stop, without waiting for it."""
+        if self.node.poll() is None:
+            self.node.send_signal(signal.SIGTERM)
 
 
 @contextmanager
@@ -72,12 +78,12 @@ def set_stage(home: Path, received: Path, pipeline: str | None) -> Iterator[Stag
         environment = {k: v for k, v in os.environ.items() if not k.startswith("WETREAD_")}
         command = [sys.executable, "-m", "node.cli", "up", "--config", str(config)]
         node = subprocess.Popen(command, stderr=sink, stdout=sink, env=environment)
+    stage = Stage(settings, wiring.open_ledger(settings), pacs, log, node)
     try:
-        stage = Stage(settings, wiring.open_ledger(settings), pacs, log)
         _wait_for_door(node, stage)
         yield stage
     finally:
-        node.send_signal(signal.SIGTERM)
+        stage.dismiss()
         try:
             node.wait(30)
         except subprocess.TimeoutExpired:
