@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -25,35 +26,46 @@ def find_job(ledger: Ledger, beginning: str) -> Job:
     return found[0]
 
 
-def make_rows(rows: Sequence[Row]) -> Table:
-    """The overview."""
-    table = Table(box=None, header_style="bold")
-    for name in ("State", "Pipeline", "Study", "Job", "Since", "Reason"):
-        table.add_column(name, overflow="fold")
+def make_rows(rows: Sequence[Row]) -> Group:
+    """The overview: a line each, its study and its reason below it."""
+    lines: list[Text | Padding] = [Text(f"{'State':12}{'Pipeline':15}{'Job':14}Since (UTC)", "bold")]
     for row in rows:
-        state = Text(row.state, COLORS.get(row.state, ""))
-        table.add_row(state, row.pipeline, row.study_uid, row.job_id, row.since, Text(row.reason))
-    return table
+        line = Text(f"{row.state:12}", COLORS.get(row.state, ""))
+        line.append(f"{row.pipeline:15}{row.job_id[:12]:14}{row.since[:19]}", "default")
+        lines.append(line)
+        below = [f"study {row.study_uid}"] if row.study_uid else []
+        for text in [*below, *([row.reason] if row.reason else [])]:
+            lines.append(Padding(Text(text, "dim", overflow="fold"), (0, 0, 0, 12)))
+    return Group(*lines)
 
 
 def make_history(ledger: Ledger, job: Job, outbox: Path) -> Group:
     """Everything the ledger knows of `job`."""
-    head = Text(f"{job.id}  {job.state}  {job.pipeline} on study {job.study_uid} by route {job.route!r}")
+    head = Text(
+        f"{job.id}  {job.state}  {job.pipeline} on study {job.study_uid} by route {job.route!r}", overflow="fold"
+    )
     if job.reason:
         head.append(f"\n{job.reason}", "red")
-    history = Table("When", "State", "Station", "What", "Seconds", box=None, header_style="bold", title="History")
+    history = _make_table("History", "When (UTC)", "State", "What", "Seconds")
     for event in ledger.find_history(job.id):
         seconds = ", ".join(f"{name} {value:.2f}" for name, value in event.seconds.items())
-        when = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")
-        history.add_row(when, event.state, event.station, Text(event.text), seconds)
-    objects = Table("Object", "SOP Instance UID", "File", box=None, header_style="bold", title="Objects")
+        when = datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        history.add_row(when, event.state, Text(f"{event.station}: {event.text}"), seconds)
+    objects = _make_table("Objects", "Object", "File")
     for item in ledger.find_objects(job.id):
-        objects.add_row(item.modality, item.sop_instance_uid, str(outbox / item.path))
-    sent = Table("To", "Object", "State", "Tries", "Last answer", box=None, header_style="bold", title="Deliveries")
+        objects.add_row(item.modality, str(outbox / item.path))
+    sent = _make_table("Deliveries", "To", "Object", "State", "Tries", "Last answer")
     for delivery in ledger.find_deliveries(job.id):
         answer = Text(delivery.answer)
         sent.add_row(delivery.destination, delivery.object.modality, delivery.state, str(delivery.attempts), answer)
     return Group(head, history, objects, sent)
+
+
+def _make_table(title: str, *columns: str) -> Table:
+    table = Table(box=None, header_style="bold", title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
 
 
 def make_pipelines(manifests: Sequence[Manifest]) -> Group:

@@ -1,7 +1,6 @@
 """Whether a job that went wrong is tried again: the only reader of `transient`."""
 
 import logging
-import traceback
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
@@ -16,7 +15,7 @@ def judge(error: BaseException, attempt: int, attempts: int) -> tuple[State, str
     """Where a job goes after `error` in its attempt number `attempt`, and the reason that people read.
 
     Foreseen errors speak for themselves; of an unforeseen one only the class is shown, since its text may quote the
-    dataset, and the trace (without that text) goes to the log.
+    dataset, and the trace goes to the log, whose formatter drops that text too.
     """
     if isinstance(error, SoftTimeLimitExceeded):
         return State.FAILED, f"{OutOfTime.__name__}: the pipeline ran past its time limit"
@@ -25,8 +24,7 @@ def judge(error: BaseException, attempt: int, attempts: int) -> tuple[State, str
         if getattr(error, "transient", False) and attempt < attempts:
             return State.QUEUED, reason
         return State.FAILED, reason
-    trace = "".join(traceback.format_tb(error.__traceback__))
-    log.error("unforeseen %s, a bug:\n%s", type(error).__name__, trace)
+    log.error("unforeseen %s, a bug", type(error).__name__, exc_info=error)
     return State.FAILED, f"unforeseen {type(error).__name__}; the trace is in the worker's log"
 
 

@@ -2,12 +2,26 @@
 
 import logging
 import sys
+import traceback
 import warnings
+from typing import Any
 
 from pydicom.config import IGNORE
 from pydicom.config import settings as pydicom_settings
 
+from node.errors import WetreadError
+
 QUIET = ("pydicom", "pynetdicom", "highdicom", "kombu", "celery", "amqp", "uvicorn.access", "PIL", "sqlalchemy")
+
+
+class Formatter(logging.Formatter):
+    """Of an exception only its kind and where it came from: what libraries say may quote a dataset."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  the name is the library's
+        """Frames and class; the text too where it is ours, written to be shown."""
+        kind, error, trace = ei
+        text = f": {error}" if isinstance(error, WetreadError) else ""
+        return "".join(traceback.format_tb(trace)) + f"{kind.__name__}{text}"
 
 
 def set_up_logs(role: str, level: int = logging.INFO) -> None:
@@ -17,13 +31,9 @@ def set_up_logs(role: str, level: int = logging.INFO) -> None:
     warnings.filterwarnings("ignore", message=".*superuser privileges")
     # pydicom's remarks on an invalid value quote it, and it may be a name or a birth date.
     pydicom_settings.reading_validation_mode = IGNORE
-    logging.basicConfig(
-        level=level,
-        stream=sys.stderr,
-        format=f"%(asctime)s %(levelname)-7s {role:6s} %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S%z",
-        force=True,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter(f"%(asctime)s %(levelname)-7s {role:6s} %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)

@@ -18,7 +18,7 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv=
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Wetread</title>
 <style>:root{{color-scheme:light dark;font:15px/1.45 system-ui,sans-serif}}body{{margin:1.5rem}}
 table{{border-collapse:collapse;width:100%}}td,th{{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #8884;
-vertical-align:top}}.CONFIRMED{{color:#2a8a3a}}.FAILED,.REFUSED{{color:#c33}}code{{font-size:.85em}}</style>
+vertical-align:top;overflow-wrap:anywhere}}.CONFIRMED{{color:#2a8a3a}}.FAILED,.REFUSED{{color:#c33}}code{{font-size:.85em}}</style>
 <h1>Wetread</h1><p>{summary}</p>
 <table><thead><tr><th>State</th><th>Pipeline</th><th>Study</th><th>Job</th><th>Since</th><th>Reason</th></tr></thead>
 <tbody>{rows}</tbody></table></html>"""
