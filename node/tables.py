@@ -28,12 +28,12 @@ def find_job(ledger: Ledger, beginning: str) -> Job:
 
 def make_rows(rows: Sequence[Row]) -> Group:
     """The overview: a line each, its study and its reason below it."""
-    lines: list[Text | Padding] = [Text(f"{'State':12}{'Pipeline':15}{'Job':14}Since (UTC)", "bold")]
+    lines: list[Text | Padding] = [Text(f"{'State':12}{'Pipeline':15}{'Job':14}Since (UTC); below: study, reason", "bold")]
     for row in rows:
         line = Text(f"{row.state:12}", COLORS.get(row.state, ""))
         line.append(f"{row.pipeline:15}{row.job_id[:12]:14}{row.since[:19]}", "default")
         lines.append(line)
-        below = [f"study {row.study_uid}"] if row.study_uid else []
+        below = [row.study_uid] if row.study_uid else []
         for text in [*below, *([row.reason] if row.reason else [])]:
             lines.append(Padding(Text(text, "dim", overflow="fold"), (0, 0, 0, 12)))
     return Group(*lines)
