@@ -28,7 +28,9 @@ def find_job(ledger: Ledger, beginning: str) -> Job:
 
 def make_rows(rows: Sequence[Row]) -> Group:
     """The overview: a line each, its study and its reason below it."""
-    lines: list[Text | Padding] = [Text(f"{'State':12}{'Pipeline':15}{'Job':14}Since (UTC); below: study, reason", "bold")]
+    lines: list[Text | Padding] = [
+        Text(f"{'State':12}{'Pipeline':15}{'Job':14}Since (UTC); below: study, reason", "bold")
+    ]
     for row in rows:
         line = Text(f"{row.state:12}", COLORS.get(row.state, ""))
         line.append(f"{row.pipeline:15}{row.job_id[:12]:14}{row.since[:19]}", "default")
