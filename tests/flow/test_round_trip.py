@@ -118,16 +118,16 @@ def read(house, path):
 
 
 def test_no_patient_is_in_the_log_the_ledger_or_a_file_name(house, make_study):
-    study, slices, files = make_study(PatientID="PAT-4711", PatientName="Unique^Namesake", PatientBirthDate="19310203")
+    study, slices, files = make_study(PatientID="QZX-4711-JW", PatientName="Unique^Namesake", PatientBirthDate="19310203")
     house.send(files)
     house.finish(study)
-    assert slices[0].PatientID == "PAT-4711"
+    assert slices[0].PatientID == "QZX-4711-JW"
     places = [house.folder / "node.log", *(house.folder / "home").glob("ledger.sqlite*")]
     for place in [*places, *(house.folder / "home" / "broker").rglob("*.aof")]:
         if place.is_file():
             content = place.read_bytes()
-            for secret in (b"4711", b"Namesake", b"19310203"):
+            for secret in (b"QZX-4711", b"Namesake", b"19310203"):
                 assert secret not in content, place
     names = " ".join(str(path) for path in (house.folder / "home").rglob("*"))
-    assert "4711" not in names
+    assert "QZX-4711" not in names
     assert study not in names
