@@ -118,7 +118,9 @@ def read(house, path):
 
 
 def test_no_patient_is_in_the_log_the_ledger_or_a_file_name(house, make_study):
-    study, slices, files = make_study(PatientID="QZX-4711-JW", PatientName="Unique^Namesake", PatientBirthDate="19310203")
+    study, slices, files = make_study(
+        PatientID="QZX-4711-JW", PatientName="Unique^Namesake", PatientBirthDate="19310203"
+    )
     house.send(files)
     house.finish(study)
     assert slices[0].PatientID == "QZX-4711-JW"
