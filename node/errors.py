@@ -23,7 +23,6 @@ WetreadError
 │   └── LostLease           the job belongs to somebody else by now; this answer is thrown away
 ├── DeliveryError
 │   ├── PeerUnreachable     no association (transient)
-│   ├── PeerBusy            the peer says later: 0xA7xx (transient)
 │   └── PeerRefused         the peer will never take this object
 └── WorkerError
     ├── WorkerLost          a worker died or went silent under a job (transient)
@@ -128,12 +127,6 @@ class DeliveryError(WetreadError):
 
 class PeerUnreachable(DeliveryError):
     """No association."""
-
-    transient = True
-
-
-class PeerBusy(DeliveryError):
-    """The peer says later (0xA7xx)."""
 
     transient = True
 

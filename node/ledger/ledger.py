@@ -60,10 +60,6 @@ class Ledger(Protocol):
         """(caller, opened_at, ended_at, how) of every association that brought an image of the study, oldest first."""
         ...
 
-    def find_callers(self, study_uid: str) -> set[str]:
-        """Calling AE titles that brought the study."""
-        ...
-
     def close_study(self, study: Study, at: float, evidence: str, reason: str, jobs: Sequence[Job]) -> bool:
         """RECEIVING -> COMPLETE with its jobs, in one step; older versions' unfinished jobs are canceled.
         False when an image arrived since `study` was read: look again."""
@@ -104,10 +100,6 @@ class Ledger(Protocol):
     ) -> Job:
         """Compare-and-set on (state, token) along the transition table; `objects` become deliveries in the same step.
         Raises LostLease when the job is no longer as `job` says."""
-        ...
-
-    def note(self, job_id: str, at: float, station: str, text: str) -> None:
-        """A line of history without a change of state."""
         ...
 
     def find_overdue(self, now: float, rung_before: float) -> tuple[list[Job], list[Job]]:

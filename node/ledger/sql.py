@@ -107,9 +107,6 @@ class SqlLedger:
         with self._reader.connect() as db:
             return [(row.caller, row.opened_at, row.ended_at, row.how) for row in db.execute(query)]
 
-    def find_callers(self, study_uid: str) -> set[str]:
-        return {caller for caller, *_ in self.find_associations(study_uid)}
-
     def close_study(self, study: Study, at: float, evidence: str, reason: str, jobs: Sequence[Job]) -> bool:
         s = t.study
         with self._engine.begin() as db:
@@ -200,10 +197,6 @@ class SqlLedger:
             _add_objects(db, job, objects, at)
             _remember(db, job.id, at, to, station, text, seconds or {})
             return _get_job(db, job.id)
-
-    def note(self, job_id: str, at: float, station: str, text: str) -> None:
-        with self._engine.begin() as db:
-            _remember(db, job_id, at, _get_job(db, job_id).state, station, text, {})
 
     def find_overdue(self, now: float, rung_before: float) -> tuple[list[Job], list[Job]]:
         j = t.job

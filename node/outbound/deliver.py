@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import Sequence
 from threading import Event
-from uuid import uuid4
 
 from pydicom.uid import generate_uid
 from pynetdicom import build_context, build_role, evt
@@ -118,7 +117,7 @@ class Deliverer:
 
     def _ask_to_commit(self, association: Association, sent: Sequence[Delivery]) -> None:
         """The transaction is in the ledger before the peer can answer it."""
-        transaction, now = str(generate_uid(prefix=None, entropy_srcs=[uuid4().hex])), time.time()
+        transaction, now = str(generate_uid(prefix=None)), time.time()
         again = now + self._settings.deliver.commit_wait.total_seconds()
         for delivery in sent:
             self._ledger.move_delivery(delivery, DeliveryState.SENT, "asked to commit", again, asked=(transaction, now))
