@@ -29,12 +29,21 @@ def test_padding_becomes_unknown_and_the_source_stays():
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_the_corners_outside_a_circle_are_unknown_though_written_as_air(axis):
-    hu = np.random.default_rng(0).normal(-900, 20, (6, 40, 40)).astype(np.float32).clip(-1024)
-    j, i = np.ogrid[:40, :40]
-    beyond = (j - 19.5) ** 2 + (i - 19.5) ** 2 > 20**2
+    hu = np.random.default_rng(0).normal(-900, 20, (6, 160, 160)).astype(np.float32).clip(-1024)
+    j, i = np.ogrid[:160, :160]
+    beyond = (j - 79.5) ** 2 + (i - 79.5) ** 2 > 80**2
     hu[:, beyond] = -1024.0
-    hidden = hide_padding(np.moveaxis(hu, 0, axis), -1500)
-    assert (np.isnan(np.moveaxis(hidden, axis, 0)) == beyond).all()
+    hidden = np.isnan(np.moveaxis(hide_padding(np.moveaxis(hu, 0, axis), -1500), axis, 0))
+    assert not hidden[:, ~beyond].any()
+    assert hidden[:, beyond].mean() > 0.9
+
+
+def test_clipped_noise_in_a_stack_of_few_planes_is_measured_air():
+    hu = np.random.default_rng(0).normal(-1024, 30, (3, 60, 60)).astype(np.float32).clip(-1024)
+    hu[:, :10] = -1024.0
+    hidden = np.isnan(hide_padding(hu, -1500))
+    assert hidden[:, :10].all()
+    assert not hidden[:, 11:].any()
 
 
 def test_without_padding_nothing_is_copied():
