@@ -5,19 +5,32 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydicom.datadict import tag_for_keyword
 
 from node.errors import ConfigError
 from node.model.job import Priority
+from node.services import find_uid
 from pipelines.terms import find_manifests
 
 AeTitle = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
 Address = Annotated[str, StringConstraints(pattern=r"^[^\s:]+:\d{1,5}$")]
 Match = str | int | float | bool | list[str | int | float]
+Network = IPv4Network | IPv6Network
+
+
+def _to_uid(name: str) -> str:
+    uid = find_uid(name)
+    if uid is None:
+        raise ValueError(f"{name!r} is no SOP class or transfer syntax that the door speaks")
+    return uid
+
+
+SpokenUid = Annotated[str, AfterValidator(_to_uid)]
 
 
 class Section(BaseModel):
@@ -42,13 +55,50 @@ class Callers(StrEnum):
     ANY = "any"
 
 
-class Listen(Section):
-    """The door."""
+class Busy(StrEnum):
+    """What the door does while more jobs wait than `listen.busy_jobs`."""
 
+    ACCEPT = "accept"
+    SLOW = "slow"
+    REFUSE = "refuse"
+
+
+class Tls(Section):
+    """A second door that speaks TLS 1.2 or later (PS3.15 B.9). With `authorities` every caller must show a certificate
+    signed by one of them. Files are PEM."""
+
+    address: Address = "127.0.0.1:2762"
+    certificate: Path
+    key: Path
+    authorities: Path | None = None
+
+
+class Listen(Section):
+    """The door. Limits hold for each listener process.
+
+    max_half_open: connections that have not asked for an association yet; handshake_timeout: how long they may take.
+    idle_timeout: an association silent for so long is aborted. max_pdu: the longest P-DATA we take, in bytes.
+    max_association_gb: an association that brought more is aborted. max_stores_per_second: a faster peer is slowed; 0
+    is no limit. inflate_ratio: a deflated dataset that grows more than so many times is refused.
+    min_free_mb: below it 0xA700, and new associations for storage are refused for the time being.
+    busy_jobs, when_busy: with more jobs than that unfinished, images are accepted as ever, slowed or refused.
+    """
+
+    processes: int = Field(default=1, ge=1, le=64)
     unknown_callers: Callers = Callers.LOOPBACK
-    max_associations: int = Field(default=100, ge=1)
+    max_associations: int = Field(default=500, ge=1)
+    max_associations_per_peer: int = Field(default=500, ge=1)
+    max_half_open: int = Field(default=256, ge=1)
+    handshake_timeout: timedelta = timedelta(seconds=10)
     idle_timeout: timedelta = timedelta(seconds=60)
+    max_pdu: int = Field(default=131072, ge=4096, le=1 << 20)
+    max_association_gb: int = Field(default=256, ge=1)
+    max_stores_per_second: int = Field(default=0, ge=0)
+    inflate_ratio: int = Field(default=100, ge=1)
     min_free_mb: int = Field(default=512, ge=0)
+    busy_jobs: int = Field(default=1000, ge=1)
+    when_busy: Busy = Busy.ACCEPT
+    tls: Tls | None = None
 
 
 class Confirm(StrEnum):
@@ -60,12 +110,21 @@ class Confirm(StrEnum):
 
 
 class Peer(Section):
-    """Another application entity."""
+    """Another application entity.
+
+    networks: where it calls from, as CIDR ("10.1.0.0/16", "10.1.2.3"); by default the host of its address.
+    tls_name: it must call by TLS, with a certificate that has this common name or DNS name.
+    sop_classes, transfer_syntaxes: what it may send, by UID, keyword or name; empty is all.
+    """
 
     ae_title: AeTitle
     address: Address
     send: bool = False
     confirm: Confirm = Confirm.NONE
+    networks: list[Network] = Field(default_factory=list)
+    tls_name: str = ""
+    sop_classes: list[SpokenUid] = Field(default_factory=list)
+    transfer_syntaxes: list[SpokenUid] = Field(default_factory=list)
 
     @property
     def host(self) -> str:
@@ -210,10 +269,22 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc'])) or 'wetread.toml'}: {e['msg']}" for e in error.errors()]
         raise ConfigError(f"{path or 'configuration'}: " + "; ".join(lines)) from None
-    home = settings.node.home.expanduser()
-    if not home.is_absolute():
-        home = ((path.parent if path else Path.cwd()) / home).absolute()
-    return settings.model_copy(update={"node": settings.node.model_copy(update={"home": home})})
+    base = path.parent if path else Path.cwd()
+    updates: dict[str, Any] = {"node": settings.node.model_copy(update={"home": _absolute(settings.node.home, base)})}
+    if settings.listen.tls:
+        updates["listen"] = settings.listen.model_copy(update={"tls": _absolute_tls(settings.listen.tls, base)})
+    return settings.model_copy(update=updates)
+
+
+def _absolute(place: Path, base: Path) -> Path:
+    """A relative path counts from the folder of the configuration."""
+    place = place.expanduser()
+    return place if place.is_absolute() else (base / place).absolute()
+
+
+def _absolute_tls(tls: Tls, base: Path) -> Tls:
+    places = {"certificate": tls.certificate, "key": tls.key, "authorities": tls.authorities}
+    return tls.model_copy(update={name: _absolute(place, base) for name, place in places.items() if place})
 
 
 def _find(environ: Mapping[str, str]) -> Path | None:

@@ -1,0 +1,51 @@
+"""What the door speaks: abstract syntaxes, their transfer syntaxes and our roles in them (PS3.4 annexes A, B, J).
+
+The conformance statement is made from this page.
+"""
+
+from functools import cache
+
+from pydicom.uid import UID, AllTransferSyntaxes
+
+VERIFICATION = "1.2.840.10008.1.1"
+STORAGE_COMMITMENT_PUSH_MODEL = "1.2.840.10008.1.20.1"
+
+STORAGE_SYNTAXES = tuple(str(syntax) for syntax in AllTransferSyntaxes)
+"""Every transfer syntax that pydicom knows: bytes are kept as they come, so none needs a decoder here."""
+
+MESSAGE_SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+"""For what is read at once: Implicit VR Little Endian, Explicit VR Little and Big Endian."""
+
+ROLES = {VERIFICATION: ("SCP",), STORAGE_COMMITMENT_PUSH_MODEL: ("SCP", "SCU")}
+"""Verification; storage commitment as SCP for what we hold, as SCU for the reports to our own requests."""
+
+
+@cache
+def find_storage_classes() -> frozenset[str]:
+    """Every storage class of the standard; we are SCP of them all."""
+    from pynetdicom import AllStoragePresentationContexts  # a third of a second, which only the door needs
+
+    return frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)
+
+
+def find_syntaxes(abstract_syntax: str) -> tuple[str, ...]:
+    """The transfer syntaxes that we take for `abstract_syntax`; none when we do not speak it."""
+    if abstract_syntax in ROLES:
+        return MESSAGE_SYNTAXES
+    return STORAGE_SYNTAXES if abstract_syntax in find_storage_classes() else ()
+
+
+def find_uid(name: str) -> str | None:
+    """The UID of a SOP class or transfer syntax given as UID, keyword or name ("CTImageStorage", "CT Image Storage");
+    None when it is nothing that the door speaks."""
+    return _name_all().get(name)
+
+
+@cache
+def _name_all() -> dict[str, str]:
+    names = {}
+    for uid in (*find_storage_classes(), *ROLES, *STORAGE_SYNTAXES):
+        for name in (uid, UID(uid).name, UID(uid).keyword):
+            names[name] = uid
+    names.pop("", None)
+    return names
