@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Annotated, NoReturn
@@ -75,11 +76,19 @@ def up(config_file: ConfigFile = None) -> None:
 
 
 @app.command()
-def listen(config_file: ConfigFile = None) -> None:
-    """Run the listener alone (one role, for containers)."""
+def listen(
+    number: Annotated[int | None, typer.Option(hidden=True, help="one process of several on the port")] = None,
+    config_file: ConfigFile = None,
+) -> None:
+    """Run the listener alone (one role, for containers): `listen.processes` processes on one port."""
     from node import wiring
+    from node.supervisor.supervisor import run_listeners
 
-    listener = wiring.make_listener(_settings(config_file))
+    settings = _settings(config_file)
+    if number is None and settings.listen.processes > 1:
+        _until_signaled("listen", partial(run_listeners, settings.listen.processes))
+        return
+    listener = wiring.make_listener(settings, number or 0)
 
     def serve(stop: Event) -> None:
         listener.start()
@@ -240,6 +249,14 @@ def show_config(config_file: ConfigFile = None) -> None:
     if data["queue"]["url"]:
         data["queue"]["url"] = "(set)"
     out.print_json(data=data)
+
+
+@config.command("peers")
+def show_peers(config_file: ConfigFile = None) -> None:
+    """List who may send what from where, and how each peer confirms our results."""
+    from node.tables import make_peers
+
+    out.print(make_peers(_settings(config_file)))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,11 @@ WetreadError
 ├── ConfigError             the configuration is wrong: the start is refused
 ├── RefusedInstance         an instance is not accepted from a peer
 │   ├── CannotUnderstand    not a DICOM dataset, or it lacks its identity (0xC000)
+│   ├── WrongClass          the dataset is of another SOP class than the request says (0xA900)
 │   ├── ConflictingInstance another content is already held under this uid (0xC000)
 │   └── OutOfResources      no space to keep it: send it later (0xA700, transient)
+├── AssociationRejected     a caller is not let in (PS3.8 9.3.4)
+├── ProtocolViolation       a peer broke the rules of the connection: it is aborted (PS3.8 9.3.8)
 ├── InputError              a series cannot be read as a volume; the job fails by name
 │   ├── NoMatchingSeries    no series of the study is what the pipeline reads
 │   ├── TooFewSlices        not enough planes to make a volume
@@ -50,6 +53,12 @@ class CannotUnderstand(RefusedInstance):
     """Not a DICOM dataset, or it lacks its identity (PS3.4 B.2.3: 0xC000)."""
 
 
+class WrongClass(RefusedInstance):
+    """The dataset is of another SOP class than the request says (PS3.4 B.2.3: 0xA900)."""
+
+    status = 0xA900
+
+
 class ConflictingInstance(RefusedInstance):
     """Another content is already held under this SOP Instance UID; the new one is in quarantine."""
 
@@ -59,6 +68,22 @@ class OutOfResources(RefusedInstance):
 
     transient = True
     status = 0xA700
+
+
+class AssociationRejected(WetreadError):
+    """A caller is not let in. result, source, reason: of the A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
+
+    def __init__(self, result: int, source: int, reason: int, text: str) -> None:
+        super().__init__(text)
+        self.result, self.source, self.reason = result, source, reason
+
+
+class ProtocolViolation(WetreadError):
+    """A peer broke the rules of the connection. `reason`: of the A-ABORT (PS3.8 table 9-26)."""
+
+    def __init__(self, text: str, reason: int = 6) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class InputError(WetreadError):

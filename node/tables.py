@@ -9,12 +9,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from node.config import Callers, Peer, Settings
+from node.conformance import name_uid
 from node.errors import UnknownJob
 from node.ledger import Ledger
 from node.model.job import Job
 from node.oversight.overview import Row
 from pipelines.terms import Manifest
 
+OTHERS = {
+    Callers.NONE: "refused",
+    Callers.LOOPBACK: "may send from this machine alone",
+    Callers.ANY: "may send, from anywhere",
+}
 COLORS = {"CONFIRMED": "green", "FAILED": "red", "QUARANTINED": "red", "NO JOB": "yellow", "CANCELED": "yellow"}
 
 
@@ -82,3 +89,29 @@ def make_pipelines(manifests: Sequence[Manifest]) -> Group:
         table.add_row("weights", f"sha256 {m.weights_sha256}")
         paragraphs.append(table)
     return Group(*paragraphs)
+
+
+def make_peers(settings: Settings) -> Group:
+    """Who may send what from where, and how each confirms our results: a paragraph per peer, and all others."""
+    paragraphs: list[Text | Table] = []
+    for name, peer in settings.peers.items():
+        paragraphs += [Text(f"{name}: {peer.ae_title} at {peer.address}", "bold"), _make_peer(peer)]
+    others = settings.listen.unknown_callers
+    return Group(*paragraphs, Text(f"others ({others.value}): {OTHERS[others]}"))
+
+
+def _make_peer(peer: Peer) -> Table:
+    table = Table(box=None, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    networks = [str(net.network_address if net.num_addresses == 1 else net) for net in peer.networks]
+    for key, value in (
+        ("may send", "yes" if peer.send else "no"),
+        ("calls from", ", ".join(networks) or "its address"),
+        ("TLS name", peer.tls_name or "not asked for"),
+        ("SOP classes", ", ".join(map(name_uid, peer.sop_classes)) or "all"),
+        ("transfer syntaxes", ", ".join(map(name_uid, peer.transfer_syntaxes)) or "all"),
+        ("confirms by", peer.confirm.value),
+    ):
+        table.add_row(key, Text(value))
+    return table

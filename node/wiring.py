@@ -1,7 +1,6 @@
 """The composition root: settings -> ports -> stations. The only place that chooses implementations."""
 
 import time
-from pathlib import Path
 from threading import Event, Thread
 
 import uvicorn
@@ -11,11 +10,11 @@ from node.errors import ConfigError
 from node.housekeeping import Housekeeper
 from node.inbound.enqueue import Enqueuer
 from node.inbound.listener import Listener
-from node.inbound.receive import Receiver
 from node.inbound.spool import Spool
 from node.ledger import Ledger, SqlLedger
 from node.outbound.confirm import settle_report
 from node.outbound.deliver import Deliverer
+from node.outbound.report import Reporter
 from node.queue import Doorbell
 from node.web.app import make_web
 
@@ -27,31 +26,25 @@ def open_ledger(settings: Settings) -> Ledger:
 
 def open_spool(settings: Settings) -> Spool:
     """The spool of this node."""
-    return Spool(Path(settings.spool))
+    return Spool(settings.spool, settings.listen.min_free_mb)
 
 
-def make_receiver(settings: Settings, ledger: Ledger) -> Receiver:
-    """The door's judgment."""
-    return Receiver(open_spool(settings), ledger, settings.listen.min_free_mb)
-
-
-def make_listener(settings: Settings) -> Listener:
-    """The listener, after the spool has been read for files that a crash left without a row."""
+def make_listener(settings: Settings, number: int = 0) -> Listener:
+    """One listener process's door; number: among those that share the port."""
     ledger = open_ledger(settings)
-    receiver = make_receiver(settings, ledger)
-    receiver.reindex()
-    return Listener(
-        settings, receiver, ledger, on_commit=lambda report: settle_report(ledger, report, time.time() + 1.0)
-    )
+    spool = open_spool(settings)
+    return Listener(settings, spool, ledger, lambda report: settle_report(ledger, report, time.time() + 1.0), number)
 
 
 def run_keeping(settings: Settings, stop: Event) -> None:
-    """Housekeeping and one deliverer per destination, each on a thread of its own, until `stop` is set."""
+    """Housekeeping, and for each peer who delivers to it and who reports to it, each on a thread of its own, until
+    `stop` is set."""
     ledger = open_ledger(settings)
     enqueuer = Enqueuer(settings, ledger, Doorbell(settings.queue.url))
     housekeeper = Housekeeper(settings, ledger, enqueuer, open_spool(settings))
     deliverers = [Deliverer(name, settings, ledger) for name in sorted(settings.peers)]
-    runs = [housekeeper.run, *(deliverer.run for deliverer in deliverers)]
+    reporters = [Reporter(name, settings, ledger) for name in sorted(settings.peers)]
+    runs = [housekeeper.run, *(one.run for one in deliverers), *(one.run for one in reporters)]
     threads = [Thread(target=run, args=(stop,)) for run in runs]
     for thread in threads:
         thread.start()

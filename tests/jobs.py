@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 from node.ledger import SqlLedger
+from node.model.batch import Batch, Ended, Opened
 from node.model.job import Job, Priority, State
 from node.model.study import Instance
 
@@ -43,13 +44,17 @@ def make_instance(number=1, study_uid="1.2.3", digest=None, at=None, is_image=Tr
     )
 
 
+def add_instance(ledger: SqlLedger, instance: Instance) -> bool:
+    """Records one instance that no association brought; False when its uid is held with another content."""
+    return not ledger.record(Batch(instances=[(instance, "")]))
+
+
 def add_study(ledger: SqlLedger, study_uid="1.2.3", how="released", at=1000.0, number=1):
     """One association that brought one image and ended."""
     key = f"{study_uid}/{number}"
-    ledger.open_association(key, "listen-0", "SCU", at)
-    ledger.add_instance(make_instance(number, study_uid, at=at), key)
-    if how:
-        ledger.end_association(key, how, at)
+    ended = [Ended(key, how, at)] if how else []
+    opened = [Opened(key, "listen-0", "SCU", at)]
+    ledger.record(Batch(opened, [(make_instance(number, study_uid, at=at), key)], ended))
     return next(study for study in ledger.find_studies() if study.study_uid == study_uid)
 
 

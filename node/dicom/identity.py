@@ -1,15 +1,27 @@
 """Which instance a file is: the few attributes that the door needs, read without pixel data."""
 
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
-from pydicom.uid import UID
+from pydicom import dcmread
+from pydicom.filereader import read_file_meta_info
 
+from node.dicom.deflate import DEFLATED
+from node.dicom.header import DAMAGE, is_damage
+from node.dicom.walk import find_values
 from node.errors import CannotUnderstand
 
-KEYWORDS = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
+KEYWORDS = {
+    "SOPClassUID": 0x00080016,
+    "SOPInstanceUID": 0x00080018,
+    "StudyInstanceUID": 0x0020000D,
+    "SeriesInstanceUID": 0x0020000E,
+}
+TAGS = tuple(KEYWORDS.values())
+IMPLICIT = "1.2.840.10008.1.2"
+EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 NO_IMAGES = frozenset(
     {
@@ -37,16 +49,19 @@ NO_IMAGE_FAMILIES = (
 )
 
 
+HEAD_BYTES = 1 << 16
+"""So much of a dataset is looked at for its identity before the parser is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """offset: where the dataset begins, behind the File Meta Information."""
+    """Who an instance is, and in which transfer syntax it came."""
 
     sop_class_uid: str
     sop_instance_uid: str
     study_uid: str
     series_uid: str
     transfer_syntax_uid: str
-    offset: int
 
     @property
     def is_image(self) -> bool:
@@ -58,22 +73,59 @@ def read_identity(path: Path) -> Identity:
 
     Raises CannotUnderstand when it is none, or a uid is absent or no UID (PS3.5 9.1).
     """
+    syntax, offset = read_syntax(path)
+    with path.open("rb") as file:
+        file.seek(offset)
+        identity = find_identity(file.read(HEAD_BYTES), syntax)
+    return identity or _parse_identity(path, syntax)
+
+
+def read_syntax(path: Path) -> tuple[str, int]:
+    """Transfer syntax of a Part 10 file, and where its dataset begins (PS3.10 7.1). Raises CannotUnderstand."""
+    offset = _dataset_offset(path)
+    try:
+        return str(read_file_meta_info(path).TransferSyntaxUID), offset
+    except (*DAMAGE, OSError) as error:
+        if not is_damage(error):
+            raise
+        raise CannotUnderstand(f"the File Meta Information cannot be read ({type(error).__name__})") from None
+
+
+def find_identity(head: bytes | bytearray, syntax: str) -> Identity | None:
+    """The identity of a dataset that begins with `head`, at the price of a walk over a few dozen tags; None where that
+    does not suffice (big endian, a longer way to the uids) and the parser must be asked.
+
+    Raises CannotUnderstand when a uid is no UID.
+    """
+    if syntax == EXPLICIT_BIG_ENDIAN:
+        return None
+    if syntax in DEFLATED:
+        try:
+            head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, HEAD_BYTES)
+        except zlib.error:
+            return None
+    values = find_values(head, TAGS, explicit=syntax != IMPLICIT)
+    if values is None:
+        return None
+    uids = [_check(keyword, values[tag].rstrip(b"\0 ").decode("latin-1")) for keyword, tag in KEYWORDS.items()]
+    return Identity(uids[0], uids[1], uids[2], uids[3], syntax)
+
+
+def _parse_identity(path: Path, syntax: str) -> Identity:
     try:
         dataset = dcmread(path, specific_tags=list(KEYWORDS), stop_before_pixels=True)
-        uids = [_uid(dataset, keyword) for keyword in KEYWORDS]
-        syntax = str(dataset.file_meta.TransferSyntaxUID)
-    except CannotUnderstand:
-        raise
-    except Exception as error:
-        raise CannotUnderstand(f"not a readable DICOM dataset ({type(error).__name__})") from error
-    return Identity(uids[0], uids[1], uids[2], uids[3], syntax, _dataset_offset(path))
+        uids = [_check(keyword, str(dataset.get(keyword, "") or "")) for keyword in KEYWORDS]
+    except (*DAMAGE, OSError) as error:
+        if not is_damage(error):
+            raise
+        raise CannotUnderstand(f"not a readable DICOM dataset ({type(error).__name__})") from None
+    return Identity(uids[0], uids[1], uids[2], uids[3], syntax)
 
 
-def _uid(dataset: Dataset, keyword: str) -> str:
-    value = str(dataset.get(keyword, "") or "")
+def _check(keyword: str, value: str) -> str:
     if not value:
         raise CannotUnderstand(f"{keyword} is absent")
-    if len(value) > 64 or not UID(value, validation_mode=0).replace(".", "").isdigit():
+    if len(value) > 64 or value.strip("0123456789."):
         raise CannotUnderstand(f"{keyword} is not a UID")
     return value
 

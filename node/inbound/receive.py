@@ -1,102 +1,167 @@
 """The door's judgment, the same for C-STORE and STOW-RS: an instance is kept, known already, or refused.
 
-In:  a whole Part 10 file in spool/incoming.   Out: a file in spool/kept and a row in the ledger.
-A crash before the rename leaves a half-written file that the sweep removes (the sender got no answer and sends again);
-a crash before the row leaves a kept file that the re-index finds at the next start.
+In:  a Part 10 file in spool/incoming.   Out: a file in spool/kept, and its row on the way to the ledger.
+A crash before the answer leaves a half-written or an unknown whole file (the sender got no answer and sends again); a
+crash before the row leaves a kept file that the re-index finds at the next start.
 """
 
 import logging
+import os
 import time
 from pathlib import Path
 
-from node.dicom.identity import Identity, read_identity
-from node.errors import CannotUnderstand, ConflictingInstance, OutOfResources, RefusedInstance
+from node.dicom.deflate import check_inflation
+from node.dicom.file_meta import encode_file_meta
+from node.dicom.identity import Identity, find_identity, read_identity, read_syntax
+from node.errors import CannotUnderstand, ConflictingInstance, OutOfResources, RefusedInstance, WrongClass
+from node.inbound.intake import Intake
+from node.inbound.recorder import Recorder
 from node.inbound.spool import Spool, digest_dataset
 from node.ledger import Ledger
+from node.model.batch import Batch
 from node.model.study import Instance, Quarantined
 
 log = logging.getLogger(__name__)
 
 
 class Receiver:
-    """Admits instances into one spool and one ledger."""
+    """Admits instances into one spool and, by its recorder, one ledger."""
 
-    def __init__(self, spool: Spool, ledger: Ledger, min_free_mb: float) -> None:
+    def __init__(self, spool: Spool, ledger: Ledger, recorder: Recorder, inflate_ratio: int = 100) -> None:
         self._spool = spool
         self._ledger = ledger
-        self._min_free_mb = min_free_mb
+        self._recorder = recorder
+        self._inflate_ratio = inflate_ratio
 
-    def admit(self, part: Path, caller: str, association_id: str = "", announced_uid: str = "") -> str:
-        """Keeps the Part 10 file `part`; returns "new" or "same" once its bytes are synced under their final name.
+    def begin(self, sop_class: str, sop_instance: str, syntax: str) -> Intake:
+        """A file for the dataset that a C-STORE request announces."""
+        return Intake(self._spool, encode_file_meta(sop_class, sop_instance, syntax), syntax)
 
-        announced_uid: the Affected SOP Instance UID of the C-STORE request, which the dataset must repeat.
+    def finish(self, intake: Intake, announced: tuple[str, str], caller: str, association_id: str) -> str:
+        """Keeps what came; returns "new" or "same" once its bytes are synced under their final name.
+
+        announced: SOP class and instance of the request, which the dataset must repeat.
         Raises RefusedInstance: OutOfResources leaves nothing behind, any other keeps the bytes in quarantine.
         """
+        intake.flush()
         try:
-            self._check_space()
-            identity = read_identity(part)
-            if announced_uid and identity.sop_instance_uid != announced_uid:
-                raise CannotUnderstand(f"the request names instance {announced_uid}, the dataset another")
-            return self._keep(part, identity, association_id)
+            if intake.failure is not None:
+                raise intake.failure
+            identity = find_identity(intake.head, intake.syntax) or read_identity(intake.part)
+            _check_announced(identity, announced)
+            check_inflation(intake.part, len(intake.header), intake.syntax, self._inflate_ratio)
+            return self._keep(intake.part, intake.fd, identity, intake.hexdigest(), intake.size, association_id)
         except OSError as error:
             raise OutOfResources(f"the spool cannot be written: {error.strerror}") from error
         except OutOfResources:
             raise
         except RefusedInstance as refusal:
+            self._set_aside(intake.part, caller, announced[1], refusal)
+            raise
+        finally:
+            intake.discard()
+
+    def admit(self, part: Path, caller: str, association_id: str = "", announced_uid: str = "") -> str:
+        """The same for a whole Part 10 file in spool/incoming, as STOW-RS brings it; its preamble and File Meta
+        Information stay as they are. announced_uid: what the sender called it, if it did."""
+        fd = -1
+        try:
+            fd = os.open(part, os.O_RDONLY)
+            self._spool.check_space()
+            identity = read_identity(part)
+            _check_announced(identity, (identity.sop_class_uid, announced_uid or identity.sop_instance_uid))
+            syntax, offset = read_syntax(part)
+            check_inflation(part, offset, syntax, self._inflate_ratio)
+            digest = digest_dataset(part, offset, syntax)
+            return self._keep(part, fd, identity, digest, part.stat().st_size, association_id)
+        except OSError as error:
+            raise OutOfResources(f"the spool cannot be written: {error.strerror}") from error
+        except OutOfResources:
+            part.unlink(missing_ok=True)
+            raise
+        except RefusedInstance as refusal:
             self._set_aside(part, caller, announced_uid, refusal)
             raise
+        finally:
+            if fd >= 0:
+                os.close(fd)
 
     def reindex(self) -> int:
-        """Adds rows for kept files that the ledger does not know; returns how many."""
+        """Adds rows for kept files that the ledger does not know; returns how many. A file that is not what its name
+        says is what a power cut left of it, before anybody was told that it is kept: it goes to quarantine."""
         known = self._ledger.find_paths()
         added = 0
         for name in self._spool.find_kept():
-            if name in known:
-                continue
-            path = self._spool.root / name
-            try:
-                identity = read_identity(path)
-            except CannotUnderstand as error:
-                log.error("kept file %s cannot be read back: %s", name, error)
-                continue
-            instance = _instance(identity, Path(name).stem, path, name, path.stat().st_mtime)
-            added += self._ledger.add_instance(instance, "") == "new"
+            if name not in known:
+                added += self._reindex_file(name)
+        if added:
+            log.warning("%d kept files had no row in the ledger; they have one now", added)
         return added
 
-    def _check_space(self) -> None:
-        free = self._spool.free_mb()
-        if free < self._min_free_mb:
-            raise OutOfResources(f"{free:.0f} MB free in the spool, listen.min_free_mb is {self._min_free_mb:.0f}")
+    def _reindex_file(self, name: str) -> bool:
+        path = self._spool.root / name
+        try:
+            identity = read_identity(path)
+            syntax, offset = read_syntax(path)
+            if digest_dataset(path, offset, syntax) != path.stem:
+                raise CannotUnderstand("the file is not what its name says")
+        except FileNotFoundError:
+            return False
+        except CannotUnderstand as error:
+            log.error("kept file %s is damaged and goes to quarantine: %s", name, error)
+            self._set_aside(path, "", "", error)
+            return False
+        stat = path.stat()
+        instance = _instance(identity, path.stem, stat.st_size, name, stat.st_mtime)
+        if self._ledger.record(Batch(instances=[(instance, "")])):
+            uid = identity.sop_instance_uid
+            self._set_aside(path, "", uid, ConflictingInstance(f"instance {uid} is held with another content"))
+            return False
+        return True
 
-    def _keep(self, part: Path, identity: Identity, association_id: str) -> str:
-        digest = digest_dataset(part, identity.offset, identity.transfer_syntax_uid)
-        held = self._ledger.find_instance(identity.sop_instance_uid)
-        if held is not None and held.digest != digest:
-            raise ConflictingInstance(f"instance {identity.sop_instance_uid} is held with another content")
+    def _keep(self, part: Path, fd: int, identity: Identity, digest: str, size: int, association_id: str) -> str:
+        uid = identity.sop_instance_uid
+        held = self._recorder.find_digest(uid)
+        if held is not None and held != digest:
+            raise ConflictingInstance(f"instance {uid} is held with another content")
         if held is not None:
+            self._link_again(identity, digest, size, association_id)
             part.unlink()
-            return self._ledger.add_instance(held, association_id)
-        name = self._spool.keep(part, digest)
-        instance = _instance(identity, digest, self._spool.root / name, name, time.time())
-        verdict = self._ledger.add_instance(instance, association_id)
-        if verdict == "conflict":
-            (self._spool.root / name).rename(part)
-            raise ConflictingInstance(f"instance {identity.sop_instance_uid} came twice at once with two contents")
-        return verdict
+            return "same"
+        name = self._spool.keep(part, fd, digest)
+        try:
+            return self._recorder.add(_instance(identity, digest, size, name, time.time()), association_id)
+        except ConflictingInstance:
+            os.link(self._spool.root / name, part)
+            (self._spool.root / name).unlink()
+            raise
+
+    def _link_again(self, identity: Identity, digest: str, size: int, association_id: str) -> None:
+        """An instance that is held already came again: its association belongs to the study all the same."""
+        if association_id:
+            name = f"kept/{digest[:2]}/{digest}.dcm"
+            self._recorder.add(_instance(identity, digest, size, name, time.time()), association_id)
 
     def _set_aside(self, part: Path, caller: str, announced_uid: str, refusal: RefusedInstance) -> None:
         if not part.exists():
             return
         name = self._spool.set_aside(part)
         self._ledger.add_quarantined(Quarantined(time.time(), name, _reason(refusal), caller, announced_uid))
-        log.warning("instance %s from %s is in quarantine: %s", announced_uid or "?", caller, _reason(refusal))
+        log.warning("instance %s from %s is in quarantine: %s", announced_uid or "?", caller or "?", _reason(refusal))
+
+
+def _check_announced(identity: Identity, announced: tuple[str, str]) -> None:
+    if identity.sop_instance_uid != announced[1]:
+        raise CannotUnderstand(f"the request names instance {announced[1]}, the dataset another")
+    if identity.sop_class_uid != announced[0]:
+        raise WrongClass(f"the request names SOP class {announced[0]}, the dataset another")
 
 
 def _reason(refusal: RefusedInstance) -> str:
     return f"{type(refusal).__name__}: {refusal}"
 
 
-def _instance(identity: Identity, digest: str, path: Path, name: str, at: float) -> Instance:
+def _instance(identity: Identity, digest: str, size: int, name: str, at: float) -> Instance:
     return Instance(
         sop_instance_uid=identity.sop_instance_uid,
         sop_class_uid=identity.sop_class_uid,
@@ -104,7 +169,7 @@ def _instance(identity: Identity, digest: str, path: Path, name: str, at: float)
         series_uid=identity.series_uid,
         transfer_syntax_uid=identity.transfer_syntax_uid,
         digest=digest,
-        size=path.stat().st_size,
+        size=size,
         path=name,
         is_image=identity.is_image,
         received_at=at,

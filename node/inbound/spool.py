@@ -4,29 +4,34 @@
     kept/ab/abcd...dcm   one file per content; the name is its digest
     quarantine/          what was refused but must not be lost
 
-A file in kept/ or quarantine/ is whole: it was written in incoming/, synced, renamed, and its directory synced.
+A file in kept/ that the ledger knows is whole and synced, and is never written again. One that it does not know may be
+what a power cut left of it: its name tells (`Receiver.reindex`).
 """
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from blake3 import blake3
+
 from node.durable import place_file, sync_directory
+from node.errors import OutOfResources
 
 CHUNK = 1 << 20
 
 
 class Spool:
-    """The folders of one spool, made on construction."""
+    """The folders of one spool, made on construction. min_free_mb: see `check_space`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, min_free_mb: float = 0.0) -> None:
         self.root = root
         self.incoming = root / "incoming"
         self.kept = root / "kept"
         self.quarantine = root / "quarantine"
+        self._min_free_mb = min_free_mb
         for folder in (self.incoming, self.quarantine, *(self.kept / f"{n:02x}" for n in range(256))):
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.kept, root, root.parent):
@@ -36,10 +41,23 @@ class Spool:
         """A name in incoming/ for bytes to come."""
         return self.incoming / f"{uuid4().hex}.part"
 
-    def keep(self, part: Path, digest: str) -> str:
-        """Moves `part` under its final name; returns that name relative to the spool. Idempotent."""
+    def keep(self, part: Path, fd: int, digest: str) -> str:
+        """Moves `part`, open as `fd`, under its final name and syncs both; returns that name relative to the spool.
+
+        The name is given before the sync, so that one commit of the file system's journal covers content and name. A
+        file that is there already has the same content: it stays, for somebody may have been told that it is kept.
+        """
         name = f"kept/{digest[:2]}/{digest}.dcm"
-        place_file(part, self.root / name)
+        target = self.root / name
+        try:
+            os.link(part, target)
+        except FileExistsError:
+            with target.open("rb") as there:
+                os.fsync(there.fileno())
+        else:
+            os.fsync(fd)
+        sync_directory(target.parent)
+        part.unlink()
         return name
 
     def set_aside(self, part: Path) -> str:
@@ -59,20 +77,32 @@ class Spool:
         """Removes half-written files last touched before `older_than` (epoch): nobody was told they are kept."""
         removed = 0
         for part in self.incoming.iterdir():
-            if part.stat().st_mtime < older_than:
-                part.unlink(missing_ok=True)
-                removed += 1
+            with suppress(FileNotFoundError):
+                if part.stat().st_mtime < older_than:
+                    part.unlink()
+                    removed += 1
         return removed
 
     def free_mb(self) -> float:
         """Free space of the spool's file system in MB."""
         return shutil.disk_usage(self.root).free / 1e6
 
+    def check_space(self) -> None:
+        """Raises OutOfResources below `min_free_mb`."""
+        free = self.free_mb()
+        if free < self._min_free_mb:
+            raise OutOfResources(f"{free:.0f} MB free in the spool, listen.min_free_mb is {self._min_free_mb:.0f}")
+
+
+def new_digest(transfer_syntax_uid: str) -> blake3:
+    """BLAKE3 over the transfer syntax and, to be added, the bytes of the dataset as sent, without the File Meta
+    Information that differs from sender to sender. Its hexdigest has 64 characters."""
+    return blake3(transfer_syntax_uid.encode("ascii") + b"\0")
+
 
 def digest_dataset(path: Path, offset: int, transfer_syntax_uid: str) -> str:
-    """sha256 (hex) over the transfer syntax and the bytes of `path` from `offset`: the dataset as it was sent,
-    without the File Meta Information that differs from sender to sender."""
-    digest = hashlib.sha256(transfer_syntax_uid.encode("ascii") + b"\0")
+    """`new_digest` of the bytes of `path` from `offset`."""
+    digest = new_digest(transfer_syntax_uid)
     with path.open("rb") as file:
         file.seek(offset)
         while chunk := file.read(CHUNK):

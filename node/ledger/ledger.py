@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from node.model.batch import Batch
+from node.model.commitment import Commitment
 from node.model.delivery import Delivery, DeliveryState, ResultObject
 from node.model.job import Event, Job, State
 from node.model.study import Instance, Quarantined, Study
@@ -13,21 +15,13 @@ class Ledger(Protocol):
 
     # What came in
 
-    def open_association(self, association_id: str, listener: str, caller: str, at: float) -> None:
-        """An association that may bring images."""
-        ...
-
-    def end_association(self, association_id: str, how: str, at: float) -> None:
-        """`how`: "released", "idle", "aborted"."""
+    def record(self, batch: Batch) -> list[tuple[Instance, str]]:
+        """Writes `batch` in one step. An instance that is held with the same content adds its association alone;
+        those whose uid is held with another content are not recorded and come back."""
         ...
 
     def lose_associations(self, listener: str, at: float) -> int:
         """Those that an earlier life of `listener` left open ended as "lost"; returns how many."""
-        ...
-
-    def add_instance(self, instance: Instance, association_id: str) -> str:
-        """Records an instance that is safe in the spool: "new", "same" (identical content is held) or
-        "conflict" (other content is held under this uid; nothing is recorded)."""
         ...
 
     def add_quarantined(self, item: Quarantined) -> None:
@@ -36,6 +30,14 @@ class Ledger(Protocol):
 
     def find_instance(self, sop_instance_uid: str) -> Instance | None:
         """The instance held under this uid."""
+        ...
+
+    def find_digest(self, sop_instance_uid: str) -> str | None:
+        """The digest of the instance held under this uid: the door asks for every image, so it is cheap."""
+        ...
+
+    def find_counts(self) -> dict[str, int]:
+        """What the door counted since the ledger was made, by kind."""
         ...
 
     def find_instances(self, study_uid: str, series_uids: Sequence[str] = ()) -> list[Instance]:
@@ -48,6 +50,28 @@ class Ledger(Protocol):
 
     def find_quarantined(self) -> list[Quarantined]:
         """Newest first."""
+        ...
+
+    # Storage commitment that peers ask of us
+
+    def add_commitment(self, commitment: Commitment) -> None:
+        """Remembers a request until it is reported."""
+        ...
+
+    def find_commitments(self, caller: str, due: float) -> list[Commitment]:
+        """Of `caller`, not reported yet and to act on by `due`; oldest first."""
+        ...
+
+    def postpone_commitment(self, transaction_uid: str, next_at: float) -> None:
+        """Another try at `next_at`; one more attempt."""
+        ...
+
+    def settle_commitment(self, transaction_uid: str) -> None:
+        """It was reported, or nobody wants the report any more."""
+        ...
+
+    def find_classes(self, sop_instance_uids: Sequence[str]) -> dict[str, str]:
+        """SOP Instance UID -> SOP Class UID of those that are held."""
         ...
 
     # Studies
@@ -73,6 +97,10 @@ class Ledger(Protocol):
 
     def find_jobs(self, study_uid: str = "", states: Sequence[State] = ()) -> list[Job]:
         """Newest first."""
+        ...
+
+    def count_jobs(self, states: Sequence[State]) -> int:
+        """How many jobs are in one of `states`."""
         ...
 
     def find_history(self, job_id: str) -> list[Event]:

@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
 from node.errors import LostLease, UnknownJob
 from node.ledger import tables as t
+from node.ledger.digests import Digests
 from node.ledger.engine import open_engine
+from node.ledger.record import find_classes, record_batch
+from node.model.batch import Batch
+from node.model.commitment import Commitment
 from node.model.delivery import Delivery, DeliveryState, ResultObject
 from node.model.job import FINAL, TRANSITIONS, Event, Job, Priority, State
 from node.model.study import Instance, Quarantined, Study, StudyState
@@ -20,43 +24,24 @@ class SqlLedger:
     def __init__(self, url: str) -> None:
         self._engine: Engine = open_engine(url)
         self._reader: Engine = self._engine.execution_options(read_only=True)
+        self._digests = Digests(self._engine)
 
     def close(self) -> None:
         """Gives the connections back."""
+        self._digests.close()
         self._engine.dispose()
 
     # What came in
 
-    def open_association(self, association_id: str, listener: str, caller: str, at: float) -> None:
+    def record(self, batch: Batch) -> list[tuple[Instance, str]]:
         with self._engine.begin() as db:
-            row = {"id": association_id, "listener": listener, "caller": caller, "opened_at": at, "how": ""}
-            db.execute(insert(t.association).values(row))
-
-    def end_association(self, association_id: str, how: str, at: float) -> None:
-        a = t.association
-        with self._engine.begin() as db:
-            open_one = (a.c.id == association_id) & a.c.ended_at.is_(None)
-            db.execute(update(a).where(open_one).values(ended_at=at, how=how))
+            return record_batch(db, batch)
 
     def lose_associations(self, listener: str, at: float) -> int:
         a = t.association
         with self._engine.begin() as db:
             left_open = (a.c.listener == listener) & a.c.ended_at.is_(None)
             return db.execute(update(a).where(left_open).values(ended_at=at, how="lost")).rowcount
-
-    def add_instance(self, instance: Instance, association_id: str) -> str:
-        i = t.instance
-        with self._engine.begin() as db:
-            held = db.execute(select(i.c.digest).where(i.c.sop_instance_uid == instance.sop_instance_uid)).scalar()
-            if held is not None and held != instance.digest:
-                return "conflict"
-            if association_id:
-                _link(db, instance.study_uid, association_id)
-            if held is not None:
-                return "same"
-            db.execute(insert(i).values({c.name: getattr(instance, c.name) for c in i.columns}))
-            _grow_study(db, instance)
-            return "new"
 
     def add_quarantined(self, item: Quarantined) -> None:
         q = t.quarantine
@@ -69,6 +54,13 @@ class SqlLedger:
         with self._reader.connect() as db:
             row = db.execute(query).first()
             return Instance(**row._mapping) if row else None
+
+    def find_digest(self, sop_instance_uid: str) -> str | None:
+        return self._digests.find(sop_instance_uid)
+
+    def find_counts(self) -> dict[str, int]:
+        with self._reader.connect() as db:
+            return {row.what: row.number for row in db.execute(select(t.door))}
 
     def find_instances(self, study_uid: str, series_uids: Sequence[str] = ()) -> list[Instance]:
         i = t.instance
@@ -86,6 +78,37 @@ class SqlLedger:
         with self._reader.connect() as db:
             rows = db.execute(select(t.quarantine).order_by(t.quarantine.c.at.desc()))
             return [Quarantined(**row._mapping) for row in rows]
+
+    # Storage commitment that peers ask of us
+
+    def add_commitment(self, commitment: Commitment) -> None:
+        c = t.commitment
+        row = {"references": [list(pair) for pair in commitment.references]}
+        row |= {n: getattr(commitment, n) for n in ("transaction_uid", "caller", "asked_at", "next_at", "attempts")}
+        with self._engine.begin() as db:
+            db.execute(delete(c).where(c.c.transaction_uid == commitment.transaction_uid))
+            db.execute(insert(c).values(row))
+
+    def find_commitments(self, caller: str, due: float) -> list[Commitment]:
+        c = t.commitment
+        query = select(c).where((c.c.caller == caller) & (c.c.next_at <= due)).order_by(c.c.asked_at)
+        with self._reader.connect() as db:
+            rows = [dict(row._mapping) for row in db.execute(query)]
+        return [Commitment(**row | {"references": tuple((a, b) for a, b in row["references"])}) for row in rows]
+
+    def postpone_commitment(self, transaction_uid: str, next_at: float) -> None:
+        c = t.commitment
+        with self._engine.begin() as db:
+            statement = update(c).where(c.c.transaction_uid == transaction_uid)
+            db.execute(statement.values(next_at=next_at, attempts=c.c.attempts + 1))
+
+    def settle_commitment(self, transaction_uid: str) -> None:
+        with self._engine.begin() as db:
+            db.execute(delete(t.commitment).where(t.commitment.c.transaction_uid == transaction_uid))
+
+    def find_classes(self, sop_instance_uids: Sequence[str]) -> dict[str, str]:
+        with self._reader.connect() as db:
+            return find_classes(db, sop_instance_uids)
 
     # Studies
 
@@ -136,6 +159,11 @@ class SqlLedger:
             query = query.where(t.job.c.state.in_(states))
         with self._reader.connect() as db:
             return [_job(row) for row in db.execute(query)]
+
+    def count_jobs(self, states: Sequence[State]) -> int:
+        query = select(func.count()).select_from(t.job).where(t.job.c.state.in_(states))
+        with self._reader.connect() as db:
+            return int(db.execute(query).scalar_one())
 
     def find_history(self, job_id: str) -> list[Event]:
         h = t.history
@@ -257,29 +285,6 @@ class SqlLedger:
         with self._reader.connect() as db:
             rows = db.execute(_deliveries().where(t.delivery.c.transaction_uid == transaction_uid))
             return [_delivery(row) for row in rows]
-
-
-def _link(db: Connection, study_uid: str, association_id: str) -> None:
-    link = t.association_study
-    known = (link.c.study_uid == study_uid) & (link.c.association_id == association_id)
-    if db.execute(select(link.c.study_uid).where(known)).first() is None:
-        db.execute(insert(link).values(study_uid=study_uid, association_id=association_id))
-
-
-def _grow_study(db: Connection, instance: Instance) -> None:
-    """A new instance opens its study, keeps it open, or, if an image, opens its next version."""
-    s, at = t.study, instance.received_at
-    row = db.execute(select(s).where(s.c.study_uid == instance.study_uid)).first()
-    if row is None:
-        values = {"study_uid": instance.study_uid, "version": 1, "first_at": at, "last_at": at, "evidence": ""}
-        db.execute(insert(s).values(values | {"state": StudyState.RECEIVING, "reason": ""}))
-        return
-    if row.state == StudyState.COMPLETE and not instance.is_image:
-        return
-    values = {"last_at": max(at, row.last_at)}
-    if row.state == StudyState.COMPLETE:
-        values |= {"state": StudyState.RECEIVING, "version": row.version + 1, "closed_at": None}
-    db.execute(update(s).where(s.c.study_uid == instance.study_uid).values(values))
 
 
 def _supersede(db: Connection, study: Study, at: float) -> None:

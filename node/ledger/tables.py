@@ -22,6 +22,13 @@ association_study = Table(
     Column("association_id", String(36), primary_key=True),
 )
 
+door = Table(
+    "door",
+    metadata,
+    Column("what", String(40), primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+
 instance = Table(
     "instance",
     metadata,
@@ -46,6 +53,17 @@ quarantine = Table(
     Column("reason", Text, nullable=False),
     Column("caller", String(16), nullable=False),
     Column("sop_instance_uid", String(64), nullable=False),
+)
+
+commitment = Table(
+    "commitment",
+    metadata,
+    Column("transaction_uid", String(64), primary_key=True),
+    Column("caller", String(16), nullable=False, index=True),
+    Column("references", JSON, nullable=False),
+    Column("asked_at", Float, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
 )
 
 study = Table(

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -69,36 +70,53 @@ class Supervisor:
         try:
             while not stop.is_set():
                 for child in self._children:
-                    self._look_after(child)
+                    _look_after(child, self._environment)
                 stop.wait(0.2)
         finally:
-            self._stop_all()
+            # Door and page first, then those who work, the broker last.
+            for group in STOP_ORDER:
+                _stop([child for child in self._children if child.name in group], STOP_WAIT)
             self._lock.close()
 
-    def _look_after(self, child: Child) -> None:
-        now = time.monotonic()
-        if child.process is None:
-            if now >= child.start_at:
-                child.process = subprocess.Popen(child.command, env=self._environment, stdin=subprocess.DEVNULL)
-                child.started = now
-            return
-        code = child.process.poll()
-        if code is None:
-            return
-        child.falls = 0 if now - child.started > CALM else child.falls + 1
-        wait = min(0.2 * 2**child.falls, 10.0) if child.falls else 0.0
-        log.error("%s ended with %s; it starts again in %.1f s", child.name, code, wait)
-        child.process, child.start_at = None, now + wait
 
-    def _stop_all(self) -> None:
-        """Door and page first, then those who work, the broker last: each group together."""
-        for group in STOP_ORDER:
-            running = [c.process for c in self._children if c.name in group and c.process and c.process.poll() is None]
-            for process in running:
-                process.send_signal(signal.SIGTERM)
-            patience = time.monotonic() + STOP_WAIT
-            for process in running:
-                _wait_or_kill(process, patience)
+def run_listeners(count: int, stop: Event) -> None:
+    """`count` listener processes on one port until `stop` is set; what dies is started again."""
+    environment = dict(os.environ) | {VARIABLE: str(os.getpid())}
+    command = [sys.executable, "-m", "node.cli", "listen", "--number"]
+    children = [Child(f"listen-{number}", [*command, str(number)]) for number in range(count)]
+    try:
+        while not stop.is_set():
+            for child in children:
+                _look_after(child, environment)
+            stop.wait(0.2)
+    finally:
+        _stop(children, STOP_WAIT / 2)
+
+
+def _look_after(child: Child, environment: dict[str, str]) -> None:
+    now = time.monotonic()
+    if child.process is None:
+        if now >= child.start_at:
+            child.process = subprocess.Popen(child.command, env=environment, stdin=subprocess.DEVNULL)
+            child.started = now
+        return
+    code = child.process.poll()
+    if code is None:
+        return
+    child.falls = 0 if now - child.started > CALM else child.falls + 1
+    wait = min(0.2 * 2**child.falls, 10.0) if child.falls else 0.0
+    log.error("%s ended with %s; it starts again in %.1f s", child.name, code, wait)
+    child.process, child.start_at = None, now + wait
+
+
+def _stop(children: Sequence[Child], patience: float) -> None:
+    """Ends `children` together; who does not end within `patience` seconds is killed."""
+    running = [child.process for child in children if child.process and child.process.poll() is None]
+    for process in running:
+        process.send_signal(signal.SIGTERM)
+    until = time.monotonic() + patience
+    for process in running:
+        _wait_or_kill(process, until)
 
 
 def _wait_or_kill(process: subprocess.Popen[bytes], patience: float) -> None:

@@ -1,6 +1,7 @@
 """Who may come in, and what the door answers, asked by a real association."""
 
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -56,11 +57,20 @@ def send(paths, caller, address):
     return send_files(paths, caller, address, "WETREAD", lambda *_: None)
 
 
+def wait_until(truth):
+    """Rows follow the answers a moment later."""
+    patience = time.monotonic() + 5
+    while not (answer := truth()) and time.monotonic() < patience:
+        time.sleep(0.02)
+    return answer
+
+
 def test_a_peer_may_send_and_a_stranger_may_not_even_associate(open_door, tmp_path):
     address, ledger, _ = open_door()
     paths = write_series(make_series((2, 4, 4)), tmp_path / "in")
     assert send(paths, "SCANNER", address).taken == 2
-    assert [caller for caller, *_ in ledger.find_associations("1.2.3.1")] == ["SCANNER"]
+    ((caller, *_),) = wait_until(lambda: ledger.find_associations("1.2.3.1"))
+    assert caller == "SCANNER"
     with pytest.raises(PeerUnreachable, match=r"[Cc]alling AE title not recogni"):
         send(paths, "STRANGER", address)
 
@@ -69,8 +79,7 @@ def test_a_peer_that_may_not_send_may_still_ask_whether_we_are_there(open_door, 
     address, ledger, _ = open_door()
     echo("ARCHIVE", address, "WETREAD")
     paths = write_series(make_series((1, 4, 4)), tmp_path / "in")
-    ((_, answer),) = send(paths, "ARCHIVE", address).refused
-    assert answer.startswith("0x0124")
+    assert send(paths, "ARCHIVE", address).taken == 0
     assert ledger.find_instances("1.2.3.1") == []
 
 
@@ -98,7 +107,7 @@ def test_every_byte_is_kept_as_it_was_sent_in_every_syntax(open_door, tmp_path):
     image.compress(JPEGLSLossless)
     (path,) = write_series([image], tmp_path / "in")
     assert send([path], "SCANNER", address).taken == 1
-    instance = ledger.find_instance(image.SOPInstanceUID)
+    instance = wait_until(lambda: ledger.find_instance(image.SOPInstanceUID))
     assert instance.transfer_syntax_uid == JPEGLSLossless
     kept = (Path(settings.spool) / instance.path).read_bytes()
     sent = path.read_bytes()
@@ -115,9 +124,4 @@ def test_an_association_that_breaks_off_is_remembered_as_broken(open_door, tmp_p
     association = entity.associate(*address, ae_title="WETREAD")
     assert association.send_c_store(image).Status == 0x0000
     association.abort()
-    for _ in range(100):
-        ((_, _, ended, how),) = ledger.find_associations("1.2.3.1")
-        if ended is not None:
-            break
-        socket.create_connection(address).close()
-    assert how == "aborted"
+    assert wait_until(lambda: [how for *_, ended, how in ledger.find_associations("1.2.3.1") if ended]) == ["aborted"]

@@ -4,6 +4,7 @@ import pytest
 
 from node.errors import CannotUnderstand, ConflictingInstance, OutOfResources
 from node.inbound.receive import Receiver
+from node.inbound.recorder import Recorder
 from node.inbound.spool import Spool
 from node.ledger import SqlLedger
 from tests.series import make_series
@@ -13,8 +14,25 @@ from tests.series import make_series
 def door(tmp_path):
     ledger = SqlLedger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     spool = Spool(tmp_path / "spool")
-    yield Receiver(spool, ledger, 0.0), spool, ledger
+    recorder = Recorder(ledger, spool)
+    recorder.start()
+    yield Written(spool, ledger, recorder), spool, ledger
+    recorder.stop()
     ledger.close()
+
+
+class Written(Receiver):
+    """A receiver whose rows are in the ledger when it returns."""
+
+    def __init__(self, spool, ledger, recorder):
+        super().__init__(spool, ledger, recorder)
+        self.recorder = recorder
+
+    def admit(self, *arguments):
+        try:
+            return super().admit(*arguments)
+        finally:
+            assert self.recorder.flush()
 
 
 def put(spool, dataset):
@@ -90,7 +108,7 @@ def test_a_full_spool_refuses_with_out_of_resources_and_keeps_what_it_has(door):
     receiver, spool, ledger = door
     image = make_series((1, 4, 4))[0]
     receiver.admit(put(spool, image), "SCU")
-    full = Receiver(spool, ledger, 1e12)
+    full = Written(Spool(spool.root, 1e12), ledger, receiver.recorder)
     with pytest.raises(OutOfResources) as refusal:
         full.admit(put(spool, make_series((1, 4, 4))[0]), "SCU")
     assert refusal.value.status == 0xA700
@@ -103,7 +121,7 @@ def test_a_kept_file_without_a_row_is_found_again_at_start(door, tmp_path):
     image = make_series((1, 4, 4))[0]
     receiver.admit(put(spool, image), "SCU")
     forgotten = SqlLedger(f"sqlite:///{tmp_path / 'new.sqlite'}")
-    fresh = Receiver(spool, forgotten, 0.0)
+    fresh = Receiver(spool, forgotten, receiver.recorder)
     assert fresh.reindex() == 1
     assert fresh.reindex() == 0
     assert forgotten.find_instance(image.SOPInstanceUID).series_uid == image.SeriesInstanceUID

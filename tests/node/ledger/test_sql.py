@@ -1,15 +1,18 @@
 """The ledger keeps its promises: compare-and-set moves, one claim, leases, versions."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from node.errors import LostLease, UnknownJob
 from node.ledger import SqlLedger
+from node.model.batch import Batch, Ended, Opened
+from node.model.commitment import Commitment
 from node.model.delivery import DeliveryState, ResultObject
 from node.model.job import TRANSITIONS, State
 from node.model.study import Quarantined, StudyState
-from tests.jobs import JOB, add_job, add_study, make_instance
+from tests.jobs import JOB, add_instance, add_job, add_study, make_instance
 
 OBJECTS = [ResultObject("2.25.1", "1.2.840.10008.5.1.4.1.1.66.4", "SEG", "j/2.25.1.dcm")]
 
@@ -25,16 +28,46 @@ def claim(ledger, job_id=JOB.id):
     return ledger.claim_job(job_id, "w", 2000.0, 1002.0)
 
 
-def test_an_instance_is_new_then_the_same_then_in_conflict(ledger):
-    assert ledger.add_instance(make_instance(), "") == "new"
-    assert ledger.add_instance(make_instance(), "") == "same"
-    assert ledger.add_instance(make_instance(digest="f" * 64), "") == "conflict"
+def test_an_instance_is_recorded_once_and_another_content_comes_back(ledger):
+    assert add_instance(ledger, make_instance())
+    assert add_instance(ledger, make_instance())
+    assert not add_instance(ledger, make_instance(digest="f" * 64))
     assert [instance.digest for instance in ledger.find_instances("1.2.3")] == [make_instance().digest]
+    assert ledger.find_digest("1.2.3.1.1") == make_instance().digest
+    assert ledger.find_digest("1.2.3.1.2") is None
+
+
+def test_a_batch_is_written_whole_and_its_conflicts_come_back(ledger):
+    add_instance(ledger, make_instance(1))
+    other = make_instance(1, digest="f" * 64)
+    twice = make_instance(3, study_uid="1.2.4")
+    brought = [(make_instance(2), "a"), (other, "a"), (twice, "b"), (twice, "b"), (make_instance(1), "b")]
+    opened = [Opened("a", "listen-0", "SCU", 1.0), Opened("b", "listen-0", "MR1", 2.0)]
+    batch = Batch(opened, brought, [Ended("a", "released", 3.0)], Counter({"refused": 2}))
+    assert ledger.record(batch) == [(other, "a")]
+    ledger.record(Batch(counts=Counter({"refused": 1, "crowded out": 1})))
+    assert ledger.find_associations("1.2.3") == [("SCU", 1.0, 3.0, "released"), ("MR1", 2.0, None, "")]
+    assert ledger.find_associations("1.2.4") == [("MR1", 2.0, None, "")]
+    assert len(ledger.find_instances("1.2.3")) == 2
+    assert ledger.find_counts() == {"refused": 3, "crowded out": 1}
+
+
+def test_a_commitment_waits_until_it_is_settled(ledger):
+    asked = Commitment("2.25.1", "SCU", (("1.2", "1.2.3"), ("1.2", "1.2.4")), 10.0, 15.0, 0)
+    ledger.add_commitment(asked)
+    assert ledger.find_commitments("SCU", 14.0) == []
+    assert ledger.find_commitments("OTHER", 20.0) == []
+    assert ledger.find_commitments("SCU", 15.0) == [asked]
+    ledger.postpone_commitment("2.25.1", 30.0)
+    (later,) = ledger.find_commitments("SCU", 30.0)
+    assert (later.attempts, later.next_at) == (1, 30.0)
+    ledger.settle_commitment("2.25.1")
+    assert ledger.find_commitments("SCU", 99.0) == []
 
 
 def test_a_study_closes_once_and_only_as_it_was_read(ledger):
     study = add_study(ledger)
-    ledger.add_instance(make_instance(2, at=1005.0), "")
+    add_instance(ledger, make_instance(2, at=1005.0))
     assert not ledger.close_study(study, 1010.0, "complete", "", [JOB])
     (grown,) = ledger.find_studies()
     assert ledger.close_study(grown, 1010.0, "complete", "", [JOB])
@@ -44,7 +77,7 @@ def test_a_study_closes_once_and_only_as_it_was_read(ledger):
 
 def test_a_late_image_opens_the_next_version_and_its_closing_cancels_the_unfinished_job(ledger):
     job = add_job(ledger)
-    ledger.add_instance(make_instance(2, at=1100.0), "")
+    add_instance(ledger, make_instance(2, at=1100.0))
     (study,) = ledger.find_studies()
     assert (study.state, study.version) == (StudyState.RECEIVING, 2)
     again = JOB.__class__(**{**{f: getattr(JOB, f) for f in JOB.__slots__}, "id": "1" * 32, "version": 2})
@@ -55,7 +88,7 @@ def test_a_late_image_opens_the_next_version_and_its_closing_cancels_the_unfinis
 
 def test_an_object_that_is_no_image_never_opens_a_closed_study_again(ledger):
     add_job(ledger)
-    ledger.add_instance(make_instance(9, at=1100.0, is_image=False), "")
+    add_instance(ledger, make_instance(9, at=1100.0, is_image=False))
     (study,) = ledger.find_studies()
     assert (study.state, study.version) == (StudyState.COMPLETE, 1)
 

@@ -1,0 +1,136 @@
+"""The DICOM conformance statement (PS3.2): prose from conformance.md beside this file, tables from the code itself.
+
+`python -m node.conformance` prints the whole of docs/conformance.md.
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from pydicom.uid import UID
+
+from node.config import Listen, Node, Peer, Tls
+from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, STUDY_ROOT_FIND, VERIFICATION
+from node.dicom.write import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.services import MESSAGE_SYNTAXES, ROLES, STORAGE_SYNTAXES, find_storage_classes
+
+TEMPLATE = Path(__file__).with_suffix(".md")
+
+RESULTS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.34")
+"""What a job makes: Segmentation and Comprehensive 3D SR (node/dicom/segmentation.py, report.py)."""
+
+LIMITS = (
+    ("processes", "listener processes on one port; every limit below holds for each of them"),
+    ("max_associations", "associations at once"),
+    ("max_associations_per_peer", "associations at once of one calling AE title"),
+    ("max_half_open", "connections that have not asked for an association yet"),
+    ("handshake_timeout", "how long such a connection may take (ARTIM), TLS handshake included"),
+    ("idle_timeout", "an association that is silent for so long is aborted"),
+    ("max_pdu", "longest P-DATA-TF PDU taken, in bytes: the Maximum Length of our A-ASSOCIATE-AC"),
+    ("max_association_gb", "an association that brought more is aborted"),
+    ("max_stores_per_second", "C-STORE requests of one peer; a faster one is slowed (0: no limit)"),
+    ("inflate_ratio", "a deflated data set that grows more than so many times is refused"),
+    ("min_free_mb", "free space below which nothing more is taken"),
+    ("busy_jobs", "unfinished jobs from which on the node is busy"),
+    ("when_busy", "then: accept, slow or refuse"),
+)
+
+
+def main() -> None:
+    """Prints the statement."""
+    sys.stdout.write(make_statement())
+
+
+def make_statement() -> str:
+    """The whole page, with the defaults of the configuration."""
+    from pynetdicom import AE  # a third of a second, which only the statement needs
+
+    return Template(TEMPLATE.read_text("utf-8")).substitute(
+        class_uid=IMPLEMENTATION_CLASS_UID,
+        version_name=IMPLEMENTATION_VERSION_NAME,
+        ae_title=Node().ae_title,
+        listen=Node().listen,
+        tls_listen=Tls.model_fields["address"].default,
+        max_pdu=Listen().max_pdu,
+        requested_pdu=AE().maximum_pdu_size,
+        unknown_callers=Listen().unknown_callers.value,
+        confirm=Peer.model_fields["confirm"].default.value,
+        class_count=len(find_storage_classes()),
+        syntax_count=len(STORAGE_SYNTAXES),
+        services=_table(("SOP class", "UID", "Role of this node", "Transfer syntaxes"), _list_services()),
+        storage_classes=_table(("SOP class", "UID"), _list_uids(find_storage_classes())),
+        transfer_syntaxes=_table(("Transfer syntax", "UID"), _list_uids(STORAGE_SYNTAXES)),
+        proposed=_table(("SOP class", "UID", "Role of this node", "Transfer syntaxes", "When"), _list_proposed()),
+        limits=_table(("`[listen]`", "Default", "Meaning"), _list_limits()),
+    )
+
+
+def name_uid(uid: str) -> str:
+    """The name that PS3.6 gives `uid`; made from pynetdicom's keyword where its dictionary is newer than pydicom's."""
+    name = UID(uid).name
+    if name != uid:
+        return name
+    from pynetdicom import sop_class
+
+    keyword = next((keyword for keyword, value in vars(sop_class).items() if value == uid), uid)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", keyword)
+
+
+def _list_uids(uids: Iterable[str]) -> Iterable[Sequence[str]]:
+    """By number, component by component, as PS3.6 lists them."""
+    for uid in sorted(uids, key=lambda uid: [int(component) for component in uid.split(".")]):
+        yield name_uid(uid), _code(uid)
+
+
+def _list_services() -> Iterable[Sequence[str]]:
+    syntaxes = _name_all(MESSAGE_SYNTAXES)
+    for uid, roles in ROLES.items():
+        yield name_uid(uid), _code(uid), ", ".join(roles), syntaxes
+
+
+def _list_proposed() -> Iterable[Sequence[str]]:
+    """As deliver.py, report.py and store.py of node/outbound propose them."""
+    from pynetdicom import build_context
+
+    from node.outbound.store import EXPLICIT, make_contexts
+
+    commitment = build_context(STORAGE_COMMITMENT_PUSH_MODEL)
+    rows: list[tuple[Any, str, str]] = [
+        *((context, "SCU", "a result is due") for context in make_contexts([(uid, EXPLICIT) for uid in RESULTS])),
+        (commitment, "SCU", 'a result is due, `confirm = "commitment"`'),
+        (build_context(STUDY_ROOT_FIND), "SCU", 'a result is due, `confirm = "query"`'),
+        (commitment, "SCP", "a report on what we hold is due"),
+        (build_context(VERIFICATION), "SCU", "always"),
+    ]
+    for context, role, when in rows:
+        uid = str(context.abstract_syntax)
+        yield name_uid(uid), _code(uid), role, _name_all(context.transfer_syntax), when
+
+
+def _list_limits() -> Iterable[Sequence[str]]:
+    listen = Listen()
+    for key, meaning in LIMITS:
+        value = getattr(listen, key)
+        shown = f"{value.total_seconds():.0f} s" if isinstance(value, timedelta) else str(value)
+        yield _code(key), shown, meaning
+
+
+def _name_all(uids: Iterable[str]) -> str:
+    return ", ".join(name_uid(str(uid)) for uid in uids)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

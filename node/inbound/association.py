@@ -1,0 +1,268 @@
+"""One association from its request to its end, on a thread of its own: the loop under every image that comes.
+
+Only command sets are parsed here. The fragments of an instance go from the socket's buffer to the file as they lie.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import uuid4
+
+from node.dicom import command as dimse
+from node.dicom.command import Command, get_number, get_uid, read_command, write_command
+from node.errors import OutOfResources, ProtocolViolation, RefusedInstance
+from node.inbound.intake import Intake
+from node.inbound.negotiate import Context
+from node.inbound.receive import Receiver
+from node.inbound.recorder import Recorder
+from node.inbound.wire import (
+    A_ABORT,
+    A_RELEASE_RQ,
+    COMMAND,
+    HEAD,
+    LAST,
+    P_DATA_TF,
+    UNEXPECTED_PDU,
+    UNRECOGNIZED_PDU,
+    Gone,
+    Silent,
+    Wire,
+    check_item,
+)
+from node.model.batch import Ended, Opened
+
+log = logging.getLogger(__name__)
+
+LONGEST_COMMAND = 1 << 14
+LONGEST_MESSAGE = 1 << 24
+"""Bytes of a data set that is read into memory: a storage commitment of 100,000 instances has about 13 MB."""
+
+
+class Services(Protocol):
+    """What answers messages other than C-STORE and C-ECHO."""
+
+    def answer(self, association: "Association", context: Context, command: Command, data_set: bytes) -> None:
+        """Sends the answer. Raises ProtocolViolation when nobody here speaks of that."""
+        ...
+
+
+class Pace(Protocol):
+    """What slows a sender."""
+
+    def wait(self) -> None:
+        """Sleeps as long as it must before an instance is answered."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What all associations of a listener share. name: of the listener; max_pdu: that we announce; max_bytes: that one
+    association may bring."""
+
+    name: str
+    max_pdu: int
+    max_bytes: int
+    receiver: Receiver
+    recorder: Recorder
+    services: Services
+
+
+class Association:
+    """An accepted association; `run` serves it until it ends.
+
+    contexts: what was agreed, by id. longest: the longest P-DATA that the caller takes, 0 for any.
+    """
+
+    def __init__(
+        self, wire: Wire, contexts: dict[int, Context], caller: str, longest: int, pace: Pace, door: Door
+    ) -> None:
+        self.caller = caller
+        self._wire = wire
+        self._contexts = contexts
+        self._longest = longest
+        self._pace = pace
+        self._door = door
+        self._left = door.max_bytes
+        self._id = ""
+        self._part = bytearray()
+        self._command: Command | None = None
+        self._context: Context | None = None
+        self._intake: Intake | None = None
+        self._message_number = 0
+
+    def run(self) -> None:
+        """Serves until release, abort, silence, or a broken line; says in the ledger how it ended. Raises
+        ProtocolViolation after it was aborted for that."""
+        how = "aborted"
+        try:
+            self._serve()
+            how = "released"
+        except Gone:
+            pass
+        except Silent:
+            how = "idle" if self._command is None and not self._part else "aborted"
+            self._wire.send_abort(0)
+        except ProtocolViolation as violation:
+            self._wire.send_abort(violation.reason)
+            raise
+        finally:
+            if self._intake is not None:
+                self._intake.discard()
+            if self._id:
+                self._door.recorder.end_association(Ended(self._id, how, time.time()))
+
+    def send(self, context: Context, fields: dict[int, int | str], data_set: bytes = b"") -> None:
+        """Sends a DIMSE message."""
+        self._wire.send_message(context.id, write_command(fields), data_set, self._longest)
+
+    def next_message_id(self) -> int:
+        """For a request of ours."""
+        self._message_number = self._message_number % 0xFFFF + 1
+        return self._message_number
+
+    def _serve(self) -> None:
+        wire = self._wire
+        while True:
+            kind, length = wire.read_head()
+            if kind == P_DATA_TF:
+                self._take_data(length)
+            elif kind == A_RELEASE_RQ:
+                wire.send_release()
+                return
+            elif kind == A_ABORT:
+                raise Gone
+            else:
+                reason = UNEXPECTED_PDU if 1 <= kind <= 7 else UNRECOGNIZED_PDU
+                raise ProtocolViolation(f"PDU type {kind:#04x} within an association", reason)
+
+    def _take_data(self, left: int) -> None:
+        """A P-DATA-TF of `left` bytes: any number of value items (PS3.8 9.3.5)."""
+        if left > self._door.max_pdu:
+            raise ProtocolViolation(f"a P-DATA-TF of {left} bytes, {self._door.max_pdu} were agreed")
+        self._left -= left
+        if self._left < 0:
+            raise ProtocolViolation("the association brought more than listen.max_association_gb", 0)
+        wire = self._wire
+        while left:
+            if wire.end - wire.start < HEAD and self._intake is not None:
+                self._intake.flush()  # reading on will use the buffer anew
+            length, context, flags = wire.read_item()
+            check_item(length, left)
+            left -= length + 4
+            if flags & COMMAND:
+                self._take_command(length - 2, context, flags)
+            elif self._intake is not None and self._context is not None and context == self._context.id:
+                self._take_fragment(self._intake, length - 2, flags)
+            else:
+                self._take_message(length - 2, context, flags)
+
+    def _take_command(self, length: int, context_id: int, flags: int) -> None:
+        if self._command is not None:
+            raise ProtocolViolation("a command while the data set of another is awaited", UNEXPECTED_PDU)
+        if len(self._part) + length > LONGEST_COMMAND:
+            raise ProtocolViolation("a command set that does not end")
+        self._part += self._wire.read(length)
+        if not flags & LAST:
+            return
+        context = self._contexts.get(context_id)
+        if context is None:
+            raise ProtocolViolation(f"presentation context {context_id} was not accepted", 0)
+        command, self._part = read_command(self._part), bytearray()
+        self._begin(context, command)
+
+    def _begin(self, context: Context, command: Command) -> None:
+        field = get_number(command, dimse.FIELD)
+        has_data = get_number(command, dimse.DATA_SET_TYPE) != dimse.NO_DATA_SET
+        if field == dimse.C_STORE_RQ:
+            if not (context.is_storage and has_data):
+                raise ProtocolViolation("a C-STORE-RQ outside its place", UNEXPECTED_PDU)
+            sop_class, uid = get_uid(command, dimse.AFFECTED_CLASS), get_uid(command, dimse.AFFECTED_INSTANCE)
+            get_number(command, dimse.MESSAGE_ID)
+            self._intake = self._door.receiver.begin(sop_class, uid, context.transfer_syntax)
+        if has_data:
+            self._context, self._command = context, command
+        elif field == dimse.C_ECHO_RQ:
+            self._answer_echo(context, command)
+        elif field != dimse.C_CANCEL_RQ:
+            self._door.services.answer(self, context, command, b"")
+
+    def _take_fragment(self, intake: Intake, length: int, flags: int) -> None:
+        """`length` bytes of an instance: from the buffer to the file, as they lie."""
+        wire = self._wire
+        while length:
+            ready = wire.end - wire.start
+            if not ready:
+                intake.flush()
+                wire.fill(1)
+                ready = wire.end - wire.start
+            ready = min(ready, length)
+            intake.add(wire.view[wire.start : wire.start + ready])
+            wire.start += ready
+            length -= ready
+        if flags & LAST:
+            self._finish_store(intake)
+
+    def _finish_store(self, intake: Intake) -> None:
+        context, command = self._context, self._command
+        if context is None or command is None:
+            raise ProtocolViolation("a data set without a command", UNEXPECTED_PDU)
+        self._intake = self._command = self._context = None
+        sop_class, uid = get_uid(command, dimse.AFFECTED_CLASS), get_uid(command, dimse.AFFECTED_INSTANCE)
+        status, comment = self._keep(intake, sop_class, uid)
+        self._pace.wait()
+        fields: dict[int, int | str] = {
+            dimse.AFFECTED_CLASS: sop_class,
+            dimse.FIELD: dimse.C_STORE_RQ | dimse.RESPONSE,
+            dimse.RESPONDED_TO: get_number(command, dimse.MESSAGE_ID),
+            dimse.DATA_SET_TYPE: dimse.NO_DATA_SET,
+            dimse.STATUS: status,
+            dimse.AFFECTED_INSTANCE: uid,
+        }
+        if comment:
+            fields[dimse.ERROR_COMMENT] = comment[:64]
+        self.send(context, fields)
+
+    def _keep(self, intake: Intake, sop_class: str, uid: str) -> tuple[int, str]:
+        """0x0000 only for bytes that are synced under their final name; any other status says why not."""
+        try:
+            if not self._id:
+                self._id = str(uuid4())
+                self._door.recorder.open_association(Opened(self._id, self._door.name, self.caller, time.time()))
+            self._door.receiver.finish(intake, (sop_class, uid), self.caller, self._id)
+        except RefusedInstance as refusal:
+            self._door.recorder.count("refused, out of resources" if refusal.transient else "refused")
+            return refusal.status, str(refusal)
+        except Exception:
+            # An error nobody foresaw must still be an answer: a silent door makes a PACS hang.
+            log.exception("instance %s could not be kept", uid)
+            return OutOfResources.status, "internal error, see the log of the node"
+        return 0x0000, ""
+
+    def _take_message(self, length: int, context_id: int, flags: int) -> None:
+        """A fragment of a data set that is no instance."""
+        context, command = self._context, self._command
+        if command is None or context is None or context_id != context.id:
+            raise ProtocolViolation("a data set without a command", UNEXPECTED_PDU)
+        if len(self._part) + length > LONGEST_MESSAGE:
+            raise ProtocolViolation("a data set too long for a message")
+        while length:
+            piece = self._wire.read(min(length, 1 << 16))
+            self._part += piece
+            length -= len(piece)
+        if flags & LAST:
+            data_set, self._part = bytes(self._part), bytearray()
+            self._command = self._context = None
+            self._door.services.answer(self, context, command, data_set)
+
+    def _answer_echo(self, context: Context, command: Command) -> None:
+        self.send(
+            context,
+            {
+                dimse.AFFECTED_CLASS: get_uid(command, dimse.AFFECTED_CLASS),
+                dimse.FIELD: dimse.C_ECHO_RQ | dimse.RESPONSE,
+                dimse.RESPONDED_TO: get_number(command, dimse.MESSAGE_ID),
+                dimse.DATA_SET_TYPE: dimse.NO_DATA_SET,
+                dimse.STATUS: 0x0000,
+            },
+        )

@@ -1,0 +1,85 @@
+"""Storage commitment reports that a peer did not wait for, on an association of our own (PS3.4 J.3.3).
+
+In:  requests in the ledger that were not reported.   Out: none left.
+A crash after the peer's answer reports again: the same transaction, a no-op for the peer. One thread per peer.
+"""
+
+import logging
+import time
+from threading import Event
+
+from pynetdicom import build_context, build_role
+
+from node.config import Settings
+from node.dicom.commitment import make_report
+from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE
+from node.errors import PeerUnreachable
+from node.ledger import Ledger
+from node.model.commitment import Commitment
+from node.outbound.store import Answer, associate
+
+log = logging.getLogger(__name__)
+
+TICK = 1.0
+
+
+class Reporter:
+    """Serves one peer."""
+
+    def __init__(self, name: str, settings: Settings, ledger: Ledger) -> None:
+        self._name = name
+        self._peer = settings.peers[name]
+        self._settings = settings
+        self._ledger = ledger
+
+    def run(self, stop: Event) -> None:
+        """Ticks until `stop` is set."""
+        while not stop.wait(TICK):
+            try:
+                self.tick(time.time())
+            except Exception:
+                log.exception("reporting to %s stumbled; it goes on", self._name)
+                stop.wait(5.0)
+
+    def tick(self, now: float) -> None:
+        """Reports what is due."""
+        due = self._ledger.find_commitments(self._peer.ae_title, now)
+        if not due:
+            return
+        role = build_role(STORAGE_COMMITMENT_PUSH_MODEL, scu_role=False, scp_role=True)
+        contexts = [build_context(STORAGE_COMMITMENT_PUSH_MODEL)]
+        address = (self._peer.host, self._peer.port)
+        try:
+            with associate(
+                self._settings.node.ae_title, address, self._peer.ae_title, contexts, roles=[role]
+            ) as association:
+                for commitment in due:
+                    held = self._ledger.find_classes([uid for _, uid in commitment.references])
+                    kind, report = make_report(commitment.transaction_uid, commitment.references, held)
+                    status, _ = association.send_n_event_report(
+                        report, kind, STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE
+                    )
+                    self._settle(commitment, int(status.Status) if "Status" in status else None)
+        except PeerUnreachable as error:
+            self._postpone(due, str(error))
+        except ValueError as error:
+            self._postpone(due, f"{self._name} does not take storage commitment reports ({error})")
+
+    def _settle(self, commitment: Commitment, status: int | None) -> None:
+        if status == 0x0000:
+            self._ledger.settle_commitment(commitment.transaction_uid)
+        else:
+            self._postpone([commitment], f"{self._name} answers {Answer(status)} to a storage commitment report")
+
+    def _postpone(self, due: list[Commitment], why: str) -> None:
+        """Later, after a wait that doubles; past deliver.give_up nobody waits for it any more."""
+        log.warning("%d storage commitment reports wait: %s", len(due), why)
+        rules = self._settings.deliver
+        now = time.time()
+        for commitment in due:
+            if now - commitment.asked_at > rules.give_up.total_seconds():
+                self._ledger.settle_commitment(commitment.transaction_uid)
+                continue
+            wait = rules.retry_first.total_seconds() * 2 ** min(commitment.attempts, 30)
+            wait = min(wait, rules.retry_longest.total_seconds())
+            self._ledger.postpone_commitment(commitment.transaction_uid, now + wait)

@@ -1,0 +1,33 @@
+"""TLS at our own door (PS3.15 B.9, the modified BCP 195 profile: TLS 1.2 or later)."""
+
+import ssl
+from typing import Any
+
+from node.config import Tls
+from node.errors import ConfigError
+
+
+def make_server_context(tls: Tls) -> ssl.SSLContext:
+    """The door's certificate, and whose certificates callers must show. Raises ConfigError naming the key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(tls.certificate, tls.key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"listen.tls.certificate {tls.certificate}, listen.tls.key {tls.key}: {error}") from error
+    if tls.authorities is not None:
+        try:
+            context.load_verify_locations(tls.authorities)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"listen.tls.authorities {tls.authorities}: {error}") from error
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def find_names(connection: ssl.SSLSocket) -> frozenset[str]:
+    """Common name and DNS names of the certificate that the caller showed; none when it showed none."""
+    certificate: dict[str, Any] = connection.getpeercert() or {}
+    names = {str(value) for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"}
+    for part in certificate.get("subject", ()):
+        names |= {str(value) for key, value in part if key == "commonName"}
+    return frozenset(names)

@@ -1,0 +1,111 @@
+"""The conformance statement is what the code says, and the code does what the statement says it asks of others."""
+
+import inspect
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pynetdicom import AE, evt
+
+from node import errors
+from node.config import Listen, Settings
+from node.conformance import LIMITS, RESULTS, make_statement, name_uid
+from node.dicom.report import encode_refusal, encode_report
+from node.dicom.segmentation import encode_segmentation
+from node.ledger import SqlLedger
+from node.model.job import State
+from node.outbound.deliver import Deliverer
+from node.outbound.outbox import put_objects
+from tests.jobs import JOB, add_job
+from tests.results import make_author, make_result, make_stack
+from tests.series import make_series
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs/conformance.md").read_text("utf-8")
+
+
+def read_table(heading):
+    """Rows of the first table below `heading`, a list of cells each."""
+    section = re.split(rf"^#+ {re.escape(heading)}\n", PAGE, flags=re.M)[1]
+    table = re.search(r"(?:^\|.*\n)+", section, flags=re.M)[0]
+    return [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+
+
+def make_objects():
+    """What a job may leave in the outbox: a segmentation, its report, and a refusal."""
+    stack, author = make_stack(make_series()), make_author()
+    result = make_result(stack.shape)
+    segmentation = encode_segmentation(stack, result, author)
+    report = encode_report(stack, result, author, segmentation)
+    return [segmentation, report, encode_refusal(stack.headers, author, "MissingSlices", "a plane is missing")]
+
+
+def test_the_page_is_what_the_module_prints():
+    command = [sys.executable, "-m", "node.conformance"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert printed == PAGE, "run `python -m node.conformance > docs/conformance.md`"
+    assert printed == make_statement()
+
+
+def test_every_limit_of_the_door_is_on_the_page_with_its_default():
+    keys = [key for key, _ in LIMITS]
+    assert sorted(keys) == sorted(set(Listen.model_fields) - {"unknown_callers", "tls"})
+    shown = {key.strip("`"): default for key, default, _ in read_table("3.3 Limits")}
+    assert shown["max_pdu"] == "131072"
+    assert shown["idle_timeout"] == "60 s"
+    assert list(shown) == keys
+
+
+def test_every_uid_on_the_page_has_a_name():
+    for heading in ("Storage classes", "Transfer syntaxes for storage", "Other services", "4.2 Proposed"):
+        for name, uid, *_ in read_table(heading):
+            assert re.search("[A-Za-z]", name), uid
+            assert name == name_uid(uid.strip("`"))
+
+
+def test_a_class_that_pydicom_does_not_know_yet_is_named_all_the_same():
+    assert name_uid("1.2.840.10008.5.1.4.1.1.9.100.2") == "Waveform Acquisition Presentation State Storage"
+
+
+def test_every_status_that_refuses_an_instance_is_on_the_page():
+    shown = {int(status, 16) for status, *_ in read_table("5.1 C-STORE")}
+    refusals = [
+        kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.RefusedInstance)
+    ]
+    assert shown == {0x0000, *(kind.status for kind in refusals)}
+
+
+def test_a_job_makes_the_classes_of_the_page():
+    assert {ds.SOPClassUID for ds in make_objects()} == set(RESULTS)
+
+
+@pytest.mark.parametrize("confirm", ["commitment", "query"])
+def test_a_delivery_proposes_what_the_page_says(tmp_path, confirm):
+    asked = []
+    entity = AE("PACS")
+    entity.add_supported_context("1.2.840.10008.1.1")
+    note = (evt.EVT_REQUESTED, lambda event: asked.append(event.assoc.requestor.primitive))
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[note])
+    peer = {"ae_title": "PACS", "address": f"127.0.0.1:{server.socket.getsockname()[1]}", "confirm": confirm}
+    settings = Settings.model_validate({"node": {"home": tmp_path}, "peers": {"pacs": peer}})
+    ledger = SqlLedger(settings.ledger_url)
+    add_job(ledger)
+    job = ledger.claim_job(JOB.id, "w", time.time() + 60, time.time())
+    objects = put_objects(settings.outbox, job.id, make_objects())
+    ledger.move_job(job, State.ENCODED, time.time(), "encode", objects=objects)
+    Deliverer("pacs", settings, ledger).tick(time.time())
+    server.shutdown()
+    ledger.close()
+
+    proposed = [
+        (name_uid(context.abstract_syntax), ", ".join(map(name_uid, context.transfer_syntax)))
+        for context in asked[0].presentation_context_definition_list
+    ]
+    due = {"a result is due", f'a result is due, `confirm = "{confirm}"`', "always"}
+    rows = [row for row in read_table("4.2 Proposed") if row[4] in due]
+    assert sorted(proposed) == sorted((row[0], row[3]) for row in rows)
+    assert {row[2] for row in rows} == {"SCU"}
+    assert asked[0].maximum_length_received == int(re.search(r"acceptor, (\d+) as requestor", PAGE)[1])

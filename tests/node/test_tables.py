@@ -1,0 +1,91 @@
+"""What the command line shows of the configuration."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from node import cli
+from node.config import Settings
+from node.tables import make_peers
+
+PEERS = {
+    "pacs": {"ae_title": "MAINPACS", "address": "pacs.test:11112", "send": True, "confirm": "commitment"},
+    "mr1": {
+        "ae_title": "MR1",
+        "address": "mr1.test:104",
+        "send": True,
+        "networks": ["10.1.0.0/16", "10.2.0.7", "fd00::/8"],
+        "tls_name": "mr1.test",
+        "sop_classes": ["MRImageStorage", "1.2.840.10008.5.1.4.1.1.66.7"],
+        "transfer_syntaxes": ["1.2.840.10008.1.2.4.80"],
+    },
+    "archive": {"ae_title": "[red]ARCHIVE", "address": "archive.test:104"},
+}
+
+
+def show(settings, width=80):
+    page = io.StringIO()
+    Console(file=page, width=width).print(make_peers(settings))
+    return page.getvalue()
+
+
+def read(text):
+    """{title: {key: value}} of the paragraphs, lines that were folded put together."""
+    peers, last = {}, ""
+    for line in text.splitlines():
+        if not line.startswith(" "):
+            rows = peers.setdefault(line.strip(), {})
+            continue
+        key, value = line[1:18].strip(), line[19:].strip()
+        last = key or last
+        rows[last] = f"{rows[last]} {value}" if not key else value
+    return peers
+
+
+def test_a_peer_is_shown_with_what_the_configuration_leaves_out():
+    pacs = read(show(Settings(peers=PEERS)))["pacs: MAINPACS at pacs.test:11112"]
+    assert pacs == {
+        "may send": "yes",
+        "calls from": "its address",
+        "TLS name": "not asked for",
+        "SOP classes": "all",
+        "transfer syntaxes": "all",
+        "confirms by": "commitment",
+    }
+
+
+def test_uids_are_shown_by_name_and_hosts_without_a_mask():
+    mr = read(show(Settings(peers=PEERS)))["mr1: MR1 at mr1.test:104"]
+    assert mr["calls from"] == "10.1.0.0/16, 10.2.0.7, fd00::/8"
+    assert mr["TLS name"] == "mr1.test"
+    assert mr["SOP classes"] == "MR Image Storage, Label Map Segmentation Storage"
+    assert mr["transfer syntaxes"] == "JPEG-LS Lossless Image Compression"
+
+
+def test_a_peer_that_may_not_send_and_a_title_with_brackets():
+    archive = read(show(Settings(peers=PEERS)))["archive: [red]ARCHIVE at archive.test:104"]
+    assert archive["may send"] == "no"
+    assert archive["confirms by"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("callers", "sentence"),
+    [("none", "refused"), ("loopback", "may send from this machine alone"), ("any", "may send, from anywhere")],
+)
+def test_the_last_line_says_what_others_may_do(callers, sentence):
+    assert show(Settings(listen={"unknown_callers": callers})).splitlines() == [f"others ({callers}): {sentence}"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_peers_fit_the_terminal(width):
+    assert max(map(len, show(Settings(peers=PEERS), width).splitlines())) <= width
+
+
+def test_config_peers_prints_them(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "wetread.toml"
+    path.write_text('[peers.ct]\nae_title = "CT1"\naddress = "ct1.test:104"\nsend = true\n')
+    monkeypatch.setenv("WETREAD_CONFIG", "")
+    monkeypatch.setattr(cli, "out", Console(width=80))
+    cli.app(["config", "peers", "--config", str(path)], standalone_mode=False)
+    assert "ct: CT1 at ct1.test:104" in capsys.readouterr().out
