@@ -1,22 +1,19 @@
-"""The composition root: settings -> ports -> stations. The only place that chooses implementations."""
+"""The composition root: settings -> ports -> stations. The only place that chooses implementations.
+
+Each role imports its own stations: a listener needs neither the queue nor the web server in its memory.
+"""
 
 import time
 from threading import Event, Thread
-
-import uvicorn
+from typing import TYPE_CHECKING
 
 from node.config import Settings
 from node.errors import ConfigError
-from node.housekeeping import Housekeeper
-from node.inbound.enqueue import Enqueuer
-from node.inbound.listener import Listener
 from node.inbound.spool import Spool
 from node.ledger import Ledger, SqlLedger
-from node.outbound.confirm import settle_report
-from node.outbound.deliver import Deliverer
-from node.outbound.report import Reporter
-from node.queue import Doorbell
-from node.web.app import make_web
+
+if TYPE_CHECKING:
+    from node.inbound.listener import Listener
 
 
 def open_ledger(settings: Settings) -> Ledger:
@@ -29,8 +26,11 @@ def open_spool(settings: Settings) -> Spool:
     return Spool(settings.spool, settings.listen.min_free_mb)
 
 
-def make_listener(settings: Settings, number: int = 0) -> Listener:
+def make_listener(settings: Settings, number: int = 0) -> "Listener":
     """One listener process's door; number: among those that share the port."""
+    from node.inbound.listener import Listener
+    from node.outbound.confirm import settle_report
+
     ledger = open_ledger(settings)
     spool = open_spool(settings)
     return Listener(settings, spool, ledger, lambda report: settle_report(ledger, report, time.time() + 1.0), number)
@@ -39,6 +39,12 @@ def make_listener(settings: Settings, number: int = 0) -> Listener:
 def run_keeping(settings: Settings, stop: Event) -> None:
     """Housekeeping, and for each peer who delivers to it and who reports to it, each on a thread of its own, until
     `stop` is set."""
+    from node.housekeeping import Housekeeper
+    from node.inbound.enqueue import Enqueuer
+    from node.outbound.deliver import Deliverer
+    from node.outbound.report import Reporter
+    from node.queue import Doorbell
+
     ledger = open_ledger(settings)
     enqueuer = Enqueuer(settings, ledger, Doorbell(settings.queue.url))
     housekeeper = Housekeeper(settings, ledger, enqueuer, open_spool(settings))
@@ -54,6 +60,10 @@ def run_keeping(settings: Settings, stop: Event) -> None:
 
 def run_web(settings: Settings, stop: Event) -> None:
     """The status page until `stop` is set."""
+    import uvicorn
+
+    from node.web.app import make_web
+
     host, port = settings.web.listen.rsplit(":", 1)
     application = make_web(settings, open_ledger(settings), open_spool(settings))
     server = uvicorn.Server(

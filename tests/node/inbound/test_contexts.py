@@ -12,15 +12,15 @@ import pytest
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset, write_file_meta_info
+from pydicom.filewriter import write_dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, UID_dictionary, generate_uid
 from pynetdicom import AE, build_context, build_role
+from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation, UserIdentityNegotiation
 
 from node import wiring
 from node.config import load_settings
-from node.dicom.write import new_file_meta
 from node.ledger import SqlLedger
-from node.outbound.send import send_files
+from tests.flow.wire import Wire
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/conformance.md"
 MOST = 128
@@ -124,6 +124,21 @@ def test_what_is_not_on_the_page_is_refused(door):
         assert [c.abstract_syntax for c in association.accepted_contexts] == [echo.abstract_syntax]
 
 
+def test_the_door_introduces_itself_as_the_page_says(door):
+    address, _, _ = door
+    window, identity = AsynchronousOperationsWindowNegotiation(), UserIdentityNegotiation()
+    window.maximum_number_operations_invoked = window.maximum_number_operations_performed = 5
+    identity.user_identity_type, identity.primary_field = 1, b"somebody"
+    identity.positive_response_requested = True
+    association = propose(address, [build_context("1.2.840.10008.1.1")], [window, identity])
+    told = association.acceptor
+    policies = dict(re.findall(r"^\| ([^|]+) \| (.+) \|$", PAGE.read_text("utf-8"), re.M))
+    assert f"`{told.implementation_class_uid}`" == policies["Implementation Class UID"]
+    assert f"`{told.implementation_version_name}`" == policies["Implementation Version Name"]
+    assert policies["Maximum Length received"].startswith(f"{told.maximum_length} as acceptor")
+    assert len(told.primitive.user_information) == 3  # so neither operations window nor identity is answered
+
+
 def encode(sop_class, instance_uid, syntax):
     """A data set in `syntax`: its identity, some text, a private element, and bytes that stand for pixels."""
     image = Dataset()
@@ -145,19 +160,6 @@ def deflate(data):
     return packed + b"\0" * (len(packed) % 2)
 
 
-def write_instance(folder, sop_class, syntax):
-    """(SOP Instance UID, Part 10 file, data set within it)."""
-    instance_uid = generate_uid()
-    meta = new_file_meta(sop_class, instance_uid)
-    meta.TransferSyntaxUID = UID(syntax)
-    head = DicomBytesIO()
-    write_file_meta_info(head, meta)
-    body = encode(sop_class, instance_uid, syntax)
-    path = folder / f"{instance_uid}.dcm"
-    path.write_bytes(b"\0" * 128 + b"DICM" + head.getvalue() + body)
-    return instance_uid, path, body
-
-
 def read_kept(ledger, spool, instance_uid):
     """(Transfer Syntax UID, data set) of the file that is kept; its row may come a moment after the answer."""
     patience = time.monotonic() + 5
@@ -168,20 +170,26 @@ def read_kept(ledger, spool, instance_uid):
     return instance.transfer_syntax_uid, data[144 + meta_length :]
 
 
-def check_kept(door, tmp_path, kinds):
+def check_kept(door, kinds):
+    """Sends an instance of each (storage class, transfer syntax), byte for byte as `encode` made it."""
     address, ledger, spool = door
-    sent = [(syntax, *write_instance(tmp_path, sop_class, syntax)) for sop_class, syntax in kinds]
-    answers = send_files([path for _, _, path, _ in sent], "SCANNER", address, "WETREAD", lambda *_: None)
-    refused = {re.sub(r"^.*/", "", str(path)): answer for path, answer in answers.refused}
-    assert not refused, [(s, refused[p.name]) for s, _, p, _ in sent if p.name in refused]
-    assert answers.taken == len(sent)
-    for syntax, instance_uid, _, body in sent:
+    sent = []
+    for some in in_groups(kinds):
+        with Wire(address) as wire:
+            wire.associate([(sop_class, (syntax,)) for sop_class, syntax in some], calling="SCANNER")
+            for number, (sop_class, syntax) in enumerate(some):
+                instance_uid = generate_uid()
+                body = encode(sop_class, instance_uid, syntax)
+                assert wire.store(instance_uid, body, sop_class, context=2 * number + 1) == 0x0000, (sop_class, syntax)
+                sent.append((instance_uid, syntax, body))
+            wire.release()
+    for instance_uid, syntax, body in sent:
         assert read_kept(ledger, spool, instance_uid) == (syntax, body), syntax
 
 
-def test_an_instance_of_every_storage_class_is_kept_byte_for_byte(door, tmp_path):
-    check_kept(door, tmp_path, [(sop_class, ExplicitVRLittleEndian) for sop_class in CLASSES])
+def test_an_instance_of_every_storage_class_is_kept_byte_for_byte(door):
+    check_kept(door, [(sop_class, ExplicitVRLittleEndian) for sop_class in CLASSES])
 
 
-def test_an_instance_in_every_transfer_syntax_is_kept_byte_for_byte(door, tmp_path):
-    check_kept(door, tmp_path, [("1.2.840.10008.5.1.4.1.1.7", syntax) for syntax in SYNTAXES])
+def test_an_instance_in_every_transfer_syntax_is_kept_byte_for_byte(door):
+    check_kept(door, [("1.2.840.10008.5.1.4.1.1.7", syntax) for syntax in SYNTAXES])
