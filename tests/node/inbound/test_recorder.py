@@ -1,0 +1,121 @@
+"""Rows follow the files: in order, in batches, and never more than the ledger can take."""
+
+import threading
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from node.errors import ConflictingInstance, OutOfResources
+from node.inbound import recorder as module
+from node.inbound.recorder import Recorder
+from node.inbound.spool import Spool
+from node.ledger import SqlLedger
+from node.model.batch import Ended, Opened
+from tests.jobs import make_instance
+
+
+class Stubborn(SqlLedger):
+    """A ledger that fails to write as long as it is told to."""
+
+    broken = False
+    batches = 0
+
+    def record(self, batch):
+        if self.broken:
+            raise OperationalError("insert", {}, OSError("disk I/O error"))
+        self.batches += 1
+        return super().record(batch)
+
+
+@pytest.fixture
+def desk(tmp_path):
+    ledger = Stubborn(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    spool = Spool(tmp_path / "spool")
+    recorder = Recorder(ledger, spool)
+    recorder.start()
+    yield recorder, ledger, spool
+    ledger.broken = False
+    recorder.stop()
+    ledger.close()
+
+
+def test_many_images_are_few_transactions_and_an_association_never_ends_before_them(desk):
+    recorder, ledger, _ = desk
+    recorder.open_association(Opened("a", "listen-0", "SCU", 1.0))
+    for number in range(500):
+        assert recorder.add(make_instance(number), "a") == "new"
+    recorder.end_association(Ended("a", "released", 2.0))
+    assert recorder.flush()
+    assert len(ledger.find_instances("1.2.3")) == 500
+    assert ledger.find_associations("1.2.3") == [("SCU", 1.0, 2.0, "released")]
+    assert ledger.batches < 50
+
+
+def test_what_waits_is_held_already(desk):
+    recorder, ledger, _ = desk
+    ledger.broken = True
+    recorder.add(make_instance(1), "")
+    assert recorder.find_digest("1.2.3.1.1") == make_instance(1).digest
+    assert recorder.add(make_instance(1), "") == "same"
+    with pytest.raises(ConflictingInstance):
+        recorder.add(make_instance(1, digest="f" * 64), "")
+
+
+def test_a_ledger_that_fails_is_asked_again_and_nothing_is_lost(desk):
+    recorder, ledger, _ = desk
+    ledger.broken = True
+    recorder.add(make_instance(1), "")
+    assert not recorder.flush(0.5)
+    ledger.broken = False
+    assert recorder.flush()
+    assert ledger.find_digest("1.2.3.1.1") == make_instance(1).digest
+
+
+def test_a_ledger_that_does_not_keep_up_makes_the_door_refuse(desk, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 3)
+    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    recorder, ledger, _ = desk
+    ledger.broken = True
+    with pytest.raises(OutOfResources, match="ledger"):
+        for number in range(9):
+            recorder.add(make_instance(number), "")
+    ledger.broken = False
+    assert recorder.flush(5)
+    assert recorder.add(make_instance(99), "") == "new"
+
+
+def test_two_contents_that_two_listeners_took_at_once_both_stay_and_one_is_reported(desk):
+    recorder, ledger, spool = desk
+    path = spool.root / "kept" / "2"
+    path.write_bytes(b"the second content")
+    other = Recorder(ledger, spool)
+    other.start()
+    recorder.add(make_instance(2, digest="a" * 64), "")
+    assert recorder.flush()
+    other.open_association(Opened("b", "listen-1", "MR1", 1.0))
+    other._pending.clear()
+    other.add(make_instance(2), "b")
+    assert other.flush()
+    other.stop()
+    (item,) = ledger.find_quarantined()
+    assert (item.caller, item.sop_instance_uid) == ("MR1", "1.2.3.1.2")
+    assert (spool.root / item.path).read_bytes() == b"the second content"
+    assert ledger.find_digest("1.2.3.1.2") == "a" * 64
+
+
+def test_many_threads_write_one_ledger(desk):
+    recorder, ledger, _ = desk
+
+    def bring(first):
+        for number in range(first, first + 50):
+            recorder.add(make_instance(number), "")
+            recorder.count("refused")
+
+    threads = [threading.Thread(target=bring, args=(n * 50,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert recorder.flush()
+    assert len(ledger.find_instances("1.2.3")) == 400
+    assert ledger.find_counts() == {"refused": 400}
