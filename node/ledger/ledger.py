@@ -40,6 +40,10 @@ class Ledger(Protocol):
         """What the door counted since the ledger was made, by kind."""
         ...
 
+    def count_instances(self) -> int:
+        """How many instances are held."""
+        ...
+
     def find_instances(self, study_uid: str, series_uids: Sequence[str] = ()) -> list[Instance]:
         """Of a study, or of some of its series."""
         ...

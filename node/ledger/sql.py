@@ -62,6 +62,10 @@ class SqlLedger:
         with self._reader.connect() as db:
             return {row.what: row.number for row in db.execute(select(t.door))}
 
+    def count_instances(self) -> int:
+        with self._reader.connect() as db:
+            return int(db.execute(select(func.count()).select_from(t.instance)).scalar_one())
+
     def find_instances(self, study_uid: str, series_uids: Sequence[str] = ()) -> list[Instance]:
         i = t.instance
         query = select(i).where(i.c.study_uid == study_uid).order_by(i.c.received_at)

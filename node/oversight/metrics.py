@@ -17,6 +17,10 @@ def render_metrics(ledger: Ledger, free_bytes: float) -> str:
     lines += [f'wetread_deliveries{{destination="{d}",state="{s}"}} {n}' for (d, s), n in sorted(deliveries.items())]
     lines.append("# TYPE wetread_studies gauge")
     lines += [f'wetread_studies{{state="{state.value}"}} {studies[state.value]}' for state in StudyState]
+    lines.append("# TYPE wetread_instances gauge")
+    lines.append(f"wetread_instances {ledger.count_instances()}")
+    lines.append("# TYPE wetread_door_total counter")
+    lines += [f'wetread_door_total{{what="{what}"}} {n}' for what, n in sorted(ledger.find_counts().items())]
     lines.append("# TYPE wetread_quarantined gauge")
     lines.append(f"wetread_quarantined {len(ledger.find_quarantined())}")
     lines.append("# TYPE wetread_spool_free_bytes gauge")
