@@ -225,6 +225,9 @@ class Settings(Section):
                 for name in names:
                     if name not in self.peers:
                         raise ValueError(f"{place}: {key} names {name!r}, which is not under [peers]")
+        for name, peer in self.peers.items():
+            if peer.tls_name and not (self.listen.tls and self.listen.tls.authorities):
+                raise ValueError(f"peers.{name}.tls_name needs listen.tls.authorities, which signed its certificate")
         _refuse_twice("routes", [route.name for route in self.routes])
         _refuse_twice("peers: the AE title", [peer.ae_title for peer in self.peers.values()])
         return self

@@ -10,8 +10,16 @@ from pydicom.uid import UID, AllTransferSyntaxes
 VERIFICATION = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT_PUSH_MODEL = "1.2.840.10008.1.20.1"
 
-STORAGE_SYNTAXES = tuple(str(syntax) for syntax in AllTransferSyntaxes)
-"""Every transfer syntax that pydicom knows: bytes are kept as they come, so none needs a decoder here."""
+NEWER_SYNTAXES = (
+    "1.2.840.10008.1.2.4.94",  # JPIP Referenced
+    "1.2.840.10008.1.2.4.95",  # JPIP Referenced Deflate
+    "1.2.840.10008.1.2.4.110",  # JPEG XL Lossless
+    "1.2.840.10008.1.2.4.111",  # JPEG XL JPEG Recompression
+    "1.2.840.10008.1.2.4.112",  # JPEG XL
+    "1.2.840.10008.1.2.8.1",  # Deflated Image Frame Compression
+)
+STORAGE_SYNTAXES = tuple(dict.fromkeys([*(str(syntax) for syntax in AllTransferSyntaxes), *NEWER_SYNTAXES]))
+"""Every transfer syntax of the standard: bytes are kept as they come, so none needs a decoder here."""
 
 MESSAGE_SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 """For what is read at once: Implicit VR Little Endian, Explicit VR Little and Big Endian."""

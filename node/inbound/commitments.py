@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 CommitReport = Callable[[Dataset], bool]
 """Told the Event Information of an N-EVENT-REPORT; False when the transaction is not ours."""
 
-LATER = 5.0
+LATER = 20.0
 """Seconds that a caller has to answer the report on its own association."""
 
 PROCESSING_FAILURE = 0x0110
@@ -38,10 +38,12 @@ REQUEST_COMMITMENT = 1
 class Commitments:
     """Answers the messages of the storage commitment push model; see `association.Services`."""
 
-    def __init__(self, ledger: Ledger, recorder: Recorder, on_report: CommitReport) -> None:
+    def __init__(self, ledger: Ledger, recorder: Recorder, on_report: CommitReport, reachable: frozenset[str]) -> None:
+        """reachable: AE titles of peers, whose address we know; others get their report at once or not at all."""
         self._ledger = ledger
         self._recorder = recorder
         self._on_report = on_report
+        self._reachable = reachable
         self._lock = Lock()
         self._reported: dict[tuple[int, int], str] = {}
 
@@ -83,7 +85,8 @@ class Commitments:
             association.send(context, _respond(command, dimse.N_ACTION_RQ, PROCESSING_FAILURE))
             return
         now = time.time()
-        self._ledger.add_commitment(Commitment(transaction, association.caller, references, now, now + LATER, 0))
+        if association.caller in self._reachable:
+            self._ledger.add_commitment(Commitment(transaction, association.caller, references, now, now + LATER, 0))
         association.send(
             context, _respond(command, dimse.N_ACTION_RQ, 0x0000) | {dimse.ACTION_TYPE: REQUEST_COMMITMENT}
         )

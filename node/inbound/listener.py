@@ -50,7 +50,9 @@ class Listener:
         self._receiver = Receiver(spool, ledger, self._recorder, limits.inflate_ratio)
         self._access = Access(settings)
         self._traffic = Traffic(limits, _budget(limits.max_associations, limits.max_half_open), spool, ledger)
-        self._commitments = Commitments(ledger, self._recorder, on_commit)
+        self._commitments = Commitments(
+            ledger, self._recorder, on_commit, frozenset(peer.ae_title for peer in settings.peers.values())
+        )
         self._door = Door(
             name=f"listen-{number}",
             max_pdu=limits.max_pdu,

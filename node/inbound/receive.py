@@ -115,7 +115,7 @@ class Receiver:
         instance = _instance(identity, path.stem, stat.st_size, name, stat.st_mtime)
         if self._ledger.record(Batch(instances=[(instance, "")])):
             uid = identity.sop_instance_uid
-            self._set_aside(path, "", uid, ConflictingInstance(f"instance {uid} is held with another content"))
+            self._set_aside(path, "", uid, ConflictingInstance(f"another content is held under {uid}"))
             return False
         return True
 
@@ -123,7 +123,7 @@ class Receiver:
         uid = identity.sop_instance_uid
         held = self._recorder.find_digest(uid)
         if held is not None and held != digest:
-            raise ConflictingInstance(f"instance {uid} is held with another content")
+            raise ConflictingInstance(f"another content is held under {uid}")
         if held is not None:
             self._link_again(identity, digest, size, association_id)
             part.unlink()
@@ -152,9 +152,9 @@ class Receiver:
 
 def _check_announced(identity: Identity, announced: tuple[str, str]) -> None:
     if identity.sop_instance_uid != announced[1]:
-        raise CannotUnderstand(f"the request names instance {announced[1]}, the dataset another")
+        raise CannotUnderstand(f"the dataset is not the instance that was announced, {announced[1]}")
     if identity.sop_class_uid != announced[0]:
-        raise WrongClass(f"the request names SOP class {announced[0]}, the dataset another")
+        raise WrongClass(f"the dataset is not of the announced class, {announced[0]}")
 
 
 def _reason(refusal: RefusedInstance) -> str:

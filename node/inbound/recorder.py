@@ -68,7 +68,7 @@ class Recorder:
                 raise OutOfResources("the ledger does not keep up")
             held = self._pending.get(instance.sop_instance_uid)
             if held is not None and held != instance.digest:
-                raise ConflictingInstance(f"instance {instance.sop_instance_uid} came twice at once, with two contents")
+                raise ConflictingInstance(f"two contents came at once under {instance.sop_instance_uid}")
             self._pending[instance.sop_instance_uid] = instance.digest
             self._next.instances.append((instance, association_id))
             self._tell()

@@ -21,6 +21,7 @@ from node.errors import LostLease
 from node.ledger import Ledger
 from node.model.delivery import Delivery, DeliveryState
 from node.model.job import Job, State
+from node.outbound.reactor import hold_reactor
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,10 @@ def ask_commitment(association: Association, deliveries: Sequence[Delivery], tra
         item.ReferencedSOPClassUID = delivery.object.sop_class_uid
         item.ReferencedSOPInstanceUID = delivery.object.sop_instance_uid
         request.ReferencedSOPSequence.append(item)
-    status, _ = association.send_n_action(
-        request, 1, STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE
-    )
+    with hold_reactor(association):
+        status, _ = association.send_n_action(
+            request, 1, STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE
+        )
     return int(status.Status) if "Status" in status else None
 
 
@@ -73,7 +75,8 @@ def find_by_query(association: Association, delivery: Delivery, outbox: Path) ->
     query.StudyInstanceUID = header.StudyInstanceUID
     query.SeriesInstanceUID = header.SeriesInstanceUID
     query.SOPInstanceUID = delivery.object.sop_instance_uid
-    answers = association.send_c_find(query, STUDY_ROOT_FIND)
+    with hold_reactor(association):
+        answers = list(association.send_c_find(query, STUDY_ROOT_FIND))
     found = [match for status, match in answers if "Status" in status and status.Status in {0xFF00, 0xFF01}]
     return any(m is not None and m.get("SOPInstanceUID") == delivery.object.sop_instance_uid for m in found)
 

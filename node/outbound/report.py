@@ -16,6 +16,7 @@ from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PU
 from node.errors import PeerUnreachable
 from node.ledger import Ledger
 from node.model.commitment import Commitment
+from node.outbound.reactor import hold_reactor
 from node.outbound.store import Answer, associate
 
 log = logging.getLogger(__name__)
@@ -56,9 +57,10 @@ class Reporter:
                 for commitment in due:
                     held = self._ledger.find_classes([uid for _, uid in commitment.references])
                     kind, report = make_report(commitment.transaction_uid, commitment.references, held)
-                    status, _ = association.send_n_event_report(
-                        report, kind, STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE
-                    )
+                    with hold_reactor(association):
+                        status, _ = association.send_n_event_report(
+                            report, kind, STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE
+                        )
                     self._settle(commitment, int(status.Status) if "Status" in status else None)
         except PeerUnreachable as error:
             self._postpone(due, str(error))

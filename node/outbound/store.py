@@ -15,7 +15,9 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
 from node.dicom.uids import VERIFICATION
+from node.dicom.write import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.errors import PeerUnreachable
+from node.outbound.reactor import hold_reactor
 
 MAX_CONTEXTS = 126
 """Of the 128 presentation contexts that an association may have (PS3.8 9.3.2.2), two stay free for other services."""
@@ -57,6 +59,8 @@ def associate(
     """An association that is released at the end. Raises PeerUnreachable saying what the peer answered."""
     _config.STORE_SEND_CHUNKED_DATASET = True
     entity = AE(our_title)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.connection_timeout, entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = 5, 15, 60, 60
     shown = f"{title} at {address[0]}:{address[1]}"
     association = entity.associate(
@@ -92,12 +96,13 @@ def store_file(association: Association, path: Path) -> Answer:
     """Sends one Part 10 file, byte for byte where the peer takes its transfer syntax; an uncompressed one otherwise in
     the byte layout that it takes. A peer that takes neither is answered for: 0x0122 (SOP Class Not Supported)."""
     try:
-        try:
-            status = association.send_c_store(path)
-        except ValueError:
-            if read_kind(path)[1] != EXPLICIT:
-                raise
-            status = association.send_c_store(dcmread(path))
+        with hold_reactor(association):
+            try:
+                status = association.send_c_store(path)
+            except ValueError:
+                if read_kind(path)[1] != EXPLICIT:
+                    raise
+                status = association.send_c_store(dcmread(path))
     except ValueError as error:
         return Answer(0x0122, str(error)[:200])
     except (RuntimeError, OSError) as error:

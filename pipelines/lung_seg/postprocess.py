@@ -8,8 +8,9 @@ from pipelines.lung_seg.airways import find_airways
 from pipelines.steps.components import fill_holes, fill_small_holes, label_components
 from pipelines.terms import Mask
 
-THRESHOLD = 0.5
-PART_ML = 3.0
+THRESHOLD = 0.4
+"""Between 0.5, which cuts inside the labels' outline, and 0.3, which takes in what is not lung (see the model card)."""
+PART_ML = 5.0
 """Smaller parts are dropped."""
 PART_SHARE = 0.01
 """Parts with less than this share of the greatest are dropped: gas pockets, air between the arms."""

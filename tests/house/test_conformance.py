@@ -9,16 +9,20 @@ from pathlib import Path
 
 import pytest
 from pynetdicom import AE, evt
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 
 from node import errors
 from node.config import Listen, Settings
 from node.conformance import LIMITS, RESULTS, make_statement, name_uid
 from node.dicom.report import encode_refusal, encode_report
 from node.dicom.segmentation import encode_segmentation
+from node.dicom.uids import VERIFICATION
 from node.ledger import SqlLedger
+from node.model.commitment import Commitment
 from node.model.job import State
 from node.outbound.deliver import Deliverer
 from node.outbound.outbox import put_objects
+from node.outbound.report import Reporter
 from tests.jobs import JOB, add_job
 from tests.results import make_author, make_result, make_stack
 from tests.series import make_series
@@ -82,30 +86,63 @@ def test_a_job_makes_the_classes_of_the_page():
     assert {ds.SOPClassUID for ds in make_objects()} == set(RESULTS)
 
 
-@pytest.mark.parametrize("confirm", ["commitment", "query"])
-def test_a_delivery_proposes_what_the_page_says(tmp_path, confirm):
+@pytest.fixture
+def pacs():
+    """(settings of a peer, the association requests that it got): it knows verification alone."""
     asked = []
     entity = AE("PACS")
-    entity.add_supported_context("1.2.840.10008.1.1")
+    entity.add_supported_context(VERIFICATION)
     note = (evt.EVT_REQUESTED, lambda event: asked.append(event.assoc.requestor.primitive))
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[note])
-    peer = {"ae_title": "PACS", "address": f"127.0.0.1:{server.socket.getsockname()[1]}", "confirm": confirm}
-    settings = Settings.model_validate({"node": {"home": tmp_path}, "peers": {"pacs": peer}})
-    ledger = SqlLedger(settings.ledger_url)
+    yield {"ae_title": "PACS", "address": f"127.0.0.1:{server.socket.getsockname()[1]}"}, asked
+    server.shutdown()
+
+
+@pytest.fixture
+def make_house(tmp_path):
+    """Settings with one peer, and their ledger."""
+    ledgers = []
+
+    def make(peer):
+        settings = Settings.model_validate({"node": {"home": tmp_path}, "peers": {"pacs": peer}})
+        ledgers.append(SqlLedger(settings.ledger_url))
+        return settings, ledgers[0]
+
+    yield make
+    for ledger in ledgers:
+        ledger.close()
+
+
+def check_proposed(request, when):
+    """An A-ASSOCIATE-RQ holds the lines of the page that are due `when`, with their roles, and nothing else."""
+    rows = [row for row in read_table("4.2 Proposed") if row[4] in {*when, "always"}]
+    proposed = [
+        (name_uid(context.abstract_syntax), ", ".join(map(name_uid, context.transfer_syntax)))
+        for context in request.presentation_context_definition_list
+    ]
+    assert sorted(proposed) == sorted((name, syntaxes) for name, _, _, syntaxes, _ in rows)
+    items = [item for item in request.user_information if isinstance(item, SCP_SCU_RoleSelectionNegotiation)]
+    turned = {name_uid(item.sop_class_uid) for item in items if item.scp_role}
+    assert turned == {name for name, _, role, _, _ in rows if role == "SCP"}
+    assert str(request.implementation_class_uid) in PAGE
+    assert request.maximum_length_received == int(re.search(r"acceptor, (\d+) as requestor", PAGE)[1])
+
+
+@pytest.mark.parametrize("confirm", ["commitment", "query"])
+def test_a_delivery_proposes_what_the_page_says(pacs, make_house, confirm):
+    peer, asked = pacs
+    settings, ledger = make_house(peer | {"confirm": confirm})
     add_job(ledger)
     job = ledger.claim_job(JOB.id, "w", time.time() + 60, time.time())
     objects = put_objects(settings.outbox, job.id, make_objects())
     ledger.move_job(job, State.ENCODED, time.time(), "encode", objects=objects)
     Deliverer("pacs", settings, ledger).tick(time.time())
-    server.shutdown()
-    ledger.close()
+    check_proposed(asked[0], {"a result is due", f'a result is due, `confirm = "{confirm}"`'})
 
-    proposed = [
-        (name_uid(context.abstract_syntax), ", ".join(map(name_uid, context.transfer_syntax)))
-        for context in asked[0].presentation_context_definition_list
-    ]
-    due = {"a result is due", f'a result is due, `confirm = "{confirm}"`', "always"}
-    rows = [row for row in read_table("4.2 Proposed") if row[4] in due]
-    assert sorted(proposed) == sorted((row[0], row[3]) for row in rows)
-    assert {row[2] for row in rows} == {"SCU"}
-    assert asked[0].maximum_length_received == int(re.search(r"acceptor, (\d+) as requestor", PAGE)[1])
+
+def test_a_report_on_what_we_hold_proposes_what_the_page_says(pacs, make_house):
+    peer, asked = pacs
+    settings, ledger = make_house(peer)
+    ledger.add_commitment(Commitment("1.2.3", "PACS", (("1.2.840.10008.5.1.4.1.1.2", "1.2.4"),), 1.0, 2.0, 0))
+    Reporter("pacs", settings, ledger).tick(time.time())
+    check_proposed(asked[0], {"a report on what we hold is due"})

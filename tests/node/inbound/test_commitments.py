@@ -139,10 +139,10 @@ def test_a_peer_that_does_not_wait_gets_its_report_on_an_association_of_ours(doo
     assert scanner.ask([(CT, uids[0])], wait=False) == 0x0000
     assert len(ledger.find_commitments("SCANNER", time.time() + 99)) == 1
     reporter = Reporter("scanner", settings, ledger)
-    reporter.tick(time.time() + 10)
+    reporter.tick(time.time() + 25)
     assert [c.attempts for c in ledger.find_commitments("SCANNER", time.time() + 99)] == [1]
     server = scanner.listen()
-    reporter.tick(time.time() + 30)
+    reporter.tick(time.time() + 60)
     server.shutdown()
     ((kind, report),) = scanner.reports
     assert (kind, report.TransactionUID) == (1, "2.25.77")

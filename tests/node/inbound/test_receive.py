@@ -100,7 +100,7 @@ def test_a_dataset_without_a_sound_identity_is_refused(door, keyword, value):
 
 def test_a_dataset_that_is_not_the_announced_instance_is_refused(door):
     receiver, spool, _ = door
-    with pytest.raises(CannotUnderstand, match=r"names instance 1\.2\.3"):
+    with pytest.raises(CannotUnderstand, match=r"not the instance that was announced, 1\.2\.3"):
         receiver.admit(put(spool, make_series((1, 4, 4))[0]), "SCU", "", "1.2.3")
 
 
