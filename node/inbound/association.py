@@ -20,7 +20,6 @@ from node.inbound.wire import (
     A_ABORT,
     A_RELEASE_RQ,
     COMMAND,
-    HEAD,
     LAST,
     P_DATA_TF,
     UNEXPECTED_PDU,
@@ -145,8 +144,6 @@ class Association:
             raise ProtocolViolation("the association brought more than listen.max_association_gb", 0)
         wire = self._wire
         while left:
-            if wire.end - wire.start < HEAD and self._intake is not None:
-                self._intake.flush()  # reading on will use the buffer anew
             length, context, flags = wire.read_item()
             check_item(length, left)
             left -= length + 4
@@ -179,7 +176,7 @@ class Association:
                 raise ProtocolViolation("a C-STORE-RQ outside its place", UNEXPECTED_PDU)
             sop_class, uid = get_uid(command, dimse.AFFECTED_CLASS), get_uid(command, dimse.AFFECTED_INSTANCE)
             get_number(command, dimse.MESSAGE_ID)
-            self._intake = self._door.receiver.begin(sop_class, uid, context.transfer_syntax)
+            self._intake = self._wire.holder = self._door.receiver.begin(sop_class, uid, context.transfer_syntax)
         if has_data:
             self._context, self._command = context, command
         elif field == dimse.C_ECHO_RQ:
@@ -193,7 +190,6 @@ class Association:
         while length:
             ready = wire.end - wire.start
             if not ready:
-                intake.flush()
                 wire.fill(1)
                 ready = wire.end - wire.start
             ready = min(ready, length)
@@ -207,7 +203,7 @@ class Association:
         context, command = self._context, self._command
         if context is None or command is None:
             raise ProtocolViolation("a data set without a command", UNEXPECTED_PDU)
-        self._intake = self._command = self._context = None
+        self._intake = self._command = self._context = self._wire.holder = None
         sop_class, uid = get_uid(command, dimse.AFFECTED_CLASS), get_uid(command, dimse.AFFECTED_INSTANCE)
         status, comment = self._keep(intake, sop_class, uid)
         self._pace.wait()

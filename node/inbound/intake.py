@@ -2,7 +2,6 @@
 
 import os
 from contextlib import suppress
-from pathlib import Path
 
 from node.dicom.identity import HEAD_BYTES
 from node.errors import OutOfResources
@@ -19,7 +18,8 @@ class Intake:
     """A Part 10 file in the making.
 
     Nothing is raised before `Receiver.finish`: the answer to a C-STORE can be given only when all of it was read, so
-    what comes after a failure is read and dropped. Views given to `add` must stay as they are until `flush`.
+    what comes after a failure is read and dropped. is_kept: the file has its final name, and stays. Views given to
+    `add` must stay as they are until `flush`.
     """
 
     __slots__ = (
@@ -31,18 +31,20 @@ class Intake:
         "failure",
         "head",
         "header",
+        "is_kept",
         "part",
         "size",
         "syntax",
     )
 
     def __init__(self, spool: Spool, header: bytes, syntax: str) -> None:
-        self.part: Path = spool.new_file()
+        self.part = spool.new_file()
         self.header = header
         self.syntax = syntax
         self.head = bytearray()
         self.size = len(header)
         self.failure: OutOfResources | None = None
+        self.is_kept = False
         self._spool = spool
         self._digest = new_digest(syntax)
         self._pieces: list[bytes | memoryview] = [header]
@@ -107,8 +109,9 @@ class Intake:
     def discard(self) -> None:
         """Closes and removes what was written: nobody was told that it is kept. Idempotent."""
         self.close()
-        with suppress(OSError):
-            self.part.unlink(missing_ok=True)
+        if not self.is_kept:
+            with suppress(OSError):
+                os.unlink(self.part)  # noqa: PTH108
 
     def _fail(self, error: OSError) -> None:
         self.failure = OutOfResources(f"the spool cannot be written: {error.strerror}")

@@ -32,7 +32,9 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 4096
 STACK = 512 * 1024
-SPARE_DESCRIPTORS = 64
+SPARE_DESCRIPTORS = 256 + 64
+"""The spool's folders, and what else is open."""
+
 SPARE_THREADS = 64
 """Threads beyond the limit of associations, to tell those who come that it is reached."""
 
@@ -44,6 +46,7 @@ class Listener:
         self, settings: Settings, spool: Spool, ledger: Ledger, on_commit: CommitReport, number: int = 0
     ) -> None:
         self._settings = settings
+        self._spool = spool
         self._ledger = ledger
         limits = settings.listen
         self._recorder = Recorder(ledger, spool)
@@ -105,6 +108,7 @@ class Listener:
         for thread in present.values():
             thread.join(5)
         self._recorder.stop()
+        self._spool.close()
 
     def _welcome(self, connection: socket.socket, address: str, request: bytes, rest: bytes) -> None:
         """A caller has said what it wants: a thread of its own hears it."""

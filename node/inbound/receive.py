@@ -47,16 +47,18 @@ class Receiver:
         try:
             if intake.failure is not None:
                 raise intake.failure
-            identity = find_identity(intake.head, intake.syntax) or read_identity(intake.part)
+            identity = find_identity(intake.head, intake.syntax) or read_identity(Path(intake.part))
             _check_announced(identity, announced)
-            check_inflation(intake.part, len(intake.header), intake.syntax, self._inflate_ratio)
-            return self._keep(intake.part, intake.fd, identity, intake.hexdigest(), intake.size, association_id)
+            check_inflation(Path(intake.part), len(intake.header), intake.syntax, self._inflate_ratio)
+            verdict = self._keep(intake.part, intake.fd, identity, intake.hexdigest(), intake.size, association_id)
+            intake.is_kept = True
+            return verdict
         except OSError as error:
             raise OutOfResources(f"the spool cannot be written: {error.strerror}") from error
         except OutOfResources:
             raise
         except RefusedInstance as refusal:
-            self._set_aside(intake.part, caller, announced[1], refusal)
+            self._set_aside(Path(intake.part), caller, announced[1], refusal)
             raise
         finally:
             intake.discard()
@@ -73,7 +75,7 @@ class Receiver:
             syntax, offset = read_syntax(part)
             check_inflation(part, offset, syntax, self._inflate_ratio)
             digest = digest_dataset(part, offset, syntax)
-            return self._keep(part, fd, identity, digest, part.stat().st_size, association_id)
+            return self._keep(str(part), fd, identity, digest, part.stat().st_size, association_id)
         except OSError as error:
             raise OutOfResources(f"the spool cannot be written: {error.strerror}") from error
         except OutOfResources:
@@ -119,21 +121,20 @@ class Receiver:
             return False
         return True
 
-    def _keep(self, part: Path, fd: int, identity: Identity, digest: str, size: int, association_id: str) -> str:
+    def _keep(self, part: str, fd: int, identity: Identity, digest: str, size: int, association_id: str) -> str:
         uid = identity.sop_instance_uid
         held = self._recorder.find_digest(uid)
         if held is not None and held != digest:
             raise ConflictingInstance(f"another content is held under {uid}")
         if held is not None:
             self._link_again(identity, digest, size, association_id)
-            part.unlink()
+            os.unlink(part)  # noqa: PTH108
             return "same"
         name = self._spool.keep(part, fd, digest)
         try:
             return self._recorder.add(_instance(identity, digest, size, name, time.time()), association_id)
         except ConflictingInstance:
-            os.link(self._spool.root / name, part)
-            (self._spool.root / name).unlink()
+            (self._spool.root / name).rename(part)
             raise
 
     def _link_again(self, identity: Identity, digest: str, size: int, association_id: str) -> None:

@@ -10,17 +10,23 @@ what a power cut left of it: its name tells (`Receiver.reindex`).
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from threading import Lock
 from uuid import uuid4
 
 from blake3 import blake3
 
 from node.durable import place_file, sync_directory
 from node.errors import OutOfResources
+from node.inbound.rename import rename_new
 
 CHUNK = 1 << 20
+LOOK_AGAIN = 0.1
+"""Seconds for which a look at the free space counts."""
 
 
 class Spool:
@@ -32,33 +38,44 @@ class Spool:
         self.kept = root / "kept"
         self.quarantine = root / "quarantine"
         self._min_free_mb = min_free_mb
+        self._looked_at, self._free = -LOOK_AGAIN, 0.0
+        self._folders: dict[str, int] = {}
+        self._lock = Lock()
+        self._prefix, self._numbers = f"{self.incoming}/{uuid4().hex}-", count()
         for folder in (self.incoming, self.quarantine, *(self.kept / f"{n:02x}" for n in range(256))):
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.kept, root, root.parent):
             sync_directory(folder)
 
-    def new_file(self) -> Path:
+    def new_file(self) -> str:
         """A name in incoming/ for bytes to come."""
-        return self.incoming / f"{uuid4().hex}.part"
+        return f"{self._prefix}{next(self._numbers)}.part"
 
-    def keep(self, part: Path, fd: int, digest: str) -> str:
+    def keep(self, part: str, fd: int, digest: str) -> str:
         """Moves `part`, open as `fd`, under its final name and syncs both; returns that name relative to the spool.
 
         The name is given before the sync, so that one commit of the file system's journal covers content and name. A
         file that is there already has the same content: it stays, for somebody may have been told that it is kept.
         """
         name = f"kept/{digest[:2]}/{digest}.dcm"
-        target = self.root / name
+        target = f"{self.root}/{name}"
         try:
-            os.link(part, target)
+            rename_new(part, target)
         except FileExistsError:
-            with target.open("rb") as there:
+            with open(target, "rb") as there:  # noqa: PTH123  a Path for each of a thousand images a second costs
                 os.fsync(there.fileno())
+            os.unlink(part)  # noqa: PTH108
         else:
             os.fsync(fd)
-        sync_directory(target.parent)
-        part.unlink()
+        os.fsync(self._find_folder(digest[:2]))
         return name
+
+    def _find_folder(self, name: str) -> int:
+        """A descriptor of kept/`name`, open as long as this spool."""
+        with self._lock:
+            if name not in self._folders:
+                self._folders[name] = os.open(self.kept / name, os.O_RDONLY | os.O_DIRECTORY)
+            return self._folders[name]
 
     def set_aside(self, part: Path) -> str:
         """Moves `part` to quarantine; returns its name relative to the spool."""
@@ -88,10 +105,19 @@ class Spool:
         return shutil.disk_usage(self.root).free / 1e6
 
     def check_space(self) -> None:
-        """Raises OutOfResources below `min_free_mb`."""
-        free = self.free_mb()
-        if free < self._min_free_mb:
-            raise OutOfResources(f"{free:.0f} MB free in the spool, listen.min_free_mb is {self._min_free_mb:.0f}")
+        """Raises OutOfResources below `min_free_mb`, as it was at most LOOK_AGAIN ago."""
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_AGAIN:
+            self._free, self._looked_at = self.free_mb(), now
+        if self._free < self._min_free_mb:
+            text = f"{self._free:.0f} MB free in the spool, listen.min_free_mb is {self._min_free_mb:.0f}"
+            raise OutOfResources(text)
+
+    def close(self) -> None:
+        """Gives the folders' descriptors back."""
+        with self._lock:
+            while self._folders:
+                os.close(self._folders.popitem()[1])
 
 
 def new_digest(transfer_syntax_uid: str) -> blake3:

@@ -5,6 +5,7 @@ import socket
 import ssl
 import struct
 from contextlib import suppress
+from typing import Protocol
 
 from node.errors import ProtocolViolation
 
@@ -36,17 +37,28 @@ class Silent(Exception):
     """Nothing came, or nothing could be sent, for as long as the connection waits."""
 
 
+class Holder(Protocol):
+    """Somebody who holds pieces of the buffer."""
+
+    def flush(self) -> None:
+        """Lets go of them: the buffer is about to change."""
+        ...
+
+
 class Wire:
     """A connected socket with one buffer. `view[start:end]` is what has come and was not taken yet.
+
+    holder: whoever keeps pieces of `view`; told before any of it changes.
 
     Every read is acknowledged at once (TCP_QUICKACK, which Linux disarms by itself): a sender with Nagle's algorithm
     on, the usual `storescu`, then does not stall 40 ms per image.
     """
 
-    __slots__ = ("_quick", "_socket", "end", "start", "view")
+    __slots__ = ("_quick", "_socket", "end", "holder", "start", "view")
 
     def __init__(self, connection: socket.socket, came: bytes, patience: float) -> None:
         self._socket = connection
+        self.holder: Holder | None = None
         self._quick = QUICKACK is not None and connection.family in (socket.AF_INET, socket.AF_INET6)
         # Pages of its own: untouched they cost nothing, and at the end they go back to the system.
         self.view = memoryview(mmap.mmap(-1, max(BUFFER, len(came))))
@@ -63,6 +75,8 @@ class Wire:
 
     def fill(self, count: int) -> None:
         """Waits until `count` bytes lie together from `start` on; moves what was there. Raises Gone or Silent."""
+        if self.holder is not None:
+            self.holder.flush()
         if self.start == self.end:
             self.start = self.end = 0
         elif self.start + count > len(self.view):

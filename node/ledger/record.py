@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Table, insert, select, update
 from sqlalchemy.sql.expression import bindparam
 
 from node.ledger import tables as t
@@ -24,7 +24,7 @@ def record_batch(db: Connection, batch: Batch) -> list[tuple[Instance, str]]:
     new, conflicts = _sort(db, batch.instances)
     if new:
         columns = [column.name for column in t.instance.columns]
-        db.execute(insert(t.instance), [{name: getattr(instance, name) for name in columns} for instance in new])
+        _insert(db, t.instance, columns, [[getattr(instance, name) for name in columns] for instance in new])
         _grow_studies(db, new)
     refused = {id(instance) for instance, _ in conflicts}
     _link(
@@ -37,6 +37,16 @@ def record_batch(db: Connection, batch: Batch) -> list[tuple[Instance, str]]:
         db.execute(statement.values(ended_at=bindparam("then"), how=bindparam("why")), rows)
     _count(db, batch)
     return conflicts
+
+
+def _insert(db: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """The driver's own executemany: a row of an image must not cost what SQLAlchemy's processing of it does."""
+    compiled = insert(table).compile(dialect=db.dialect, column_keys=list(columns))
+    if compiled.positiontup is None:
+        db.exec_driver_sql(str(compiled), [dict(zip(columns, row, strict=True)) for row in rows])
+        return
+    order = [columns.index(name) for name in compiled.positiontup]
+    db.exec_driver_sql(str(compiled), [tuple(row[at] for at in order) for row in rows])
 
 
 def _sort(db: Connection, brought: Sequence[tuple[Instance, str]]) -> tuple[list[Instance], list[tuple[Instance, str]]]:

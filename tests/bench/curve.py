@@ -3,7 +3,7 @@
 import math
 from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT = 860, 440
+WIDTH, HEIGHT = 880, 440
 LEFT, RIGHT, TOP, BOTTOM = 70, 660, 50, 380
 TICKS = (1, 4, 8, 100, 500)
 COLORS = ("#666666", "#0b6bcb", "#5aa9e6", "#c2571a", "#2e8b57", "#a03070")
@@ -21,13 +21,13 @@ def draw(curves):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"{dash}/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>' for x, y in places]
-        ends.append((places[-1], color, label + (" (dashed: not synced)" if dashed else "")))
+        ends.append((places[-1], color, label + (", not synced" if dashed else "")))
     return "\n".join([_head(), *parts, *_labels(ends), "</svg>", ""])
 
 
 def _head():
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif">\n'
         "<title>Images per second over the number of associations</title>\n"
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>'
     )
@@ -52,7 +52,8 @@ def _labels(ends):
     for (x, y), color, label in sorted(ends, key=lambda end: end[0][1]):
         lowest = max(y + 4, lowest + LABEL_HEIGHT)
         if abs(lowest - y - 4) > 1 or x < RIGHT:
-            yield f'<line x1="{x + 5:.1f}" y1="{y:.1f}" x2="{RIGHT + 12}" y2="{lowest - 4:.1f}" stroke="{color}" opacity="0.35"/>'
+            ends_at = f'x2="{RIGHT + 12}" y2="{lowest - 4:.1f}"'
+            yield f'<line x1="{x + 5:.1f}" y1="{y:.1f}" {ends_at} stroke="{color}" opacity="0.35"/>'
         yield _text(RIGHT + 16, lowest, label, "start", color)
 
 

@@ -41,31 +41,32 @@ class Goal:
 
 def _faster(scenario, associations, peer, factor, label, quantity="images_per_s", moonshot=False):
     own, other = (f"{scenario}.{associations}.{name}.{quantity}" for name in ("wetread", peer))
-    return Goal(f"{scenario}, {associations} associations: of {label}", own, other, factor, moonshot=moonshot)
+    return Goal(f"{scenario} x{associations}: Wetread / {label}", own, other, factor, moonshot=moonshot)
 
 
 def _at_most(scenario, associations, quantity, bound, label):
-    name = f"{scenario}, {associations} associations: {label}"
-    return Goal(name, f"{scenario}.{associations}.wetread.{quantity}", "", bound, at_most=True)
+    return Goal(
+        f"{scenario} x{associations}: {label}", f"{scenario}.{associations}.wetread.{quantity}", "", bound, at_most=True
+    )
 
 
 GOALS = (
-    *(_faster("synced", n, "limit", 0.8, "the C receiver that syncs too") for n in (1, 4, 8)),
+    *(_faster("synced", n, "limit", 0.8, "C receiver that syncs too") for n in (1, 4, 8)),
     *(_faster("synced", n, "orthanc", 2.5, "Orthanc") for n in (1, 4, 8)),
     *(_faster("synced", n, "pynetdicom-synced", 4 if n == 1 else 8, "pynetdicom + fsync") for n in (1, 4, 8)),
-    *(_faster("synced", n, "dcmtk", 0.8, "dcmtk, which does not sync", moonshot=True) for n in (1, 4, 8)),
+    *(_faster("synced", n, "dcmtk", 0.8, "dcmtk that does not sync", moonshot=True) for n in (1, 4, 8)),
     _at_most("synced", 4, "cpu_ms", 0.6, "ms of CPU per image, index included"),
     *(_faster("unsynced", n, "dcmtk", 0.75, "dcmtk") for n in (1, 4, 8)),
     *(_faster("unsynced", n, "pynetdicom", 9, "pynetdicom") for n in (1, 4, 8)),
     *(_faster("storescu", n, "dcmtk", 5 if n == 1 else 2, "dcmtk") for n in (1, 4)),
-    _faster("storescu", 1, "pynetdicom-synced", 5, "pynetdicom + fsync"),
+    _faster("storescu", 1, "pynetdicom", 5, "pynetdicom"),
     *(_at_most("many", n, "refused", 0, "associations refused") for n in (100, 500)),
     *(_at_most("many", n, "lost", 0, "images lost") for n in (100, 500)),
     _faster("many", 500, "orthanc", 2, "Orthanc"),
     _at_most("idle", 100, "cpu_percent", 2, "% of a core"),
-    _faster("frames", 1, "dcmtk", 0.85, "dcmtk, MB/s", "mb_per_s"),
-    _at_most("frames", 1, "peak_mb", 100, "MB resident at most, each process"),
-    _at_most("frames-disk", 1, "peak_mb", 100, "MB resident at most, each process"),
+    _faster("frames", 1, "dcmtk", 0.85, "dcmtk", "mb_per_s"),
+    _at_most("frames", 1, "peak_mb", 100, "peak MB of a process"),
+    _at_most("frames-disk", 1, "peak_mb", 100, "peak MB of a process"),
 )
 
 

@@ -1,5 +1,6 @@
 """The images that are sent: synthetic, valid, with headers as long as a scanner's. Nobody's data."""
 
+import zlib
 from functools import cache
 
 import numpy as np
@@ -109,6 +110,7 @@ MR = {
     "ImagingFrequency": "123.2",
 }
 SLICES = {"ct": (CT, 512), "mr": (MR, 256)}
+PIXELS = {"ct": 512 * 512 * 2, "mr": 256 * 256 * 2, "frames": FRAMES * 512 * 512 * 2}  # bytes, the last of a file
 
 
 def write_slices(kind, count, folder):
@@ -153,6 +155,21 @@ def write_frames(folder):
     path = folder / "frames.dcm"
     image.save_as(path, enforce_file_format=True)
     return path
+
+
+def to_digests(kind, paths):
+    """Checksums of the pixels of files of one kind: what must arrive as it was sent, whatever header is written."""
+    return {to_digest(kind, path) for path in paths}
+
+
+def to_digest(kind, path):
+    """Checksum of the pixels of one file."""
+    digest = 0
+    with path.open("rb") as file:
+        file.seek(-PIXELS[kind], 2)
+        while chunk := file.read(1 << 20):
+            digest = zlib.crc32(chunk, digest)
+    return digest
 
 
 def _make(header, study, series, frame):

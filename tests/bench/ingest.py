@@ -2,8 +2,8 @@
 
     python tests/bench/ingest.py [--json] [--quick] [--rounds N] [--only NAME ...] [--publish]
 
-Every receiver is a process of its own on loopback, every ratio is of medians over interleaved rounds. The exit code is 1
-when a goal is missed (a moonshot fails nobody), 2 when nothing can be measured.
+Every receiver is a process of its own on loopback, every ratio is of medians over interleaved rounds. The exit code is
+1 when a goal is missed (a moonshot fails nobody), 2 when nothing can be measured.
 """
 
 import argparse
@@ -16,9 +16,6 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
 import images
 import publish
 import senders
@@ -27,11 +24,14 @@ from machine import describe, find_filesystem
 from measure import UNITS, Load, combine, run_round
 from receivers import KINDS, ROOT, CannotMeasure, find_missing
 from report import make_goal_table, make_tables, to_line
+from rich.console import Console
+from rich.progress import Progress
 from scenarios import SCENARIOS, choose
 
 MEMORY = Path("/dev/shm")
-MEMORY_NEEDED = 3e9
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+NEEDED = 3e9  # bytes, there and on the disk
+WIDTH = 140  # of tables that go to a file
+errors = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else WIDTH)
 
 
 def main():
@@ -48,7 +48,7 @@ def main():
         return 130
     if options.json:
         print(json.dumps(done))
-    _show(done, errors if options.json else Console())
+    _show(done, errors if options.json else Console(width=None if sys.stdout.isatty() else WIDTH))
     if options.publish:
         publish.write(done, options.docs)
     return 0 if done["met"] else 1
@@ -76,7 +76,7 @@ def _measure(options, stack):
     disk, memory = _make_folder(options.folder, stack), _make_memory_folder(stack)
     scenarios = choose(options.only, options.quick, missing)
     if memory is None:
-        missing["memory"] = f"{MEMORY_NEEDED / 1e9:.0f} GB free in {MEMORY}"
+        missing["memory"] = f"{NEEDED / 1e9:.0f} GB free in {MEMORY}"
         scenarios = [scenario for scenario in scenarios if scenario.place == "disk"]
     for needed in missing.values():
         errors.print(f"[yellow]{needed} is not here: what it is needed for is left out[/yellow]")
@@ -104,6 +104,8 @@ def _make_folder(parent, stack):
     parent = parent.absolute()
     made = [place for place in (parent, *parent.parents) if not place.exists()]
     parent.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(parent).free < NEEDED:
+        raise CannotMeasure(f"{parent} has less than {NEEDED / 1e9:.0f} GB free")
     folder = Path(tempfile.mkdtemp(prefix="ingest-", dir=parent))
     stack.callback(_remove, folder, made)
     if find_filesystem(folder) in {"tmpfs", "ramfs", "overlay"}:
@@ -112,7 +114,7 @@ def _make_folder(parent, stack):
 
 
 def _make_memory_folder(stack):
-    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < MEMORY_NEEDED:
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < NEEDED:
         return None
     folder = Path(tempfile.mkdtemp(prefix="wetread-ingest-", dir=MEMORY))
     stack.callback(_remove, folder, [])
@@ -133,11 +135,15 @@ def _make_load(disk, scenarios, quick):
         templates["mr"] = images.write_slices("mr", 64, disk / "mr")
     if "frames" in kinds:
         templates["frames"] = [images.write_frames(disk / "frames")]
-    files = sum(sum(scenario.images.values()) for scenario in scenarios if scenario.sender == "storescu")
+    count = max((sum(s.images.values()) for s in scenarios if s.sender == "storescu"), default=0)
+    files = images.write_slices("ct", count, disk / "files") if count else []
+    digests = {kind: images.to_digests(kind, paths) for kind, paths in templates.items()}
+    digests["ct"] |= images.to_digests("ct", files)
     return Load(
         senders={kind: senders.FastSender(disk / "tools", paths) for kind, paths in templates.items()},
         sizes={kind: paths[0].stat().st_size for kind, paths in templates.items()},
-        files=images.write_slices("ct", files, disk / "files") if files else [],
+        digests=digests,
+        files=files,
         idle_seconds=3 if quick else 5,
     )
 
@@ -156,7 +162,8 @@ def _run(scenarios, rounds, folders, load):
                     results.setdefault((scenario.name, associations, receiver), []).append(numbers)
                     progress.console.print(f"{label} x{associations} {KINDS[receiver].title}: {to_line(numbers)}")
 
-                run_round(scenario, number, folders[scenario.place], folders["disk"] / "tools", load, note)
+                place, tools = folders[scenario.place], folders["disk"] / "tools"
+                run_round(scenario, number, place, tools, load, note, progress.console.print)
                 progress.advance(task)
     return {key: combine(numbers) for key, numbers in results.items()}
 
@@ -164,7 +171,8 @@ def _run(scenarios, rounds, folders, load):
 def _show(done, console):
     for table in make_tables(done):
         console.print(table)
-    console.print(make_goal_table(done["goals"]))
+    if done["goals"]:
+        console.print(make_goal_table(done["goals"]))
 
 
 if __name__ == "__main__":

@@ -28,25 +28,30 @@ WORST = {"refused", "lost", "peak_mb"}  # of these the worst round counts, of al
 
 @dataclass
 class Load:
-    """What there is to send. senders: {"ct" | "mr" | "frames": FastSender}; sizes: bytes of one image of a kind.
+    """What there is to send. senders: {"ct" | "mr" | "frames": FastSender}; sizes: bytes of one image of a kind;
+    digests: checksums of the pixels of a kind.
 
     files: CT files for storescu. idle_seconds: how long silent associations are watched.
     """
 
     senders: dict
     sizes: dict
+    digests: dict
     files: list
     idle_seconds: float
 
 
-def run_round(scenario, number, folder, tools, load, note):
-    """One round: every receiver, at every number of associations in turn. note(receiver, associations, numbers)."""
+def run_round(scenario, number, folder, tools, load, note, complain):
+    """One round: every receiver, at every number of associations in turn.
+
+    note(receiver, associations, numbers) is told each measurement, complain(text) the last words of one that lost.
+    """
     names = [name for name in scenario.receivers if number == 0 or name not in scenario.once]
     with ExitStack() as stack:
         receivers = [Receiver(KINDS[name], folder / f"{scenario.name}-{name}", tools) for name in names]
         for receiver in receivers:
-            receiver.start()
             stack.callback(receiver.stop)
+            receiver.start()
         for receiver in receivers:
             receiver.wait_until_open()
             _warm_up(receiver, load)
@@ -57,6 +62,8 @@ def run_round(scenario, number, folder, tools, load, note):
                 else:
                     numbers = _send(scenario, receiver, associations, step, load)
                 note(receiver.kind.name, associations, numbers)
+                if numbers.get("lost") or numbers.get("refused"):
+                    complain(f"the log of {receiver.kind.title} ends: {receiver.log_end()}")
 
 
 def combine(rounds):
@@ -86,8 +93,10 @@ def _send(scenario, receiver, associations, step, load):
             answer = load.senders[scenario.kind].send(receiver.port, associations, count, scenario.patience)
     kept = _settle(receiver, load.sizes[scenario.kind], count)
     cpu = cpu_seconds(receiver.pid) - before
+    size = load.sizes[scenario.kind]
+    kept -= receiver.count_damaged(scenario.kind, size, load.digests[scenario.kind])
     receiver.empty()
-    return _numbers(answer, count, kept, cpu, load.sizes[scenario.kind]) | ({"peak_mb": watch.peak} if watch else {})
+    return _numbers(answer, count, kept, cpu, size) | ({"peak_mb": watch.peak} if watch else {})
 
 
 def _settle(receiver, size, count):
@@ -101,7 +110,7 @@ def _settle(receiver, size, count):
 
 
 def _numbers(answer, count, kept, cpu, size):
-    """lost: images that were not answered with success, or were and are not there."""
+    """lost: images that were not answered with success, or were and are not there as they were sent."""
     ok = answer["ok"] if "images_per_s" in answer or not answer["fail"] else min(kept, count)
     wall = answer["wall_s"]
     numbers = {name: value for name, value in answer.items() if name in UNITS}

@@ -1,8 +1,7 @@
 """The results as tables for a terminal."""
 
-from rich.table import Table
-
 from receivers import KINDS
+from rich.table import Table
 from scenarios import SCENARIOS
 
 COLUMNS = {
@@ -75,15 +74,13 @@ def make_tables(done):
         table = Table(title=scenario.title, title_justify="left")
         table.add_column("assoc.", justify="right")
         table.add_column("receiver")
-        table.add_column("0x0000 promises")
         for quantity in columns:
             table.add_column(COLUMNS[quantity], justify="right")
         table.add_column("Wetread is", justify="right")
         for associations, receiver, numbers in rows:
             ratio = to_ratio(scenario, rows, associations, numbers)
             cells = [to_number(numbers.get(quantity)) for quantity in columns]
-            kind = KINDS[receiver]
-            table.add_row(str(associations), kind.title, kind.promise, *cells, f"{ratio} x" if ratio else "")
+            table.add_row(str(associations), KINDS[receiver].title, *cells, f"{ratio} x" if ratio else "")
         yield table
 
 

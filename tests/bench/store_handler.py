@@ -2,7 +2,7 @@
 
     store_handler.py PORT FOLDER synced|unsynced
 
-Beyond the documented lines: more associations than ten at once, and `synced` syncs the file and its folder before success.
+Beyond the documented lines: more associations than ten at once; `synced` syncs the file and its folder before success.
 """
 
 import os

@@ -1,5 +1,7 @@
 """What the door keeps, knows already, or refuses."""
 
+from pathlib import Path
+
 import pytest
 
 from node.errors import CannotUnderstand, ConflictingInstance, OutOfResources
@@ -36,7 +38,7 @@ class Written(Receiver):
 
 
 def put(spool, dataset):
-    part = spool.new_file()
+    part = Path(spool.new_file())
     dataset.save_as(part, enforce_file_format=True)
     return part
 
@@ -79,7 +81,7 @@ def test_other_content_under_a_known_uid_is_quarantined_and_reported(door):
 
 def test_text_is_refused_and_kept(door):
     receiver, spool, ledger = door
-    part = spool.new_file()
+    part = Path(spool.new_file())
     part.write_text("this is no DICOM")
     with pytest.raises(CannotUnderstand):
         receiver.admit(part, "SCU", "", "1.2.3")
@@ -130,7 +132,7 @@ def test_a_kept_file_without_a_row_is_found_again_at_start(door, tmp_path):
 
 def test_a_half_written_file_is_swept_only_when_it_is_old(door):
     _, spool, _ = door
-    part = spool.new_file()
+    part = Path(spool.new_file())
     part.write_bytes(b"half")
     assert spool.sweep(part.stat().st_mtime - 1) == 0
     assert spool.sweep(part.stat().st_mtime + 1) == 1
