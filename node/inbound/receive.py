@@ -16,7 +16,7 @@ from node.dicom.identity import Identity, find_identity, read_identity, read_syn
 from node.errors import CannotUnderstand, ConflictingInstance, OutOfResources, RefusedInstance, WrongClass
 from node.inbound.intake import Intake
 from node.inbound.recorder import Recorder
-from node.inbound.spool import Spool, digest_dataset
+from node.inbound.spool import Spool, digest_dataset, is_same_dataset, name_kept
 from node.ledger import Ledger
 from node.model.batch import Batch
 from node.model.study import Instance, Quarantined
@@ -126,21 +126,31 @@ class Receiver:
         held = self._recorder.find_digest(uid)
         if held is not None and held != digest:
             raise ConflictingInstance(f"another content is held under {uid}")
-        if held is not None:
+        if held is not None and self._is_kept(part, digest):
             self._link_again(identity, digest, size, association_id)
             os.unlink(part)  # noqa: PTH108
             return "same"
-        name = self._spool.keep(part, fd, digest)
+        try:
+            name = self._spool.keep(part, fd, digest)
+        except FileExistsError:
+            raise ConflictingInstance(f"another content has the digest of {uid}") from None
         try:
             return self._recorder.add(_instance(identity, digest, size, name, time.time()), association_id)
         except ConflictingInstance:
             (self._spool.root / name).rename(part)
             raise
 
+    def _is_kept(self, part: str, digest: str) -> bool:
+        """True when the content of `part` lies in the spool, byte for byte."""
+        try:
+            return is_same_dataset(Path(part), self._spool.root / name_kept(digest))
+        except FileNotFoundError:
+            return False
+
     def _link_again(self, identity: Identity, digest: str, size: int, association_id: str) -> None:
         """An instance that is held already came again: its association belongs to the study all the same."""
         if association_id:
-            name = f"kept/{digest[:2]}/{digest}.dcm"
+            name = name_kept(digest)
             self._recorder.add(_instance(identity, digest, size, name, time.time()), association_id)
 
     def _set_aside(self, part: Path, caller: str, announced_uid: str, refusal: RefusedInstance) -> None:

@@ -18,8 +18,9 @@ from pathlib import Path
 from threading import Lock
 from uuid import uuid4
 
-from blake3 import blake3
+from xxhash import xxh3_128
 
+from node.dicom.identity import read_syntax
 from node.durable import place_file, sync_directory
 from node.errors import OutOfResources
 from node.inbound.rename import rename_new
@@ -55,13 +56,16 @@ class Spool:
         """Moves `part`, open as `fd`, under its final name and syncs both; returns that name relative to the spool.
 
         The name is given before the sync, so that one commit of the file system's journal covers content and name. A
-        file that is there already has the same content: it stays, for somebody may have been told that it is kept.
+        file that is there already stays, for somebody may have been told that it is kept. Raises FileExistsError when
+        its content is another.
         """
-        name = f"kept/{digest[:2]}/{digest}.dcm"
+        name = name_kept(digest)
         target = f"{self.root}/{name}"
         try:
             rename_new(part, target)
         except FileExistsError:
+            if not is_same_dataset(Path(part), Path(target)):
+                raise
             with open(target, "rb") as there:  # noqa: PTH123  a Path for each of a thousand images a second costs
                 os.fsync(there.fileno())
             os.unlink(part)  # noqa: PTH108
@@ -120,10 +124,32 @@ class Spool:
                 os.close(self._folders.popitem()[1])
 
 
-def new_digest(transfer_syntax_uid: str) -> blake3:
-    """BLAKE3 over the transfer syntax and, to be added, the bytes of the dataset as sent, without the File Meta
-    Information that differs from sender to sender. Its hexdigest has 64 characters."""
-    return blake3(transfer_syntax_uid.encode("ascii") + b"\0")
+def new_digest(transfer_syntax_uid: str) -> xxh3_128:
+    """XXH3, 128 bits, over the transfer syntax and, to be added, the bytes of the dataset as sent, without the File
+    Meta Information that differs from sender to sender. Its hexdigest has 32 characters.
+
+    It tells what differs and what is damaged. Since somebody could make two contents with one digest, nothing counts
+    as the same before its bytes were compared."""
+    return xxh3_128(transfer_syntax_uid.encode("ascii") + b"\0")
+
+
+def name_kept(digest: str) -> str:
+    """Where a content is kept, relative to the spool."""
+    return f"kept/{digest[:2]}/{digest}.dcm"
+
+
+def is_same_dataset(one: Path, other: Path) -> bool:
+    """True when two Part 10 files hold the same dataset in the same transfer syntax, byte for byte."""
+    (syntax, at), (other_syntax, other_at) = read_syntax(one), read_syntax(other)
+    if syntax != other_syntax or one.stat().st_size - at != other.stat().st_size - other_at:
+        return False
+    with one.open("rb") as first, other.open("rb") as second:
+        first.seek(at)
+        second.seek(other_at)
+        while chunk := first.read(CHUNK):
+            if chunk != second.read(CHUNK):
+                return False
+    return True
 
 
 def digest_dataset(path: Path, offset: int, transfer_syntax_uid: str) -> str:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from node.dicom.identity import read_syntax
 from node.errors import CannotUnderstand, ConflictingInstance, OutOfResources
 from node.inbound.receive import Receiver
 from node.inbound.recorder import Recorder
-from node.inbound.spool import Spool
+from node.inbound.spool import Spool, digest_dataset, name_kept
 from node.ledger import SqlLedger
 from tests.series import make_series
 
@@ -136,3 +137,40 @@ def test_a_half_written_file_is_swept_only_when_it_is_old(door):
     part.write_bytes(b"half")
     assert spool.sweep(part.stat().st_mtime - 1) == 0
     assert spool.sweep(part.stat().st_mtime + 1) == 1
+
+
+def test_a_digest_is_no_proof_and_what_has_anothers_digest_is_quarantined(door):
+    """Somebody may make two contents with one digest; here the other content is simply put under its name."""
+    receiver, spool, ledger = door
+    image, other = make_series((2, 4, 4))
+    digest = digest_dataset(put(spool, image), *reversed(read_syntax(put(spool, image))))
+    planted = spool.root / name_kept(digest)
+    put(spool, other).rename(planted)
+    before = planted.read_bytes()
+    with pytest.raises(ConflictingInstance, match="digest"):
+        receiver.admit(put(spool, image), "SCU")
+    assert planted.read_bytes() == before
+    assert len(ledger.find_quarantined()) == 1
+
+
+def test_a_kept_file_that_went_missing_is_kept_again(door):
+    receiver, spool, ledger = door
+    image = make_series((1, 4, 4))[0]
+    receiver.admit(put(spool, image), "SCU")
+    path = spool.root / ledger.find_instance(image.SOPInstanceUID).path
+    path.unlink()
+    receiver.admit(put(spool, image), "SCU")
+    assert path.is_file()
+
+
+def test_what_a_power_cut_left_of_a_file_is_no_instance(door):
+    receiver, spool, ledger = door
+    image = make_series((1, 4, 4))[0]
+    receiver.admit(put(spool, image), "SCU")
+    name = ledger.find_instance(image.SOPInstanceUID).path
+    damaged = spool.root / "kept" / "00" / ("0" * 32 + ".dcm")
+    damaged.write_bytes((spool.root / name).read_bytes()[:-10])
+    assert receiver.reindex() == 0
+    assert not damaged.exists()
+    (item,) = ledger.find_quarantined()
+    assert "not what its name says" in item.reason
