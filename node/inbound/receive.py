@@ -123,7 +123,7 @@ class Receiver:
 
     def _keep(self, part: str, fd: int, identity: Identity, digest: str, size: int, association_id: str) -> str:
         uid = identity.sop_instance_uid
-        held = self._recorder.find_digest(uid)
+        held = self._recorder.find_digest(identity.study_uid, uid)
         if held is not None and held != digest:
             raise ConflictingInstance(f"another content is held under {uid}")
         if held is not None and self._is_kept(part, digest):

@@ -12,6 +12,7 @@ from threading import Condition, Thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.errors import ConflictingInstance, OutOfResources
+from node.inbound.known import Known
 from node.inbound.spool import Spool
 from node.ledger import Ledger
 from node.model.batch import Batch, Ended, Opened
@@ -37,6 +38,7 @@ class Recorder:
         self._spool = spool
         self._change = Condition()
         self._next = Batch()
+        self._known = Known(ledger.find_digests)
         self._pending: dict[str, str] = {}
         self._written = self._given = 0
         self._running = True
@@ -53,9 +55,10 @@ class Recorder:
             self._change.notify_all()
         self._thread.join(10)
 
-    def find_digest(self, sop_instance_uid: str) -> str | None:
-        """The digest that is held under this uid, its row written or waiting."""
-        return self._pending.get(sop_instance_uid) or self._ledger.find_digest(sop_instance_uid)
+    def find_digest(self, study_uid: str, sop_instance_uid: str) -> str | None:
+        """The digest that the study holds under this uid, its row written or waiting, as far as this process knows.
+        What another study or another listener holds under it the ledger finds when the row is written."""
+        return self._pending.get(sop_instance_uid) or self._known.find(study_uid, sop_instance_uid)
 
     def add(self, instance: Instance, association_id: str) -> str:
         """Records an instance that is safe in the spool: "new", or "same" when its row waits already.
@@ -70,6 +73,7 @@ class Recorder:
             if held is not None and held != instance.digest:
                 raise ConflictingInstance(f"two contents came at once under {instance.sop_instance_uid}")
             self._pending[instance.sop_instance_uid] = instance.digest
+            self._known.add(instance.study_uid, instance.sop_instance_uid, instance.digest)
             self._next.instances.append((instance, association_id))
             self._tell()
             return "new" if held is None else "same"
@@ -140,7 +144,9 @@ class Recorder:
             self._set_aside(instance, association_id, batch)
 
     def _set_aside(self, instance: Instance, association_id: str, batch: Batch) -> None:
-        """Two listeners took two contents under one uid at the same moment: the second goes to quarantine."""
+        """A uid that another study holds, or that two listeners took at the same moment: the second content goes to
+        quarantine."""
+        self._known.forget(instance.study_uid)
         path = self._spool.root / instance.path
         if not path.exists():
             return

@@ -32,8 +32,8 @@ class Ledger(Protocol):
         """The instance held under this uid."""
         ...
 
-    def find_digest(self, sop_instance_uid: str) -> str | None:
-        """The digest of the instance held under this uid: the door asks for every image, so it is cheap."""
+    def find_digests(self, study_uid: str) -> dict[str, str]:
+        """SOP Instance UID -> digest of all that is held of a study."""
         ...
 
     def find_counts(self) -> dict[str, int]:

@@ -8,7 +8,6 @@ from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, up
 
 from node.errors import LostLease, UnknownJob
 from node.ledger import tables as t
-from node.ledger.digests import Digests
 from node.ledger.engine import open_engine
 from node.ledger.record import find_classes, record_batch
 from node.model.batch import Batch
@@ -24,11 +23,9 @@ class SqlLedger:
     def __init__(self, url: str) -> None:
         self._engine: Engine = open_engine(url)
         self._reader: Engine = self._engine.execution_options(read_only=True)
-        self._digests = Digests(self._engine)
 
     def close(self) -> None:
         """Gives the connections back."""
-        self._digests.close()
         self._engine.dispose()
 
     # What came in
@@ -55,8 +52,11 @@ class SqlLedger:
             row = db.execute(query).first()
             return Instance(**row._mapping) if row else None
 
-    def find_digest(self, sop_instance_uid: str) -> str | None:
-        return self._digests.find(sop_instance_uid)
+    def find_digests(self, study_uid: str) -> dict[str, str]:
+        i = t.instance
+        with self._reader.connect() as db:
+            rows = db.execute(select(i.c.sop_instance_uid, i.c.digest).where(i.c.study_uid == study_uid))
+            return {row.sop_instance_uid: row.digest for row in rows}
 
     def find_counts(self) -> dict[str, int]:
         with self._reader.connect() as db:

@@ -55,7 +55,7 @@ def test_what_waits_is_held_already(desk):
     recorder, ledger, _ = desk
     ledger.broken = True
     recorder.add(make_instance(1), "")
-    assert recorder.find_digest("1.2.3.1.1") == make_instance(1).digest
+    assert recorder.find_digest("1.2.3", "1.2.3.1.1") == make_instance(1).digest
     assert recorder.add(make_instance(1), "") == "same"
     with pytest.raises(ConflictingInstance):
         recorder.add(make_instance(1, digest="f" * 64), "")
@@ -68,7 +68,7 @@ def test_a_ledger_that_fails_is_asked_again_and_nothing_is_lost(desk):
     assert not recorder.flush(0.5)
     ledger.broken = False
     assert recorder.flush()
-    assert ledger.find_digest("1.2.3.1.1") == make_instance(1).digest
+    assert ledger.find_digests("1.2.3") == {"1.2.3.1.1": make_instance(1).digest}
 
 
 def test_a_ledger_that_does_not_keep_up_makes_the_door_refuse(desk, monkeypatch):
@@ -100,7 +100,7 @@ def test_two_contents_that_two_listeners_took_at_once_both_stay_and_one_is_repor
     (item,) = ledger.find_quarantined()
     assert (item.caller, item.sop_instance_uid) == ("MR1", "1.2.3.1.2")
     assert (spool.root / item.path).read_bytes() == b"the second content"
-    assert ledger.find_digest("1.2.3.1.2") == "a" * 64
+    assert ledger.find_digests("1.2.3") == {"1.2.3.1.2": "a" * 64}
 
 
 def test_many_threads_write_one_ledger(desk):

@@ -33,8 +33,8 @@ def test_an_instance_is_recorded_once_and_another_content_comes_back(ledger):
     assert add_instance(ledger, make_instance())
     assert not add_instance(ledger, make_instance(digest="f" * 64))
     assert [instance.digest for instance in ledger.find_instances("1.2.3")] == [make_instance().digest]
-    assert ledger.find_digest("1.2.3.1.1") == make_instance().digest
-    assert ledger.find_digest("1.2.3.1.2") is None
+    assert ledger.find_digests("1.2.3") == {"1.2.3.1.1": make_instance().digest}
+    assert ledger.find_digests("1.2") == {}
 
 
 def test_a_batch_is_written_whole_and_its_conflicts_come_back(ledger):
