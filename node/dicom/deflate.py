@@ -13,11 +13,9 @@ ALLOWANCE = 1 << 24
 """Bytes that any deflated dataset may become, whatever its ratio."""
 
 
-def check_inflation(path: Path, offset: int, syntax: str, ratio: int) -> None:
+def check_inflation(path: Path, offset: int, ratio: int) -> None:
     """Raises CannotUnderstand when the deflated dataset of `path`, from `offset`, is no such stream or becomes more
-    than `ratio` times as long (and more than ALLOWANCE). Keeps nothing, reads no further. Other syntaxes pass."""
-    if syntax not in DEFLATED:
-        return
+    than `ratio` times as long (and more than ALLOWANCE). Keeps nothing, reads no further."""
     most = max(ratio * (path.stat().st_size - offset), ALLOWANCE)
     stream, length = zlib.decompressobj(-zlib.MAX_WBITS), 0
     try:

@@ -20,6 +20,7 @@ from node.inbound.wire import (
     A_ABORT,
     A_RELEASE_RQ,
     COMMAND,
+    HEAD,
     LAST,
     P_DATA_TF,
     UNEXPECTED_PDU,
@@ -27,7 +28,6 @@ from node.inbound.wire import (
     Gone,
     Silent,
     Wire,
-    check_item,
 )
 from node.model.batch import Ended, Opened
 
@@ -67,6 +67,17 @@ class Door:
     services: Services
 
 
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """A C-STORE under way."""
+
+    context: Context
+    intake: Intake
+    sop_class: str
+    uid: str
+    message_id: int
+
+
 class Association:
     """An accepted association; `run` serves it until it ends.
 
@@ -87,7 +98,7 @@ class Association:
         self._part = bytearray()
         self._command: Command | None = None
         self._context: Context | None = None
-        self._intake: Intake | None = None
+        self._store: _Store | None = None
         self._message_number = 0
 
     def run(self) -> None:
@@ -106,8 +117,8 @@ class Association:
             self._wire.send_abort(violation.reason)
             raise
         finally:
-            if self._intake is not None:
-                self._intake.discard()
+            if self._store is not None:
+                self._store.intake.discard()
             if self._id:
                 self._door.recorder.end_association(Ended(self._id, how, time.time()))
 
@@ -144,15 +155,17 @@ class Association:
             raise ProtocolViolation("the association brought more than listen.max_association_gb", 0)
         wire = self._wire
         while left:
-            length, context, flags = wire.read_item()
-            check_item(length, left)
-            left -= length + 4
+            length, context, flags = wire.read_item(left)
+            left -= length + HEAD
             if flags & COMMAND:
-                self._take_command(length - 2, context, flags)
-            elif self._intake is not None and self._context is not None and context == self._context.id:
-                self._take_fragment(self._intake, length - 2, flags)
+                self._take_command(length, context, flags)
+            elif self._store is not None and context == self._store.context.id:
+                # From the buffer to the file, as they lie.
+                wire.take(length, self._store.intake.pieces)
+                if flags & LAST:
+                    self._finish_store(self._store)
             else:
-                self._take_message(length - 2, context, flags)
+                self._take_message(length, context, flags)
 
     def _take_command(self, length: int, context_id: int, flags: int) -> None:
         if self._command is not None:
@@ -174,9 +187,7 @@ class Association:
         if field == dimse.C_STORE_RQ:
             if not (context.is_storage and has_data):
                 raise ProtocolViolation("a C-STORE-RQ outside its place", UNEXPECTED_PDU)
-            sop_class, uid = get_uid(command, dimse.AFFECTED_CLASS), get_uid(command, dimse.AFFECTED_INSTANCE)
-            get_number(command, dimse.MESSAGE_ID)
-            self._intake = self._wire.holder = self._door.receiver.begin(sop_class, uid, context.transfer_syntax)
+            self._begin_store(context, command)
         if has_data:
             self._context, self._command = context, command
         elif field == dimse.C_ECHO_RQ:
@@ -184,54 +195,41 @@ class Association:
         elif field != dimse.C_CANCEL_RQ:
             self._door.services.answer(self, context, command, b"")
 
-    def _take_fragment(self, intake: Intake, length: int, flags: int) -> None:
-        """`length` bytes of an instance: from the buffer to the file, as they lie."""
-        wire = self._wire
-        while length:
-            ready = wire.end - wire.start
-            if not ready:
-                wire.fill(1)
-                ready = wire.end - wire.start
-            ready = min(ready, length)
-            intake.add(wire.view[wire.start : wire.start + ready])
-            wire.start += ready
-            length -= ready
-        if flags & LAST:
-            self._finish_store(intake)
-
-    def _finish_store(self, intake: Intake) -> None:
-        context, command = self._context, self._command
-        if context is None or command is None:
-            raise ProtocolViolation("a data set without a command", UNEXPECTED_PDU)
-        self._intake = self._command = self._context = self._wire.holder = None
+    def _begin_store(self, context: Context, command: Command) -> None:
         sop_class, uid = get_uid(command, dimse.AFFECTED_CLASS), get_uid(command, dimse.AFFECTED_INSTANCE)
-        status, comment = self._keep(intake, sop_class, uid)
+        intake = self._door.receiver.begin(sop_class, uid, context.transfer_syntax)
+        self._store = _Store(context, intake, sop_class, uid, get_number(command, dimse.MESSAGE_ID))
+        self._wire.holder = intake
+
+    def _finish_store(self, store: _Store) -> None:
+        status, comment = self._keep(store)
+        self._store = self._command = self._context = self._wire.holder = None
         self._pace.wait()
         fields: dict[int, int | str] = {
-            dimse.AFFECTED_CLASS: sop_class,
+            dimse.AFFECTED_CLASS: store.sop_class,
             dimse.FIELD: dimse.C_STORE_RQ | dimse.RESPONSE,
-            dimse.RESPONDED_TO: get_number(command, dimse.MESSAGE_ID),
+            dimse.RESPONDED_TO: store.message_id,
             dimse.DATA_SET_TYPE: dimse.NO_DATA_SET,
             dimse.STATUS: status,
-            dimse.AFFECTED_INSTANCE: uid,
+            dimse.AFFECTED_INSTANCE: store.uid,
         }
         if comment:
             fields[dimse.ERROR_COMMENT] = comment[:64]
-        self.send(context, fields)
+        self.send(store.context, fields)
 
-    def _keep(self, intake: Intake, sop_class: str, uid: str) -> tuple[int, str]:
+    def _keep(self, store: _Store) -> tuple[int, str]:
         """0x0000 only for bytes that are synced under their final name; any other status says why not."""
         try:
             if not self._id:
                 self._id = str(uuid4())
                 self._door.recorder.open_association(Opened(self._id, self._door.name, self.caller, time.time()))
-            self._door.receiver.finish(intake, (sop_class, uid), self.caller, self._id)
+            self._door.receiver.finish(store.intake, (store.sop_class, store.uid), self.caller, self._id)
         except RefusedInstance as refusal:
             self._door.recorder.count("refused, out of resources" if refusal.transient else "refused")
             return refusal.status, str(refusal)
         except Exception:
             # An error nobody foresaw must still be an answer: a silent door makes a PACS hang.
-            log.exception("instance %s could not be kept", uid)
+            log.exception("instance %s could not be kept", store.uid)
             return OutOfResources.status, "internal error, see the log of the node"
         return 0x0000, ""
 

@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-from node.dicom.deflate import check_inflation
+from node.dicom.deflate import DEFLATED, check_inflation
 from node.dicom.file_meta import encode_file_meta
 from node.dicom.identity import Identity, find_identity, read_identity, read_syntax
 from node.errors import CannotUnderstand, ConflictingInstance, OutOfResources, RefusedInstance, WrongClass
@@ -49,7 +49,8 @@ class Receiver:
                 raise intake.failure
             identity = find_identity(intake.head, intake.syntax) or read_identity(Path(intake.part))
             _check_announced(identity, announced)
-            check_inflation(Path(intake.part), len(intake.header), intake.syntax, self._inflate_ratio)
+            if intake.syntax in DEFLATED:
+                check_inflation(Path(intake.part), len(intake.header), self._inflate_ratio)
             verdict = self._keep(intake.part, intake.fd, identity, intake.hexdigest(), intake.size, association_id)
             intake.is_kept = True
             return verdict
@@ -73,7 +74,8 @@ class Receiver:
             identity = read_identity(part)
             _check_announced(identity, (identity.sop_class_uid, announced_uid or identity.sop_instance_uid))
             syntax, offset = read_syntax(part)
-            check_inflation(part, offset, syntax, self._inflate_ratio)
+            if syntax in DEFLATED:
+                check_inflation(part, offset, self._inflate_ratio)
             digest = digest_dataset(part, offset, syntax)
             return self._keep(str(part), fd, identity, digest, part.stat().st_size, association_id)
         except OSError as error:

@@ -114,13 +114,29 @@ class Wire:
         self.start += HEAD
         return kind, length
 
-    def read_item(self) -> tuple[int, int, int]:
-        """Length, presentation context and control header of the next value item (PS3.8 9.3.5.1)."""
+    def read_item(self, left: int) -> tuple[int, int, int]:
+        """Length of its value, presentation context and control header of the next item (PS3.8 9.3.5.1) in a P-DATA-TF
+        with `left` bytes left. Raises ProtocolViolation when it does not fit."""
         if self.end - self.start < HEAD:
             self.fill(HEAD)
         length, context, flags = _ITEM.unpack_from(self.view, self.start)
+        if length < 2 or length + 4 > left:
+            raise ProtocolViolation(f"a presentation data value of {length} bytes in a PDU with {left} bytes left")
         self.start += HEAD
-        return length, context, flags
+        return length - 2, context, flags
+
+    def take(self, count: int, pieces: list[memoryview]) -> None:
+        """Adds the next `count` bytes to `pieces`, as views that hold until `holder` is told."""
+        while count:
+            start = self.start
+            ready = self.end - start
+            if not ready:
+                self.fill(1)
+                continue
+            ready = min(ready, count)
+            pieces.append(self.view[start : start + ready])
+            self.start = start + ready
+            count -= ready
 
     def read(self, count: int) -> bytes:
         """The next `count` bytes, at most BUFFER."""
@@ -182,9 +198,3 @@ def _fragment(context: int, kind: int, data: bytes, longest: int) -> list[bytes]
         + piece
         for n, piece in enumerate(pieces)
     ]
-
-
-def check_item(length: int, left: int) -> None:
-    """Raises ProtocolViolation when a value item does not fit its PDU."""
-    if length < 2 or length + 4 > left:
-        raise ProtocolViolation(f"a presentation data value of {length} bytes in a PDU with {left} bytes left")

@@ -3,8 +3,8 @@
  *
  *     limit PORT FOLDER synced|unsynced
  *
- * It keeps a file as the node does: written in FOLDER/incoming, synced, renamed to FOLDER/kept/xx/<uid>.dcm (256
- * folders), that folder synced, and only then answered. `unsynced` leaves both syncs out. TCP_NODELAY is set and
+ * It keeps a file as the node does: written in FOLDER/incoming, renamed to FOLDER/kept/xx/<uid>.dcm (256 folders),
+ * file and folder synced, and only then answered. `unsynced` leaves both syncs out. TCP_NODELAY is set and
  * TCP_QUICKACK armed again after each read, so that a sender with Nagle on is not held up (PS3.8, PS3.7 9.3.1).
  */
 #define _GNU_SOURCE
@@ -164,15 +164,15 @@ static uint8_t cheap_hash(const char *text) {
     return (uint8_t)(hash ^ hash >> 8 ^ hash >> 16 ^ hash >> 24);
 }
 
-/* The promise: bytes synced, then the final name, then the folder that holds the name synced. */
+/* The promise, in the node's order: the final name, then the bytes synced, then the folder that holds the name. */
 static bool keep(Association *a) {
     char name[UID + 4];
     snprintf(name, sizeof name, "%s.dcm", a->instance);
     int folder = kept[cheap_hash(a->instance)];
-    bool good = !synced || fsync(a->file) == 0;
+    bool good = renameat(incoming, a->part, folder, name) == 0 && (!synced || fsync(a->file) == 0);
     good = close(a->file) == 0 && good;
     a->file = -1;
-    return good && renameat(incoming, a->part, folder, name) == 0 && (!synced || fsync(folder) == 0);
+    return good && (!synced || fsync(folder) == 0);
 }
 
 /* Reads the whole command set, Implicit VR Little Endian (PS3.7 6.3.1); false unless it is a C-STORE request. */
