@@ -49,7 +49,7 @@ def read_command(data: bytes | bytearray) -> Command:
             raise ProtocolViolation("a command set holds an element that is none of it or is longer than it")
         command[element] = bytes(data[offset : offset + length])
         offset += length
-    if command.get(0) != struct.pack("<I", end - 12):
+    if end < 12 or command.get(0) != struct.pack("<I", end - 12):
         raise ProtocolViolation("Command Group Length is wrong")
     return command
 
@@ -65,7 +65,7 @@ def get_number(command: Command, element: int) -> int:
 def get_uid(command: Command, element: int) -> str:
     """A value of VR UI. Raises ProtocolViolation when it is absent or no UID (PS3.5 9.1)."""
     value = command.get(element, b"").rstrip(b"\0 ")
-    if not 0 < len(value) <= 64 or value.strip(b"0123456789."):
+    if not 0 < len(value) <= 64 or value.strip(b"0123456789.") or value.startswith(b"."):
         raise ProtocolViolation(f"command element (0000,{element:04X}) is absent or no UID")
     return value.decode("ascii")
 

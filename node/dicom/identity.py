@@ -5,11 +5,11 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
 
 from node.dicom.deflate import DEFLATED
 from node.dicom.header import DAMAGE, is_damage
+from node.dicom.search import Inflated, Plain, search
 from node.dicom.walk import find_values
 from node.errors import CannotUnderstand
 
@@ -49,8 +49,9 @@ NO_IMAGE_FAMILIES = (
 )
 
 
+LONGEST_META = 1 << 16
 HEAD_BYTES = 1 << 16
-"""So much of a dataset is looked at for its identity before the parser is asked."""
+"""So much of a dataset is looked at for its identity before the file is searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def read_identity(path: Path) -> Identity:
     with path.open("rb") as file:
         file.seek(offset)
         identity = find_identity(file.read(HEAD_BYTES), syntax)
-    return identity or _parse_identity(path, syntax)
+    return identity or _search_identity(path, syntax, offset)
 
 
 def read_syntax(path: Path) -> tuple[str, int]:
@@ -93,7 +94,7 @@ def read_syntax(path: Path) -> tuple[str, int]:
 
 def find_identity(head: bytes | bytearray, syntax: str) -> Identity | None:
     """The identity of a dataset that begins with `head`, at the price of a walk over a few dozen tags; None where that
-    does not suffice (big endian, a longer way to the uids) and the parser must be asked.
+    does not suffice (big endian, a longer way to the uids) and the file must be searched.
 
     Raises CannotUnderstand when a uid is no UID.
     """
@@ -107,25 +108,41 @@ def find_identity(head: bytes | bytearray, syntax: str) -> Identity | None:
     values = find_values(head, TAGS, explicit=syntax != IMPLICIT)
     if values is None:
         return None
-    uids = [_check(keyword, values[tag].rstrip(b"\0 ").decode("latin-1")) for keyword, tag in KEYWORDS.items()]
-    return Identity(uids[0], uids[1], uids[2], uids[3], syntax)
+    return _to_identity(values, syntax)
 
 
-def _parse_identity(path: Path, syntax: str) -> Identity:
+def _search_identity(path: Path, syntax: str, offset: int) -> Identity:
+    """By a walk over the whole dataset; where its bytes are not as its syntax says, in the other VR encoding."""
+    little = syntax != EXPLICIT_BIG_ENDIAN
+    explicit = syntax != IMPLICIT
     try:
-        dataset = dcmread(path, specific_tags=list(KEYWORDS), stop_before_pixels=True)
-        uids = [_check(keyword, str(dataset.get(keyword, "") or "")) for keyword in KEYWORDS]
-    except (*DAMAGE, OSError) as error:
-        if not is_damage(error):
+        values = _search(path, syntax, offset, explicit=explicit, little=little)
+    except CannotUnderstand:
+        if not little:
             raise
-        raise CannotUnderstand(f"not a readable DICOM dataset ({type(error).__name__})") from None
+        values = _search(path, syntax, offset, explicit=not explicit, little=little)
+    return _to_identity(values, syntax)
+
+
+def _search(path: Path, syntax: str, offset: int, *, explicit: bool, little: bool) -> dict[int, bytes]:
+    with path.open("rb") as file:
+        file.seek(offset)
+        source = Inflated(file) if syntax in DEFLATED else Plain(file)
+        try:
+            return search(source, TAGS, explicit=explicit, little=little)
+        except (struct.error, zlib.error) as error:
+            raise CannotUnderstand(f"not a readable DICOM dataset ({type(error).__name__})") from None
+
+
+def _to_identity(values: dict[int, bytes], syntax: str) -> Identity:
+    uids = [_check(word, values.get(tag, b"").rstrip(b"\0 ").decode("latin-1")) for word, tag in KEYWORDS.items()]
     return Identity(uids[0], uids[1], uids[2], uids[3], syntax)
 
 
 def _check(keyword: str, value: str) -> str:
     if not value:
         raise CannotUnderstand(f"{keyword} is absent")
-    if len(value) > 64 or value.strip("0123456789."):
+    if len(value) > 64 or value.strip("0123456789.") or value.startswith("."):
         raise CannotUnderstand(f"{keyword} is not a UID")
     return value
 
@@ -136,4 +153,7 @@ def _dataset_offset(path: Path) -> int:
         head = file.read(144)
     if len(head) < 144 or head[128:136] != b"DICM\x02\0\0\0":
         raise CannotUnderstand("no File Meta Information")
-    return 144 + int(struct.unpack_from("<I", head, 140)[0])
+    length = int(struct.unpack_from("<I", head, 140)[0])
+    if length > LONGEST_META:
+        raise CannotUnderstand(f"File Meta Information of {length} bytes")
+    return 144 + length

@@ -12,6 +12,7 @@ from uuid import uuid4
 from node.dicom import command as dimse
 from node.dicom.command import Command, get_number, get_uid, read_command, write_command
 from node.errors import OutOfResources, ProtocolViolation, RefusedInstance
+from node.inbound.budget import Budget
 from node.inbound.intake import Intake
 from node.inbound.negotiate import Context
 from node.inbound.receive import Receiver
@@ -34,8 +35,8 @@ from node.model.batch import Ended, Opened
 log = logging.getLogger(__name__)
 
 LONGEST_COMMAND = 1 << 14
-LONGEST_MESSAGE = 1 << 24
-"""Bytes of a data set that is read into memory: a storage commitment of 100,000 instances has about 13 MB."""
+LONGEST_MESSAGE = 1 << 23
+"""Bytes of a data set that is read into memory: a storage commitment of 50,000 instances has about 7 MB."""
 
 
 class Services(Protocol):
@@ -65,6 +66,7 @@ class Door:
     receiver: Receiver
     recorder: Recorder
     services: Services
+    memory: Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Association:
         self._context: Context | None = None
         self._store: _Store | None = None
         self._message_number = 0
+        self._taken = 0
 
     def run(self) -> None:
         """Serves until release, abort, silence, or a broken line; says in the ledger how it ended. Raises
@@ -117,6 +120,7 @@ class Association:
             self._wire.send_abort(violation.reason)
             raise
         finally:
+            self._give_back()
             if self._store is not None:
                 self._store.intake.discard()
             if self._id:
@@ -138,6 +142,8 @@ class Association:
             if kind == P_DATA_TF:
                 self._take_data(length)
             elif kind == A_RELEASE_RQ:
+                if self._command is not None or self._part:
+                    raise ProtocolViolation("a release in the middle of a message", UNEXPECTED_PDU)
                 wire.send_release()
                 return
             elif kind == A_ABORT:
@@ -154,6 +160,8 @@ class Association:
         if self._left < 0:
             raise ProtocolViolation("the association brought more than listen.max_association_gb", 0)
         wire = self._wire
+        if left < HEAD:
+            raise ProtocolViolation(f"a P-DATA-TF of {left} bytes holds no value item")
         while left:
             length, context, flags = wire.read_item(left)
             left -= length + HEAD
@@ -240,6 +248,8 @@ class Association:
             raise ProtocolViolation("a data set without a command", UNEXPECTED_PDU)
         if len(self._part) + length > LONGEST_MESSAGE:
             raise ProtocolViolation("a data set too long for a message")
+        self._door.memory.take(length)
+        self._taken += length
         while length:
             piece = self._wire.read(min(length, 1 << 16))
             self._part += piece
@@ -247,7 +257,14 @@ class Association:
         if flags & LAST:
             data_set, self._part = bytes(self._part), bytearray()
             self._command = self._context = None
-            self._door.services.answer(self, context, command, data_set)
+            try:
+                self._door.services.answer(self, context, command, data_set)
+            finally:
+                self._give_back()
+
+    def _give_back(self) -> None:
+        self._door.memory.give(self._taken)
+        self._taken = 0
 
     def _answer_echo(self, context: Context, command: Command) -> None:
         self.send(

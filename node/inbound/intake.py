@@ -53,7 +53,9 @@ class Intake:
             if len(self.head) < HEAD_BYTES:
                 self._take_head()
             try:
-                self.size += self._write([*self.pieces] if self.size else [self.header, *self.pieces])
+                written = self._write([*self.pieces] if self.size else [self.header, *self.pieces])
+                self.size += written
+                self._spool.spend(written)
                 if self.size >= self._next_look:
                     self._next_look = self.size + LOOK
                     self._spool.check_space()

@@ -16,6 +16,7 @@ from threading import Lock, Thread
 from node.config import Settings
 from node.errors import AssociationRejected, ConfigError, ProtocolViolation
 from node.inbound.association import Association, Door
+from node.inbound.budget import Budget
 from node.inbound.commitments import Commitments, CommitReport
 from node.inbound.lobby import Lobby
 from node.inbound.negotiate import accept, read_request
@@ -34,6 +35,12 @@ BACKLOG = 4096
 STACK = 512 * 1024
 SPARE_DESCRIPTORS = 256 + 64
 """The spool's folders, and what else is open."""
+
+LINGER = 1.0
+"""Seconds for the last words to arrive; none while callers queue."""
+
+MESSAGE_MEMORY = 24 << 20
+"""Bytes for messages other than C-STORE, of all associations together."""
 
 SPARE_THREADS = 64
 """Threads beyond the limit of associations, to tell those who come that it is reached."""
@@ -63,6 +70,7 @@ class Listener:
             receiver=self._receiver,
             recorder=self._recorder,
             services=self._commitments,
+            memory=Budget(MESSAGE_MEMORY),
         )
         self._lock = Lock()
         self._open: dict[socket.socket, Thread] = {}
@@ -143,7 +151,9 @@ class Listener:
             log.exception("an association from %s ended by a fault of ours", address)
             wire.send_abort(0)
         finally:
-            wire.close()
+            with self._lock:
+                crowded = len(self._open) > self._settings.listen.max_associations
+            wire.close(0.0 if crowded else LINGER)
             with self._lock:
                 self._open.pop(connection, None)
 

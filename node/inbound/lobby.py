@@ -94,8 +94,10 @@ class Lobby:
         self._selector.close()
 
     def _look(self, key: selectors.SelectorKey) -> None:
-        if key.data is not None:
-            self._listen_to(key.data)
+        guest: Guest | None = key.data
+        if guest is not None:
+            if self._guests.get(key.fd) is guest:  # else shown out since the selector woke
+                self._listen_to(guest)
         elif isinstance(key.fileobj, socket.socket):
             for _ in range(AT_ONCE):
                 if not self._take(key.fileobj):
@@ -122,7 +124,11 @@ class Lobby:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         secure = self._doors[door]
         if secure is not None:
-            connection = secure.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            try:
+                connection = secure.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            except OSError:  # it has gone already
+                connection.close()
+                return True
         if len(self._guests) >= self._most:
             self._show_out(next(iter(self._guests.values())), "crowded out")
         guest = Guest(connection, str(place[0]), time.monotonic() + self._patience, secure is None)

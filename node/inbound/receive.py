@@ -47,10 +47,10 @@ class Receiver:
         try:
             if intake.failure is not None:
                 raise intake.failure
-            identity = find_identity(intake.head, intake.syntax) or read_identity(Path(intake.part))
-            _check_announced(identity, announced)
             if intake.syntax in DEFLATED:
                 check_inflation(Path(intake.part), len(intake.header), self._inflate_ratio)
+            identity = find_identity(intake.head, intake.syntax) or read_identity(Path(intake.part))
+            _check_announced(identity, announced)
             verdict = self._keep(intake.part, intake.fd, identity, intake.hexdigest(), intake.size, association_id)
             intake.is_kept = True
             return verdict
@@ -71,11 +71,11 @@ class Receiver:
         try:
             fd = os.open(part, os.O_RDONLY)
             self._spool.check_space()
-            identity = read_identity(part)
-            _check_announced(identity, (identity.sop_class_uid, announced_uid or identity.sop_instance_uid))
             syntax, offset = read_syntax(part)
             if syntax in DEFLATED:
                 check_inflation(part, offset, self._inflate_ratio)
+            identity = read_identity(part)
+            _check_announced(identity, (identity.sop_class_uid, announced_uid or identity.sop_instance_uid))
             digest = digest_dataset(part, offset, syntax)
             return self._keep(str(part), fd, identity, digest, part.stat().st_size, association_id)
         except OSError as error:

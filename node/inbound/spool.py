@@ -70,9 +70,18 @@ class Spool:
                 os.fsync(there.fileno())
             os.unlink(part)  # noqa: PTH108
         else:
-            os.fsync(fd)
+            self._sync_new(fd, target)
         os.fsync(self._find_folder(digest[:2]))
         return name
+
+    @staticmethod
+    def _sync_new(fd: int, target: str) -> None:
+        """A file that cannot be synced must not be found whole in memory when it is sent again."""
+        try:
+            os.fsync(fd)
+        except OSError:
+            os.unlink(target)  # noqa: PTH108
+            raise
 
     def _find_folder(self, name: str) -> int:
         """A descriptor of kept/`name`, open as long as this spool."""
@@ -108,8 +117,12 @@ class Spool:
         """Free space of the spool's file system in MB."""
         return shutil.disk_usage(self.root).free / 1e6
 
+    def spend(self, count: int) -> None:
+        """`count` bytes were written since the last look at the free space."""
+        self._free -= count / 1e6
+
     def check_space(self) -> None:
-        """Raises OutOfResources below `min_free_mb`, as it was at most LOOK_AGAIN ago."""
+        """Raises OutOfResources below `min_free_mb`, as it was at most LOOK_AGAIN ago, less what was written since."""
         now = time.monotonic()
         if now - self._looked_at >= LOOK_AGAIN:
             self._free, self._looked_at = self.free_mb(), now

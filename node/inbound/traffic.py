@@ -65,8 +65,7 @@ class Traffic:
             self._present[caller] -= 1
             if not self._present[caller]:
                 del self._present[caller]
-                if not self._limits.max_stores_per_second:
-                    self._lanes.pop(caller, None)
+                self._lanes.pop(caller, None)
 
     def check_room(self) -> None:
         """Raises AssociationRejected while there is no room for images, or no hands for them."""

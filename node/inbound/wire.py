@@ -5,6 +5,7 @@ import mmap
 import socket
 import ssl
 import struct
+import time
 from contextlib import suppress
 from typing import Protocol
 
@@ -120,7 +121,7 @@ class Wire:
         if self.end - self.start < HEAD:
             self.fill(HEAD)
         length, context, flags = _ITEM.unpack_from(self.view, self.start)
-        if length < 2 or length + 4 > left:
+        if not 2 <= length <= left - 4:
             raise ProtocolViolation(f"a presentation data value of {length} bytes in a PDU with {left} bytes left")
         self.start += HEAD
         return length - 2, context, flags
@@ -168,12 +169,13 @@ class Wire:
         with suppress(Gone, Silent):
             self.send(encode_abort(reason))
 
-    def close(self, linger: float = 1.0) -> None:
+    def close(self, linger: float) -> None:
         """Lets the last words arrive: the other side is given `linger` seconds to close first (the ARTIM timer)."""
         with suppress(OSError, ValueError):
             self._socket.shutdown(socket.SHUT_WR)
-            self._socket.settimeout(linger)
-            for _ in range(64):
+            until = time.monotonic() + linger
+            while (left := until - time.monotonic()) > 0:
+                self._socket.settimeout(left)
                 if not self._socket.recv_into(self.view):
                     break
         self._socket.close()

@@ -14,8 +14,21 @@ from node.errors import WetreadError
 QUIET = ("pydicom", "pynetdicom", "highdicom", "kombu", "celery", "amqp", "uvicorn.access", "PIL", "sqlalchemy")
 
 
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
+"""What a peer calls itself may hold anything; it must not move the cursor of whoever reads the log."""
+
+
 class Formatter(logging.Formatter):
-    """Of an exception only its kind and where it came from: what libraries say may quote a dataset."""
+    """One event, one line. Of an exception only its kind and where it came from, on lines of their own: what libraries
+    say may quote a dataset."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Without control characters."""
+        return super().format(record).translate(CONTROLS)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the name is the library's
+        """The line of the event itself, which never breaks."""
+        return super().formatMessage(record).replace("\n", "\\n")
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  the name is the library's
         """Frames and class; the text too where it is ours, written to be shown."""
@@ -36,4 +49,5 @@ def set_up_logs(role: str, level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    for name in ("pydicom", "pynetdicom"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -2,26 +2,28 @@
 
 import hashlib
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from blake3 import blake3
 from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
+from xxhash import xxh3_128
 
 from node.config import load_settings
 from node.ledger import SqlLedger
-from tests.flow.house import free_port
 from tests.flow.wire import CT, ECHO, EXPLICIT, Closed, Rejected, Wire
 from tests.series import make_slice
 
@@ -37,6 +39,18 @@ ROOM_MB = 32
 """How much the door may grow under attack."""
 
 
+def find_port() -> int:
+    """A port that nobody has, below those that the system hands out: whoever knocks there before the door opens could
+    be given the very port as its own, and be connected with itself."""
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", random.SystemRandom().randrange(20000, 32000)))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+
+
 class Door:
     """A listener that runs inside `with`; listen: lines of its section; more: further sections.
 
@@ -45,7 +59,7 @@ class Door:
 
     def __init__(self, folder: Path, listen: str = "", more: str = "", home: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.address = ("127.0.0.1", free_port())
+        self.address = ("127.0.0.1", find_port())
         self.config, self.log = folder / "wetread.toml", folder / "door.log"
         home = home or folder / "home"
         self.config.write_text(TOML.format(port=self.address[1], home=home, listen=listen, more=more))
@@ -55,7 +69,11 @@ class Door:
         self._ledger: SqlLedger | None = None
 
     def __enter__(self) -> "Door":
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,7 +113,8 @@ class Door:
         pids = [self.process.pid]
         for pid in pids:
             for task in Path(f"/proc/{pid}/task").glob("*/children"):
-                pids += [int(child) for child in task.read_text().split()]
+                with suppress(FileNotFoundError, ProcessLookupError):  # a thread that is over
+                    pids += [int(child) for child in task.read_text().split()]
         return pids
 
     def measure_mb(self, key: str = "VmRSS") -> float:
@@ -133,6 +152,12 @@ class Door:
 
     def log_tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-30:])
+
+    def expect_clean_log(self) -> None:
+        """Nothing of what came was an error that nobody foresaw, and no sender wrote a line of its own."""
+        text = self.log.read_bytes()
+        assert b'  File "' not in text, self.log_tail()
+        assert not re.search(rb"[^\n\x20-\x7e]", text), re.findall(rb".*[^\n\x20-\x7e].*", text)[:3]
 
     def find_kept(self) -> list[Path]:
         return sorted(path for path in (self.spool / "kept").rglob("*") if path.is_file())
@@ -217,7 +242,7 @@ def read_kept(path: Path) -> tuple[str, bytes]:
     offset = 144 + int.from_bytes(data[140:144], "little")
     assert offset < len(data), f"{path.name} ends in its header"
     syntax = str(dcmread(BytesIO(data), specific_tags=["SOPInstanceUID"]).file_meta.TransferSyntaxUID)
-    digest = blake3(syntax.encode("ascii") + b"\0" + data[offset:]).hexdigest()
+    digest = xxh3_128(syntax.encode("ascii") + b"\0" + data[offset:]).hexdigest()
     assert (path.stem, path.parent.name, path.suffix) == (digest, digest[:2], ".dcm")
     return syntax, data[offset:]
 

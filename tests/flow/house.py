@@ -1,11 +1,13 @@
 """A whole node as `wetread up` runs it, with a stand-in PACS, for tests that send, look and kill."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from node.config import load_settings
@@ -49,9 +51,12 @@ deliver = ["pacs"]
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below the ephemeral range, where a socket that asks again and again for a closed port may meet itself."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class House:

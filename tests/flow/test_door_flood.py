@@ -1,8 +1,10 @@
 """Many connections that say nothing, and a thousand that say almost the right thing."""
 
+import contextlib
 import resource
 import select
 import socket
+import struct
 import time
 
 import pytest
@@ -49,8 +51,8 @@ def test_of_10_000_half_open_connections_the_youngest_are_held(many_files, tmp_p
                     sockets.append(socket.create_connection(door.address, 20))
                     if index % 3 == 0:
                         sockets[-1].send(make_request()[: index % 70])
-                    if index % 250 == 249:
-                        time.sleep(0.02)
+                    if index % 50 == 49:
+                        time.sleep(0.005)  # or the watch's own connection is an old one before it can speak
                 door.wait_until(lambda: len(find_open(sockets)) <= HELD, 3)
                 held = find_open(sockets)
                 door.wait_until(lambda: not find_open(sockets), 8)
@@ -58,9 +60,39 @@ def test_of_10_000_half_open_connections_the_youngest_are_held(many_files, tmp_p
             assert len(held) > HELD / 2
             assert min(held) > CONNECTIONS - 2 * HELD
             assert store_one(door, *next(make_images(1, seed=21))) == 0x0000
+            door.expect_clean_log()
         finally:
             for one in sockets:
                 one.close()
+
+
+def test_those_who_are_refused_and_do_not_leave_keep_nobody_out(tmp_path):
+    sockets = []
+    with Door(tmp_path, "max_associations = 8") as door:
+        try:
+            with door.watch() as watch:
+                for _ in range(200):
+                    sockets.append(socket.create_connection(door.address, 20))
+                    sockets[-1].sendall(make_request(called="SOMEBODY"))
+                for _ in range(15):
+                    for one in sockets:
+                        with contextlib.suppress(OSError):
+                            one.send(b"\0")
+                    time.sleep(0.2)
+            watch.expect_calm()
+        finally:
+            for one in sockets:
+                one.close()
+
+
+def test_connections_that_are_reset_at_once_are_no_news(tmp_path):
+    with Door(tmp_path) as door:
+        with door.watch() as watch:
+            for _ in range(500):
+                with socket.create_connection(door.address, 20) as link:
+                    link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        watch.expect_calm()
+        door.expect_clean_log()
 
 
 IMAGE_UID, IMAGE = next(make_images(1, side=16, seed=22))
@@ -127,7 +159,7 @@ def test_a_thousand_mutated_conversations_leave_the_door_as_it_was(tmp_path):
         door.expect_row(IMAGE_UID, IMAGE)
 
         @settings(
-            max_examples=1000,
+            max_examples=1300,  # some come twice
             derandomize=True,
             database=None,
             deadline=None,
@@ -142,11 +174,11 @@ def test_a_thousand_mutated_conversations_leave_the_door_as_it_was(tmp_path):
         with door.watch() as watch:
             attack()
         watch.expect_calm()
-        assert len(played) > 900
+        assert len(played) >= 1000
         door.wait_until(lambda: not door.find_parts(), 5)
         for path in door.find_kept():
             read_kept(path)
             assert dcmread(path, stop_before_pixels=True).SOPInstanceUID
         door.expect_row(IMAGE_UID, IMAGE)
         assert store_one(door, *next(make_images(1, seed=23))) == 0x0000
-        assert "Traceback" not in door.log.read_text(errors="replace"), "an error nobody foresaw"
+        door.expect_clean_log()

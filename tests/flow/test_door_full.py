@@ -29,12 +29,16 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", place], check=True)
 
 
-def fill(door, images):
-    """(uids answered 0x0000, first other status) of images on one association, until one is refused."""
+def fill(door, images, pause=0.0):
+    """(uids answered 0x0000, first other status) of images on one association, until one is refused.
+
+    pause: seconds before each; the door looks at the free space now and then, not for every image.
+    """
     taken = {}
     with door.wire() as wire:
         wire.associate()
         for uid, dataset in images:
+            time.sleep(pause)
             status = wire.store(uid, dataset)
             if status != 0x0000:
                 wire.release()
@@ -63,7 +67,7 @@ def ask(door):
 def test_below_the_watermark_images_are_refused_for_the_time_being_and_taken_again_later(small_disk, tmp_path):
     images = make_images(300, side=512, seed=3)
     with Door(tmp_path / "door", "min_free_mb = 8", home=small_disk / "home") as door:
-        taken, status = fill(door, images)
+        taken, status = fill(door, images, pause=0.02)
         assert status == OUT_OF_RESOURCES
         assert shutil.disk_usage(small_disk).free > 4e6, "refused only when the disk was all but full"
         assert 5 <= len(taken) <= 60

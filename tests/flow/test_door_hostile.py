@@ -15,7 +15,10 @@ from tests.flow.wire import (
     CT,
     DEFLATED,
     EXPLICIT,
+    IMPLICIT,
     P_DATA,
+    RELEASE_RP,
+    RELEASE_RQ,
     Closed,
     make_command,
     make_pdu,
@@ -38,7 +41,7 @@ def door(tmp_path_factory):
         before = door.measure_mb()
         yield door
         assert door.measure_mb() - before < ROOM_MB
-        assert "Traceback" not in door.log.read_text(errors="replace"), "hostile input met an error nobody foresaw"
+        door.expect_clean_log()
 
 
 def command(data):
@@ -59,7 +62,6 @@ def lie(length):
 AFTER = {
     "a P-DATA one byte over our limit": announce(P_DATA, 65537, b"\0" * 65537),
     "a P-DATA of 4 GiB": announce(P_DATA, 0xFFFFFFFF, make_pdv(1, 3, b"\0" * 5000)),
-    "a release of 4 GiB": announce(5, 0xFFFFFFFF),
     "PDU type 0": announce(0, 4, b"\0" * 4),
     "PDU type 8": announce(8, 4, b"\0" * 4),
     "PDU type 255, 4 GiB": announce(255, 0xFFFFFFFF),
@@ -88,6 +90,7 @@ AFTER = {
     "a command element of 4 GiB": command(make_command({})[:8] + b"\x08\0\0\0\0\0\x02\0\xff\xff\xff\xff"),
     "an instance uid that is a path": command(make_store("../../../../../../tmp/wetread-was-here")),
     "an instance uid that is an absolute path": command(make_store("/etc/cron.d/wetread")),
+    "an instance uid of dots": command(make_store("..")),
     "an instance uid of 65 characters": command(make_store("1." + "2" * 63)),
     "an instance uid of 60,000 characters": command(make_store("1." + "2" * 60000)),
     "an instance uid of nothing": command(make_store("")),
@@ -115,12 +118,6 @@ BEFORE = {
 """Said instead of asking for one."""
 
 
-def throw(wire, data):
-    """Sends what can be sent."""
-    with contextlib.suppress(Closed):
-        wire.send(data)
-
-
 @pytest.mark.parametrize("name", AFTER)
 def test_an_association_ends_by_abort_at(door, name):
     held = door.find_kept()
@@ -131,6 +128,14 @@ def test_an_association_ends_by_abort_at(door, name):
     watch.expect_calm()
     assert door.find_kept() == held
     door.wait_until(lambda: not door.find_parts(), 3)
+
+
+def test_a_release_of_4_gib_ends_the_association_one_way_or_the_other(door):
+    with door.watch() as watch, door.wire() as wire:
+        wire.associate()
+        wire.socket.sendall(announce(RELEASE_RQ, 0xFFFFFFFF))
+        assert wire.read_to_end(5) in ([RELEASE_RP], [ABORT])
+    watch.expect_calm()
 
 
 @pytest.mark.parametrize("name", BEFORE)
@@ -145,9 +150,26 @@ def test_a_command_that_never_ends_is_not_remembered(door):
     fragment = make_pdu(P_DATA, make_pdv(1, 1, b"\0" * 60000))
     with door.watch() as watch, door.wire() as wire:
         wire.associate()
-        for _ in range(1000):
-            throw(wire, fragment)
-        assert ABORT in wire.read_to_end(5)
+        with pytest.raises(Closed) as end:
+            for _ in range(1000):
+                wire.send(fragment)
+        assert end.value.aborted
+    watch.expect_calm()
+
+
+def test_requests_for_storage_commitment_that_never_end_are_not_all_remembered(door):
+    commitment, instance = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
+    numbers = {0x0100: 0x0130, 0x0110: 1, 0x0800: 1, 0x1008: 1}  # N-ACTION-RQ (PS3.7 table 10.3-7)
+    elements = {key: struct.pack("<H", value) for key, value in numbers.items()}
+    action = make_command(elements | {0x0003: make_uid(commitment), 0x1001: make_uid(instance)})
+    fragment = make_pdu(P_DATA, make_pdv(1, 0, bytes(65000)))
+    with door.watch() as watch, contextlib.ExitStack() as wires:
+        for _ in range(8):
+            wire = wires.enter_context(door.wire()).associate(((commitment, (IMPLICIT,)),))
+            with contextlib.suppress(Closed):
+                wire.send(command(action))
+                for _ in range(240):
+                    wire.send(fragment)
     watch.expect_calm()
 
 
@@ -209,6 +231,29 @@ def make_bomb(uid, size):
     return start + zeros * (size // block) + b"\x03\x00"
 
 
+def test_a_deflate_bomb_before_the_uids_is_not_inflated_either(door):
+    uid = generate_uid(prefix=None)
+    block = 43_000_000
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    head = make_head(uid)
+    start = head[0x00080016] + head[0x00080018] + element(0x00091010, b"OB", b"", length=13 * block)
+    packed = packer.compress(start) + packer.flush(zlib.Z_FULL_FLUSH)
+    zeros = packer.compress(bytes(block)) + packer.flush(zlib.Z_FULL_FLUSH)
+    end = packer.compress(head[0x0020000D] + head[0x0020000E]) + packer.flush()
+    expect_quarantine(door, uid, packed + zeros * 13 + end, DEFLATED)
+
+
+def test_a_deflated_dataset_whose_uids_come_late_takes_no_memory(door):
+    uid = generate_uid(prefix=None)
+    value = np.random.default_rng(1).bytes(2 * MB) + bytes(100 * MB)
+    packed = deflate(put_before_the_study(uid, element(0x00091010, b"OB", value)))
+    assert len(packed) > 102 * MB / 100  # within inflate_ratio
+    with door.watch() as watch:
+        status, _ = store(door, uid, packed, DEFLATED)
+    watch.expect_calm()
+    assert status == 0x0000 or status & 0xF000 == 0xC000
+
+
 def test_a_deflate_bomb_is_set_aside_not_inflated(door):
     uid = generate_uid(prefix=None)
     bomb = make_bomb(uid, 559_000_000)
@@ -254,6 +299,17 @@ def test_a_value_of_100_mb_before_the_study_uid_is_passed_over_not_read(door):
     door.expect_row(uid, dataset)
 
 
+def test_fragments_of_100_mb_before_the_study_uid_are_passed_over_not_read(door):
+    uid = generate_uid(prefix=None)
+    item = b"\xfe\xff\x00\xe0" + struct.pack("<I", 10 * MB) + bytes(10 * MB)
+    value = item * 10 + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    dataset = put_before_the_study(uid, element(0x00091010, b"OB", value, length=0xFFFFFFFF))
+    with door.watch() as watch:
+        status, _ = store(door, uid, dataset)
+    watch.expect_calm()
+    assert status == 0x0000 or status & 0xF000 == 0xC000
+
+
 def test_sequences_ten_thousand_deep_are_no_crash(door):
     uid = generate_uid(prefix=None)
     opening = struct.pack("<HH2sHI", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF) + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
@@ -269,6 +325,7 @@ def test_sequences_ten_thousand_deep_are_no_crash(door):
         put_before_the_study("1.2.3.4.1", element(0x00091010, b"OB", b"abc", length=0xFFFFFFF0)),
         put_before_the_study("1.2.3.4.1", element(0x00091010, b"??", b"abcd")),
         b"".join(make_head("1.2.3.4.1", study="../../../tmp/study").values()),
+        b"".join(make_head("1.2.3.4.1", study="..").values()),
         b"".join(make_head("1.2.3.4.1", study="1." + "2" * 63).values()),
         b"".join(make_head("1.2.3.4.1", study="").values()),
         b"".join(make_head("1.2.3.4.2").values()),
@@ -281,6 +338,7 @@ def test_sequences_ten_thousand_deep_are_no_crash(door):
         "a value of 4 GiB",
         "an unknown value representation",
         "a study uid that is a path",
+        "a study uid of dots",
         "a study uid of 65 characters",
         "no study uid",
         "another instance than the command says",

@@ -156,11 +156,14 @@ def test_an_association_that_brings_too_much_is_aborted_and_leaves_nothing(limit
     uid, dataset = next(make_images(1, seed=7))
     with limited.watch() as watch, limited.wire() as wire:
         wire.associate()
-        wire.send(make_pdu(P_DATA, make_pdv(1, 3, make_store(uid))) + make_pdu(P_DATA, make_pdv(1, 0, dataset)))
+        wire.send(make_pdu(P_DATA, make_pdv(1, 3, make_store(uid))) + make_pdu(P_DATA, make_pdv(1, 0, dataset[:8000])))
+        sent = 0
         with pytest.raises(Closed) as end:
-            for _ in range(int(1.1 * (1 << 30) / len(block))):
+            while sent < 1.2e9:
                 wire.send(block)
+                sent += len(block)
         assert end.value.aborted
+        assert sent > 0.99e9
     watch.expect_calm()
     limited.wait_until(lambda: not limited.find_parts(), 3)
     assert limited.ledger.find_instance(uid) is None
@@ -194,8 +197,11 @@ def test_an_association_that_falls_silent_in_the_middle_of_an_image_is_aborted(l
     uid, dataset = next(make_images(1, seed=9))
     with limited.wire() as wire:
         wire.associate()
-        wire.send(make_pdu(P_DATA, make_pdv(1, 3, make_store(uid))) + make_pdu(P_DATA, make_pdv(1, 0, dataset))[:4000])
+        data = make_pdu(P_DATA, make_pdv(1, 0, dataset[:8000]))
+        wire.send(make_pdu(P_DATA, make_pdv(1, 3, make_store(uid))) + data[:4000])
+        start = time.monotonic()
         assert wire.read_to_end(10) == [ABORT]
+        assert 1.5 < time.monotonic() - start < 4.5
     limited.wait_until(lambda: not limited.find_parts(), 3)
 
 

@@ -3,13 +3,14 @@
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
+import sys
 import time
 
 import pytest
 
-from tests.flow.door import Door, Watch, make_images
-from tests.flow.house import free_port
+from tests.flow.door import Door, Watch, find_port, make_images
 from tests.flow.wire import ECHO, EXPLICIT, IMPLICIT, USUAL, Closed, Rejected, Wire
 
 SLOW = 200
@@ -19,14 +20,16 @@ address = "127.0.0.1:{port}"
 certificate = "{pki}/door.pem"
 key = "{pki}/door.key"
 {authorities}
+[peers.test]
+ae_title = "TEST"
+address = "127.0.0.1:2"
+send = true
+"""
+NAMED = """
 [peers.named]
 ae_title = "NAMED"
 address = "127.0.0.1:1"
 tls_name = "scanner.test"
-send = true
-[peers.test]
-ae_title = "TEST"
-address = "127.0.0.1:2"
 send = true
 """
 CALLING_UNKNOWN = (1, 1, 3)
@@ -74,9 +77,10 @@ class TlsDoor(Door):
     """A door with a second one that speaks TLS."""
 
     def __init__(self, folder, pki, authorities=True):
-        self.tls_address, self.pki = ("127.0.0.1", free_port()), pki
+        self.tls_address, self.pki = ("127.0.0.1", find_port()), pki
         line = f'authorities = "{pki}/authority.pem"' if authorities else ""
         more = MORE.format(port=self.tls_address[1], pki=pki, authorities=line)
+        more += NAMED if authorities else ""
         super().__init__(folder, 'unknown_callers = "none"\nhandshake_timeout = "PT3S"', more)
 
     def ask(self, certificate, calling):
@@ -124,10 +128,18 @@ def test_a_peer_with_a_name_is_refused_by_another_certificate_and_without_tls(do
     assert refusal.value.answer == CALLING_UNKNOWN
 
 
-def test_without_authorities_tls_is_for_everybody_but_a_named_peer(tmp_path, pki):
+def test_without_authorities_tls_is_for_everybody(tmp_path, pki):
     with TlsDoor(tmp_path, pki, authorities=False) as door:
         assert door.ask("", "TEST") == {1: EXPLICIT, 3: IMPLICIT}
-        assert door.ask("", "NAMED") == CALLING_UNKNOWN
+
+
+def test_a_name_that_no_authority_vouches_for_is_a_wrong_configuration(tmp_path, pki):
+    door = TlsDoor(tmp_path, pki)
+    door.config.write_text("".join(line for line in door.config.open() if not line.startswith("authorities")))
+    command = [sys.executable, "-m", "node.cli", "listen", "--config", door.config]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert refused.returncode == 2
+    assert "peers.named.tls_name" in refused.stderr
 
 
 def test_images_come_by_tls_as_they_were_sent(door):
@@ -140,12 +152,13 @@ def test_images_come_by_tls_as_they_were_sent(door):
         door.expect_row(uid, dataset)
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 def test_the_old_versions_of_tls_are_refused(door):
     context = make_context(door.pki, "other")
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.raises((ssl.SSLError, ConnectionError)):
+    with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
         Wire(door.tls_address, tls=context)
 
 
@@ -177,6 +190,15 @@ def test_slow_handshakes_block_nobody_and_are_given_up(door):
     finally:
         for link in links:
             link.close()
+
+
+def test_connections_that_are_reset_before_the_handshake_are_no_news(door):
+    with Watch(door, door.echo_by_tls) as watch:
+        for _ in range(300):
+            with socket.create_connection(door.tls_address, 10) as link:
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    watch.expect_calm()
+    door.expect_clean_log()
 
 
 def receive(link):

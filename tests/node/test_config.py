@@ -66,3 +66,10 @@ def test_a_secret_comes_from_a_file_of_its_own(tmp_path):
     (tmp_path / "url").write_text("redis://x\n")
     settings = load_settings(write(tmp_path, f'[queue]\nurl_file = "{tmp_path}/url"\n'), {})
     assert settings.queue.url == "redis://x"
+
+
+def test_a_tls_name_without_authorities_can_never_match_and_is_refused(tmp_path):
+    path = tmp_path / "wetread.toml"
+    path.write_text('[peers.mr1]\nae_title = "MR1"\naddress = "mr1.test:104"\ntls_name = "mr1.test"\n')
+    with pytest.raises(ConfigError, match=r"peers\.mr1\.tls_name needs listen\.tls\.authorities"):
+        load_settings(path, {})

@@ -9,6 +9,7 @@ from node import cli
 from node.config import Settings
 from node.tables import make_peers
 
+TLS = {"certificate": "node.pem", "key": "node.key", "authorities": "ca.pem"}
 PEERS = {
     "pacs": {"ae_title": "MAINPACS", "address": "pacs.test:11112", "send": True, "confirm": "commitment"},
     "mr1": {
@@ -44,7 +45,7 @@ def read(text):
 
 
 def test_a_peer_is_shown_with_what_the_configuration_leaves_out():
-    pacs = read(show(Settings(peers=PEERS)))["pacs: MAINPACS at pacs.test:11112"]
+    pacs = read(show(Settings(peers=PEERS, listen={"tls": TLS})))["pacs: MAINPACS at pacs.test:11112"]
     assert pacs == {
         "may send": "yes",
         "calls from": "its address",
@@ -56,7 +57,7 @@ def test_a_peer_is_shown_with_what_the_configuration_leaves_out():
 
 
 def test_uids_are_shown_by_name_and_hosts_without_a_mask():
-    mr = read(show(Settings(peers=PEERS)))["mr1: MR1 at mr1.test:104"]
+    mr = read(show(Settings(peers=PEERS, listen={"tls": TLS})))["mr1: MR1 at mr1.test:104"]
     assert mr["calls from"] == "10.1.0.0/16, 10.2.0.7, fd00::/8"
     assert mr["TLS name"] == "mr1.test"
     assert mr["SOP classes"] == "MR Image Storage, Label Map Segmentation Storage"
@@ -64,7 +65,7 @@ def test_uids_are_shown_by_name_and_hosts_without_a_mask():
 
 
 def test_a_peer_that_may_not_send_and_a_title_with_brackets():
-    archive = read(show(Settings(peers=PEERS)))["archive: [red]ARCHIVE at archive.test:104"]
+    archive = read(show(Settings(peers=PEERS, listen={"tls": TLS})))["archive: [red]ARCHIVE at archive.test:104"]
     assert archive["may send"] == "no"
     assert archive["confirms by"] == "none"
 
@@ -79,7 +80,7 @@ def test_the_last_line_says_what_others_may_do(callers, sentence):
 
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_the_peers_fit_the_terminal(width):
-    assert max(map(len, show(Settings(peers=PEERS), width).splitlines())) <= width
+    assert max(map(len, show(Settings(peers=PEERS, listen={"tls": TLS}), width).splitlines())) <= width
 
 
 def test_config_peers_prints_them(tmp_path, capsys, monkeypatch):

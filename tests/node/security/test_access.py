@@ -8,12 +8,15 @@ from node.security.access import Access, Caller
 from node.services import MESSAGE_SYNTAXES, STORAGE_SYNTAXES, VERIFICATION
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
+TLS = {"certificate": "node.pem", "key": "node.key", "authorities": "ca.pem"}
 EXPLICIT = "1.2.840.10008.1.2.1"
 
 
 def make_access(unknown="none", **peer):
     peer = {"ae_title": "SCANNER", "address": "127.0.0.1:104", "send": True} | peer
-    return Access(Settings.model_validate({"listen": {"unknown_callers": unknown}, "peers": {"scanner": peer}}))
+    return Access(
+        Settings.model_validate({"listen": {"unknown_callers": unknown, "tls": TLS}, "peers": {"scanner": peer}})
+    )
 
 
 def refuse(access, caller, called="WETREAD"):
