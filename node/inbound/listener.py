@@ -18,6 +18,7 @@ from node.errors import AssociationRejected, ConfigError, ProtocolViolation
 from node.inbound.association import Association, Door
 from node.inbound.budget import Budget
 from node.inbound.commitments import Commitments, CommitReport
+from node.inbound.heap import give_back_large
 from node.inbound.lobby import Lobby
 from node.inbound.negotiate import accept, read_request
 from node.inbound.receive import Receiver
@@ -39,7 +40,7 @@ SPARE_DESCRIPTORS = 256 + 64
 LINGER = 1.0
 """Seconds for the last words to arrive; none while callers queue."""
 
-MESSAGE_MEMORY = 24 << 20
+MESSAGE_MEMORY = 12 << 20
 """Bytes for messages other than C-STORE, of all associations together."""
 
 SPARE_THREADS = 64
@@ -79,6 +80,7 @@ class Listener:
     def start(self) -> int:
         """Listens; returns the port. Associations that an earlier life left open are lost: their studies wait. Files
         that it kept and did not record are recorded."""
+        give_back_large()
         lost = self._ledger.lose_associations(self._door.name, time.time())
         if lost:
             log.warning("%d associations were open when the listener died", lost)

@@ -30,6 +30,9 @@ many times what this call takes."""
 
 _ON = ctypes.c_int(1)
 _TIMED_OUT = (BlockingIOError, TimeoutError)
+LAST_READS = 64
+"""So often is read, at most, what comes after our last word."""
+
 QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 _PDU = struct.Struct(">BxI")
 _ITEM = struct.Struct(">IBB")
@@ -174,8 +177,8 @@ class Wire:
         with suppress(OSError, ValueError):
             self._socket.shutdown(socket.SHUT_WR)
             until = time.monotonic() + linger
-            while (left := until - time.monotonic()) > 0:
-                self._socket.settimeout(left)
+            for _ in range(LAST_READS):
+                self._socket.settimeout(max(until - time.monotonic(), 0.001))
                 if not self._socket.recv_into(self.view):
                     break
         self._socket.close()
