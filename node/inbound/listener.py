@@ -25,7 +25,7 @@ from node.inbound.receive import Receiver
 from node.inbound.recorder import Recorder
 from node.inbound.spool import Spool
 from node.inbound.traffic import Traffic
-from node.inbound.wire import Gone, Silent, Wire, encode_abort, encode_rejection
+from node.inbound.wire import BUFFER, SMALL_BUFFER, Gone, Silent, Wire, encode_abort, encode_rejection
 from node.ledger import Ledger
 from node.security.access import Access, Caller
 from node.security.tls import find_names, make_server_context
@@ -36,6 +36,9 @@ BACKLOG = 4096
 STACK = 512 * 1024
 SPARE_DESCRIPTORS = 256 + 64
 """The spool's folders, and what else is open."""
+
+FEW = 32
+"""So many associations get the larger buffer."""
 
 LINGER = 1.0
 """Seconds for the last words to arrive; none while callers queue."""
@@ -135,7 +138,8 @@ class Listener:
         thread.start()
 
     def _serve(self, connection: socket.socket, address: str, request: bytes, rest: bytes) -> None:
-        wire = Wire(connection, rest, self._settings.listen.idle_timeout.total_seconds())
+        room = BUFFER if len(self._open) <= FEW else SMALL_BUFFER
+        wire = Wire(connection, rest, self._settings.listen.idle_timeout.total_seconds(), room)
         try:
             self._negotiate(wire, connection, address, request)
         except AssociationRejected as error:

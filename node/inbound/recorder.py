@@ -20,7 +20,7 @@ from node.model.study import Instance, Quarantined
 
 log = logging.getLogger(__name__)
 
-GATHER = 0.05
+GATHER = 0.2
 """Seconds in which rows are gathered for one transaction."""
 
 MOST = 4096

@@ -23,7 +23,12 @@ UNRECOGNIZED_PDU, UNEXPECTED_PDU = 1, 2
 HEAD = 6
 """Bytes of a PDU's type and length, and of a value item's length, context and control header."""
 
-BUFFER = 1 << 18
+BUFFER = 1 << 20
+"""Room for a whole CT image: read in few pieces, written in one."""
+
+SMALL_BUFFER = 1 << 18
+"""Where there are many associations."""
+
 _SETSOCKOPT = ctypes.PyDLL(None).setsockopt
 """Called with the interpreter's lock held: to give it up and queue for it again, as the socket's own method does, costs
 many times what this call takes."""
@@ -66,13 +71,13 @@ class Wire:
 
     __slots__ = ("_number", "_quick", "_socket", "end", "holder", "start", "view")
 
-    def __init__(self, connection: socket.socket, came: bytes, patience: float) -> None:
+    def __init__(self, connection: socket.socket, came: bytes, patience: float, room: int = BUFFER) -> None:
         self._socket = connection
         self.holder: Holder | None = None
         self._number = connection.fileno()
         self._quick = QUICKACK is not None and connection.family in (socket.AF_INET, socket.AF_INET6)
         # Pages of its own: untouched they cost nothing, and at the end they go back to the system.
-        self.view = memoryview(mmap.mmap(-1, max(BUFFER, len(came))))
+        self.view = memoryview(mmap.mmap(-1, max(room, len(came))))
         self.view[: len(came)] = came
         self.start, self.end = 0, len(came)
         if isinstance(connection, ssl.SSLSocket):
@@ -143,7 +148,7 @@ class Wire:
             count -= ready
 
     def read(self, count: int) -> bytes:
-        """The next `count` bytes, at most BUFFER."""
+        """The next `count` bytes, at most SMALL_BUFFER."""
         if self.end - self.start < count:
             self.fill(count)
         data = bytes(self.view[self.start : self.start + count])

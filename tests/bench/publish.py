@@ -7,7 +7,7 @@ from receivers import KINDS
 from report import COLUMNS, pick_columns, read_rows, to_bound, to_number, to_ratio, to_word
 from scenarios import SCENARIOS
 
-CURVES = ("limit", "wetread", "wetread-2", "dcmtk", "orthanc", "pynetdicom-synced")
+CURVES = ("limit", "wetread", "wetread-1", "dcmtk", "orthanc", "pynetdicom-synced")
 
 
 def write(done, docs):
@@ -114,7 +114,7 @@ def _row(cells):
 
 
 NOTES = {
-    "synced": "What a PACS meets. The C receiver writes, syncs, renames and syncs the directory as Wetread does, and "
+    "synced": "What a PACS meets. The C receiver writes, renames, syncs file and directory as Wetread does, and "
     "decodes, checks and indexes nothing: it is the limit of this disk and this kernel.",
     "unsynced": "Files go to a memory file system, where a sync costs nothing, so that the protocol alone is compared. "
     "Wetread has no switch to leave the sync out.",
@@ -128,8 +128,8 @@ NOTES = {
 EXPLAINED = """
 ## How it is measured
 
-- Receivers: Wetread as `wetread listen` with one process unless the row says otherwise; `tests/bench/limit.c`; dcmtk's
-  `storescp --fork +B -pdu 131072` with TCP_NODELAY=1, its fastest mode; Orthanc without compression, plugins and HTTP,
+- Receivers: Wetread as `wetread listen` with `listen.processes = 2` unless the row says otherwise (the default is one);
+  `tests/bench/limit.c`; dcmtk's `storescp --fork +B -pdu 131072` with TCP_NODELAY=1, its fastest mode; Orthanc without compression, plugins and HTTP,
   with PDUs of 128 KB, its sync policy as shipped (the file before success, the index later); pynetdicom's documented
   handler (`tests/bench/store_handler.py`), with and without fsync of file and directory.
 - Senders: `tests/bench/sender.c`, or `storescu` where the table says so. Every image is an instance of its own; nobody

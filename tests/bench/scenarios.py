@@ -34,7 +34,7 @@ SCENARIOS = (
     Scenario(
         "synced",
         "512 x 512 CT to disk",
-        ("wetread", "wetread-2", "limit", "orthanc", "pynetdicom-synced", "dcmtk"),
+        ("wetread", "wetread-1", "limit", "orthanc", "pynetdicom-synced", "dcmtk"),
         {1: 400, 4: 800, 8: 800},
         shares=SLOW,
     ),
@@ -66,7 +66,7 @@ SCENARIOS = (
     Scenario(
         "many",
         "512 x 512 CT to disk, many associations at once",
-        ("wetread", "wetread-2", "limit", "orthanc", "dcmtk", "pynetdicom-synced"),
+        ("wetread", "wetread-1", "limit", "orthanc", "dcmtk", "pynetdicom-synced"),
         {100: 1000, 500: 1000},
         shares={"pynetdicom-synced": 0.1},
         patience=20,
