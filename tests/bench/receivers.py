@@ -197,7 +197,7 @@ WHOLE = "file and directory synced, index row soon"
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("wetread", "Wetread", WHOLE, _wetread(2), "home/spool/kept", index="home/ledger.sqlite"),
+        Kind("wetread", "Wetread", WHOLE, _wetread(4), "home/spool/kept", index="home/ledger.sqlite"),
         Kind("wetread-1", "Wetread, 1 process", WHOLE, _wetread(1), "home/spool/kept", index="home/ledger.sqlite"),
         Kind("limit", "C receiver, synced", "file and directory synced", _limit("synced"), "kept"),
         Kind("limit-unsynced", "C receiver, unsynced", "nothing synced", _limit("unsynced"), "kept"),
