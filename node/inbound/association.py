@@ -160,9 +160,9 @@ class Association:
         if self._left < 0:
             raise ProtocolViolation("the association brought more than listen.max_association_gb", 0)
         wire = self._wire
-        if left < HEAD:
-            raise ProtocolViolation(f"a P-DATA-TF of {left} bytes holds no value item")
-        while left:
+        while True:
+            if left < HEAD:
+                raise ProtocolViolation(f"a P-DATA-TF with {left} bytes where a value item should begin")
             length, context, flags = wire.read_item(left)
             left -= length + HEAD
             if flags & COMMAND:
@@ -174,6 +174,8 @@ class Association:
                     self._finish_store(self._store)
             else:
                 self._take_message(length, context, flags)
+            if not left:
+                return
 
     def _take_command(self, length: int, context_id: int, flags: int) -> None:
         if self._command is not None:
@@ -205,8 +207,9 @@ class Association:
 
     def _begin_store(self, context: Context, command: Command) -> None:
         sop_class, uid = get_uid(command, dimse.AFFECTED_CLASS), get_uid(command, dimse.AFFECTED_INSTANCE)
+        message_id = get_number(command, dimse.MESSAGE_ID)
         intake = self._door.receiver.begin(sop_class, uid, context.transfer_syntax)
-        self._store = _Store(context, intake, sop_class, uid, get_number(command, dimse.MESSAGE_ID))
+        self._store = _Store(context, intake, sop_class, uid, message_id)
         self._wire.holder = intake
 
     def _finish_store(self, store: _Store) -> None:
