@@ -88,7 +88,7 @@ class Listen(Section):
     unknown_callers: Callers = Callers.LOOPBACK
     max_associations: int = Field(default=500, ge=1)
     max_associations_per_peer: int = Field(default=500, ge=1)
-    max_half_open: int = Field(default=256, ge=1)
+    max_half_open: int = Field(default=1024, ge=1)
     handshake_timeout: timedelta = timedelta(seconds=10)
     idle_timeout: timedelta = timedelta(seconds=60)
     max_pdu: int = Field(default=131072, ge=4096, le=1 << 20)

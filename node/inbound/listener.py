@@ -4,6 +4,7 @@ Verification, every storage class in every transfer syntax (node.services), and 
 negotiates; before that the lobby waits with whoever connected, and after it each association has a thread.
 """
 
+import _thread
 import logging
 import resource
 import socket
@@ -11,7 +12,7 @@ import ssl
 import threading
 import time
 from contextlib import suppress
-from threading import Lock, Thread
+from threading import Condition, Lock
 
 from node.config import Settings
 from node.errors import AssociationRejected, ConfigError, ProtocolViolation
@@ -39,6 +40,9 @@ SPARE_DESCRIPTORS = 256 + 64
 
 FEW = 32
 """So many associations get the larger buffer."""
+
+GOODBYE = 5.0
+"""Seconds that associations are given to end when the listener stops."""
 
 LINGER = 1.0
 """Seconds for the last words to arrive; none while callers queue."""
@@ -77,13 +81,15 @@ class Listener:
             memory=Budget(MESSAGE_MEMORY),
         )
         self._lock = Lock()
-        self._open: dict[socket.socket, Thread] = {}
+        self._all_gone = Condition(self._lock)
+        self._open: set[socket.socket] = set()
         self._lobby: Lobby | None = None
 
     def start(self) -> int:
         """Listens; returns the port. Associations that an earlier life left open are lost: their studies wait. Files
         that it kept and did not record are recorded."""
         give_back_large()
+        threading.stack_size(STACK)
         lost = self._ledger.lose_associations(self._door.name, time.time())
         if lost:
             log.warning("%d associations were open when the listener died", lost)
@@ -112,14 +118,14 @@ class Listener:
         self._lobby.stop()
         self._traffic.stop()
         with self._lock:
-            present = dict(self._open)
+            present = set(self._open)
         for connection in present:
             with suppress(OSError, ValueError):
                 if not isinstance(connection, ssl.SSLSocket):
                     connection.send(encode_abort(0), socket.MSG_DONTWAIT)
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
-        for thread in present.values():
-            thread.join(5)
+        with self._all_gone:
+            self._all_gone.wait_for(lambda: not self._open, GOODBYE)
         self._recorder.stop()
         self._spool.close()
 
@@ -131,11 +137,10 @@ class Listener:
             self._recorder.count("crowded out")
             connection.close()
             return
-        threading.stack_size(STACK)
-        thread = Thread(target=self._serve, args=(connection, address, request, rest), daemon=True)
         with self._lock:
-            self._open[connection] = thread
-        thread.start()
+            self._open.add(connection)
+        # Thread.start() waits until the thread runs: of hundreds who come at once each would wait for all before it.
+        _thread.start_new_thread(self._serve, (connection, address, request, rest))
 
     def _serve(self, connection: socket.socket, address: str, request: bytes, rest: bytes) -> None:
         room = BUFFER if len(self._open) <= FEW else SMALL_BUFFER
@@ -160,8 +165,9 @@ class Listener:
             with self._lock:
                 crowded = len(self._open) > self._settings.listen.max_associations
             wire.close(0.0 if crowded else LINGER)
-            with self._lock:
-                self._open.pop(connection, None)
+            with self._all_gone:
+                self._open.discard(connection)
+                self._all_gone.notify_all()
 
     def _negotiate(self, wire: Wire, connection: socket.socket, address: str, pdu: bytes) -> None:
         """Weighs the request, and serves the association when it is accepted."""

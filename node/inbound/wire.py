@@ -53,7 +53,10 @@ class Silent(Exception):
 
 
 class Holder(Protocol):
-    """Somebody who holds pieces of the buffer."""
+    """Somebody who holds pieces of the buffer. size: bytes that went through its hands."""
+
+    @property
+    def size(self) -> int: ...
 
     def flush(self) -> None:
         """Lets go of them: the buffer is about to change."""
@@ -69,7 +72,7 @@ class Wire:
     on, the usual `storescu`, then does not stall 40 ms per image.
     """
 
-    __slots__ = ("_number", "_quick", "_socket", "end", "holder", "start", "view")
+    __slots__ = ("_number", "_quick", "_reach", "_socket", "end", "holder", "start", "view")
 
     def __init__(self, connection: socket.socket, came: bytes, patience: float, room: int = BUFFER) -> None:
         self._socket = connection
@@ -80,6 +83,7 @@ class Wire:
         self.view = memoryview(mmap.mmap(-1, max(room, len(came))))
         self.view[: len(came)] = came
         self.start, self.end = 0, len(came)
+        self._reach = len(self.view)
         if isinstance(connection, ssl.SSLSocket):
             connection.settimeout(patience)
             return
@@ -95,7 +99,10 @@ class Wire:
             self.holder.flush()
         if self.start == self.end:
             self.start = self.end = 0
-        elif self.start + count > len(self.view):
+            # What is long goes through the processor's cache in small pieces, what is short is taken whole.
+            is_long = self.holder is not None and self.holder.size > BUFFER
+            self._reach = SMALL_BUFFER if is_long else len(self.view)
+        elif self.start + count > self._reach:
             rest = bytes(self.view[self.start : self.end])
             self.view[: len(rest)] = rest
             self.start, self.end = 0, len(rest)
@@ -104,7 +111,7 @@ class Wire:
 
     def _receive(self) -> int:
         try:
-            count = self._socket.recv_into(self.view[self.end :])
+            count = self._socket.recv_into(self.view[self.end : self._reach])
             if self._quick:
                 _SETSOCKOPT(self._number, socket.IPPROTO_TCP, QUICKACK, ctypes.byref(_ON), ctypes.sizeof(_ON))
         except _TIMED_OUT as error:

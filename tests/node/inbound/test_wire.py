@@ -129,6 +129,8 @@ def test_whoever_holds_pieces_of_the_buffer_lets_go_before_it_changes():
     held = []
 
     class Holder:
+        size = 0
+
         def flush(self):
             held.append(bytes(wire.view[: wire.end]))
 
