@@ -99,7 +99,9 @@ def _perform(play: Play, stage: Stage, console: Console) -> Account:
     """Sends, waits, looks at both ends, and draws while the node stops."""
     sent = _send(play, stage, console)
     study_uids = _study_uids(play.paths)
-    _watch(stage, study_uids if sent.taken else [], console)
+    refused = {path for path, _ in sent.refused}
+    taken = [path for path in play.paths if path not in refused] if sent.taken else []
+    _watch(stage, _study_uids(taken), console)
     reviews = review_jobs(stage.ledger, stage.pacs, study_uids)
     reasons = [*_explain_files(play), *_explain_refusals(stage, sent)]
     stage.dismiss()
@@ -160,14 +162,13 @@ def _watch(stage: Stage, study_uids: Sequence[str], console: Console) -> None:
 
 
 def _look(ledger: Ledger, study_uids: Sequence[str]) -> tuple[str, bool]:
-    """(what is going on, whether all is over). The refusal reports of failed jobs count as under way until sent."""
+    """(what is going on, whether all is over) with studies of which something was taken. The refusal reports of failed
+    jobs count as under way until sent."""
     parts, done = [], True
     studies = {study.study_uid: study for study in ledger.find_studies()}
     for uid in study_uids:
         study = studies.get(uid)
-        if study is None:
-            continue
-        if study.state == StudyState.RECEIVING:
+        if study is None or study.state == StudyState.RECEIVING:  # rows follow the answers a moment later
             parts.append("a study is arriving")
             done = False
             continue

@@ -126,8 +126,9 @@ class Spool:
         now = time.monotonic()
         if now - self._looked_at >= LOOK_AGAIN:
             self._free, self._looked_at = self.free_mb(), now
-        if self._free < self._min_free_mb:
-            text = f"{self._free:.0f} MB free in the spool, listen.min_free_mb is {self._min_free_mb:.0f}"
+        free = max(self._free, 0.0)
+        if free < self._min_free_mb:
+            text = f"{free:.0f} MB free in the spool, listen.min_free_mb is {self._min_free_mb:.0f}"
             raise OutOfResources(text)
 
     def close(self) -> None:
