@@ -1,6 +1,7 @@
 """Settings: defaults < wetread.toml < secret files < WETREAD_SECTION__KEY. Nothing else reads TOML or secrets."""
 
 import os
+import random
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
@@ -181,6 +182,12 @@ class Deliver(Section):
     retry_longest: timedelta = timedelta(minutes=30)
     give_up: timedelta = timedelta(days=3)
     commit_wait: timedelta = timedelta(minutes=2)
+
+    def find_pause(self, attempts: int) -> float:
+        """Seconds before the next try after `attempts`: it doubles from the first to the longest, and no two peers keep
+        step."""
+        wait = self.retry_first.total_seconds() * float(2 ** min(attempts, 30))
+        return min(wait, self.retry_longest.total_seconds()) * random.uniform(0.8, 1.2)
 
 
 class Web(Section):

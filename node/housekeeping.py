@@ -1,7 +1,6 @@
 """What moves by itself: complete studies, leases that ran out, lost wake-ups, delivered jobs, half-written files."""
 
 import logging
-import time
 from threading import Event
 
 from node.config import Settings
@@ -10,6 +9,7 @@ from node.inbound.spool import Spool
 from node.ledger import Ledger
 from node.model.job import Job, State
 from node.outbound.confirm import settle_jobs
+from node.rounds import keep_going
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +34,8 @@ class Housekeeper:
         self._swept = 0.0
 
     def run(self, stop: Event) -> None:
-        """Ticks until `stop` is set. An error is logged and the next tick tries again."""
-        while not stop.is_set():
-            try:
-                self.tick(time.time())
-            except Exception:
-                log.exception("housekeeping stumbled; it goes on")
-                stop.wait(1.0)
-            stop.wait(TICK)
+        """Ticks until `stop` is set."""
+        keep_going("housekeeping", self.tick, TICK, stop)
 
     def tick(self, now: float) -> None:
         """One round at `now` (epoch seconds)."""

@@ -36,11 +36,16 @@ def find_storage_classes() -> frozenset[str]:
     return frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)
 
 
+def is_storage(abstract_syntax: str) -> bool:
+    """True for a storage class."""
+    return abstract_syntax in find_storage_classes()
+
+
 def find_syntaxes(abstract_syntax: str) -> tuple[str, ...]:
     """The transfer syntaxes that we take for `abstract_syntax`; none when we do not speak it."""
     if abstract_syntax in ROLES:
         return MESSAGE_SYNTAXES
-    return STORAGE_SYNTAXES if abstract_syntax in find_storage_classes() else ()
+    return STORAGE_SYNTAXES if is_storage(abstract_syntax) else ()
 
 
 def find_uid(name: str) -> str | None:

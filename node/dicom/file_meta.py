@@ -1,12 +1,10 @@
 """File Meta Information written byte by byte: the header that the door puts before a dataset it must not touch."""
 
 import struct
-from functools import lru_cache
 
 from node.dicom.write import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 
-@lru_cache(maxsize=64)
 def _encode_uid(element: int, uid: str) -> bytes:
     value = uid.encode("ascii")
     value += b"\0" * (len(value) % 2)
@@ -23,11 +21,5 @@ _VERSION = struct.pack("<HH2sHI2s", 2, 1, b"OB", 0, 2, b"\0\1")
 
 def encode_file_meta(sop_class: str, sop_instance: str, syntax: str) -> bytes:
     """Preamble, prefix and group 0002 in Explicit VR Little Endian (PS3.10 7.1), all that stands before a dataset."""
-    body = (
-        _VERSION
-        + _encode_uid(0x02, sop_class)
-        + _encode_uid.__wrapped__(0x03, sop_instance)
-        + _encode_uid(0x10, syntax)
-        + _TAIL
-    )
+    body = _VERSION + _encode_uid(0x02, sop_class) + _encode_uid(0x03, sop_instance) + _encode_uid(0x10, syntax) + _TAIL
     return b"\0" * 128 + b"DICM" + struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(body)) + body

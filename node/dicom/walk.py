@@ -22,7 +22,7 @@ _LENGTH = struct.Struct("<I")
 def find_values(head: bytes | bytearray, tags: Sequence[int], *, explicit: bool) -> dict[int, bytes] | None:
     """The values of `tags` (ascending) at the top level of the little endian dataset that begins with `head`.
 
-    None when `head` ends first, when a tag is absent, or when the bytes make no sense: then ask the parser.
+    None when `head` ends first, when a tag is absent, or when the bytes make no sense: then `search` looks further.
     """
     found: dict[int, bytes] = {}
     wanted = iter(tags)

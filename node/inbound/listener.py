@@ -131,20 +131,35 @@ class Listener:
 
     def _welcome(self, connection: socket.socket, address: str, request: bytes, rest: bytes) -> None:
         """A caller has said what it wants: a thread of its own hears it."""
-        with self._lock:
-            full = len(self._open) >= self._settings.listen.max_associations + SPARE_THREADS
-        if full:
+        try:
+            with self._lock:
+                if len(self._open) >= self._settings.listen.max_associations + SPARE_THREADS:
+                    raise RuntimeError("as many threads as are meant to be")
+                self._open.add(connection)
+            # Thread.start() waits until the thread runs: of hundreds who come at once each would wait for all before.
+            _thread.start_new_thread(self._host, (connection, address, request, rest))
+        except RuntimeError:  # also the system's own limit
             self._recorder.count("crowded out")
-            connection.close()
-            return
-        with self._lock:
-            self._open.add(connection)
-        # Thread.start() waits until the thread runs: of hundreds who come at once each would wait for all before it.
-        _thread.start_new_thread(self._serve, (connection, address, request, rest))
+            self._see_off(connection)
 
-    def _serve(self, connection: socket.socket, address: str, request: bytes, rest: bytes) -> None:
-        room = BUFFER if len(self._open) <= FEW else SMALL_BUFFER
-        wire = Wire(connection, rest, self._settings.listen.idle_timeout.total_seconds(), room)
+    def _host(self, connection: socket.socket, address: str, request: bytes, rest: bytes) -> None:
+        try:
+            room = BUFFER if len(self._open) <= FEW else SMALL_BUFFER
+            wire = Wire(connection, rest, self._settings.listen.idle_timeout.total_seconds(), room)
+            self._serve(wire, connection, address, request)
+        except OSError as error:
+            self._recorder.count("closed before its request was answered")
+            log.warning("connection from %s could not be served: %s", address, error.strerror)
+        finally:
+            self._see_off(connection)
+
+    def _see_off(self, connection: socket.socket) -> None:
+        connection.close()
+        with self._all_gone:
+            self._open.discard(connection)
+            self._all_gone.notify_all()
+
+    def _serve(self, wire: Wire, connection: socket.socket, address: str, request: bytes) -> None:
         try:
             self._negotiate(wire, connection, address, request)
         except AssociationRejected as error:
@@ -165,9 +180,6 @@ class Listener:
             with self._lock:
                 crowded = len(self._open) > self._settings.listen.max_associations
             wire.close(0.0 if crowded else LINGER)
-            with self._all_gone:
-                self._open.discard(connection)
-                self._all_gone.notify_all()
 
     def _negotiate(self, wire: Wire, connection: socket.socket, address: str, pdu: bytes) -> None:
         """Weighs the request, and serves the association when it is accepted."""

@@ -17,7 +17,7 @@ from pynetdicom.presentation import PresentationContext, build_context, negotiat
 from node.dicom.write import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.errors import AssociationRejected, ProtocolViolation
 from node.security.access import PROVIDER_ACSE, REJECTED_PERMANENT, SERVICE_USER, Admission
-from node.services import ROLES, find_storage_classes
+from node.services import ROLES, is_storage
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 UNSUPPORTED_CONTEXT_NAME, UNSUPPORTED_PROTOCOL = 2, 2
@@ -49,7 +49,7 @@ class Request:
     @property
     def wants_storage(self) -> bool:
         """True when a storage class is among what is proposed."""
-        return any(str(c.abstract_syntax) in find_storage_classes() for c in self._proposed)
+        return any(is_storage(str(c.abstract_syntax)) for c in self._proposed)
 
     @property
     def _proposed(self) -> list[PresentationContext]:
@@ -109,8 +109,7 @@ def _weigh(
     proposed: PresentationContext, admission: Admission, roles: Roles
 ) -> tuple[PresentationContext, list[SCP_SCU_RoleSelectionNegotiation]]:
     abstract = str(proposed.abstract_syntax)
-    storage = abstract in find_storage_classes()
-    allowed = frozenset(admission.find_syntaxes(abstract, is_storage=storage))
+    allowed = frozenset(admission.find_syntaxes(abstract))
     in_order = [str(syntax) for syntax in proposed.transfer_syntax if str(syntax) in allowed]
     ours = []
     if allowed:
@@ -118,7 +117,7 @@ def _weigh(
         context = build_context(abstract, in_order or sorted(allowed)[:1])
         context.scu_role = context.scp_role = True if "SCU" in ROLES.get(abstract, ()) else None
         ours = [context]
-    elif storage:
+    elif is_storage(abstract):
         return _refuse(proposed), []
     results, replies = negotiate_as_acceptor([proposed], ours, roles)
     return results[0], replies
@@ -155,4 +154,4 @@ def _to_contexts(results: Iterable[PresentationContext]) -> Iterable[Context]:
         if result.result == 0x00 and result.context_id is not None:
             abstract = str(result.abstract_syntax)
             syntax = str(result.transfer_syntax[0])
-            yield Context(result.context_id, abstract, syntax, abstract in find_storage_classes())
+            yield Context(result.context_id, abstract, syntax, is_storage(abstract))

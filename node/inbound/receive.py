@@ -15,11 +15,12 @@ from node.dicom.file_meta import encode_file_meta
 from node.dicom.identity import Identity, find_identity, read_identity, read_syntax
 from node.errors import CannotUnderstand, ConflictingInstance, OutOfResources, RefusedInstance, WrongClass
 from node.inbound.intake import Intake
+from node.inbound.quarantine import set_aside
 from node.inbound.recorder import Recorder
 from node.inbound.spool import Spool, digest_dataset, is_same_dataset, name_kept
 from node.ledger import Ledger
 from node.model.batch import Batch
-from node.model.study import Instance, Quarantined
+from node.model.study import Instance
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Receiver:
         except OutOfResources:
             raise
         except RefusedInstance as refusal:
-            self._set_aside(Path(intake.part), caller, announced[1], refusal)
+            set_aside(self._spool, self._ledger, Path(intake.part), refusal, caller=caller, uid=announced[1])
             raise
         finally:
             intake.discard()
@@ -84,7 +85,7 @@ class Receiver:
             part.unlink(missing_ok=True)
             raise
         except RefusedInstance as refusal:
-            self._set_aside(part, caller, announced_uid, refusal)
+            set_aside(self._spool, self._ledger, part, refusal, caller=caller, uid=announced_uid)
             raise
         finally:
             if fd >= 0:
@@ -112,14 +113,14 @@ class Receiver:
         except FileNotFoundError:
             return False
         except CannotUnderstand as error:
-            log.error("kept file %s is damaged and goes to quarantine: %s", name, error)
-            self._set_aside(path, "", "", error)
+            set_aside(self._spool, self._ledger, path, CannotUnderstand(f"{name}: {error}"))
             return False
         stat = path.stat()
         instance = _instance(identity, path.stem, stat.st_size, name, stat.st_mtime)
         if self._ledger.record(Batch(instances=[(instance, "")])):
             uid = identity.sop_instance_uid
-            self._set_aside(path, "", uid, ConflictingInstance(f"another content is held under {uid}"))
+            refusal = ConflictingInstance(f"another content is held under {uid}")
+            set_aside(self._spool, self._ledger, path, refusal, uid=uid)
             return False
         return True
 
@@ -155,23 +156,12 @@ class Receiver:
             name = name_kept(digest)
             self._recorder.add(_instance(identity, digest, size, name, time.time()), association_id)
 
-    def _set_aside(self, part: Path, caller: str, announced_uid: str, refusal: RefusedInstance) -> None:
-        if not part.exists():
-            return
-        name = self._spool.set_aside(part)
-        self._ledger.add_quarantined(Quarantined(time.time(), name, _reason(refusal), caller, announced_uid))
-        log.warning("instance %s from %s is in quarantine: %s", announced_uid or "?", caller or "?", _reason(refusal))
-
 
 def _check_announced(identity: Identity, announced: tuple[str, str]) -> None:
     if identity.sop_instance_uid != announced[1]:
         raise CannotUnderstand(f"the dataset is not the instance that was announced, {announced[1]}")
     if identity.sop_class_uid != announced[0]:
         raise WrongClass(f"the dataset is not of the announced class, {announced[0]}")
-
-
-def _reason(refusal: RefusedInstance) -> str:
-    return f"{type(refusal).__name__}: {refusal}"
 
 
 def _instance(identity: Identity, digest: str, size: int, name: str, at: float) -> Instance:

@@ -13,10 +13,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.errors import ConflictingInstance, OutOfResources
 from node.inbound.known import Known
+from node.inbound.quarantine import set_aside
 from node.inbound.spool import Spool
 from node.ledger import Ledger
 from node.model.batch import Batch, Ended, Opened
-from node.model.study import Instance, Quarantined
+from node.model.study import Instance
 
 log = logging.getLogger(__name__)
 
@@ -147,11 +148,7 @@ class Recorder:
         """A uid that another study holds, or that two listeners took at the same moment: the second content goes to
         quarantine."""
         self._known.forget(instance.study_uid)
-        path = self._spool.root / instance.path
-        if not path.exists():
-            return
-        name = self._spool.set_aside(path)
+        uid = instance.sop_instance_uid
         caller = next((opened.caller for opened in batch.opened if opened.id == association_id), "")
-        reason = "ConflictingInstance: another content is held under this uid"
-        self._ledger.add_quarantined(Quarantined(time.time(), name, reason, caller, instance.sop_instance_uid))
-        log.warning("instance %s is in quarantine: another content is held under its uid", instance.sop_instance_uid)
+        refusal = ConflictingInstance(f"another content is held under {uid}")
+        set_aside(self._spool, self._ledger, self._spool.root / instance.path, refusal, caller=caller, uid=uid)

@@ -69,7 +69,7 @@ class Wire:
     holder: whoever keeps pieces of `view`; told before any of it changes.
 
     Every read is acknowledged at once (TCP_QUICKACK, which Linux disarms by itself): a sender with Nagle's algorithm
-    on, the usual `storescu`, then does not stall 40 ms per image.
+    on, the usual `storescu`, then does not wait for delayed acknowledgements.
     """
 
     __slots__ = ("_number", "_quick", "_reach", "_socket", "end", "holder", "start", "view")

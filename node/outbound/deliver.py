@@ -6,7 +6,6 @@ One thread per destination: a dead one never delays another.
 """
 
 import logging
-import random
 import time
 from collections.abc import Sequence
 from threading import Event
@@ -22,6 +21,7 @@ from node.ledger import Ledger
 from node.model.delivery import Delivery, DeliveryState
 from node.outbound.confirm import ask_commitment, find_by_query, settle_report
 from node.outbound.store import Answer, associate, make_contexts, read_kind, store_file
+from node.rounds import keep_going
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +41,7 @@ class Deliverer:
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
-        while not stop.is_set():
-            try:
-                self.tick(time.time())
-            except Exception:
-                log.exception("delivery to %s stumbled; it goes on", self._name)
-                stop.wait(1.0)
-            stop.wait(TICK)
+        keep_going(f"delivery to {self._name}", self.tick, TICK, stop)
 
     def tick(self, now: float) -> None:
         """Sends what is due, then asks to confirm what was sent."""
@@ -158,7 +152,4 @@ class Deliverer:
         return self._ledger.move_delivery(delivery, DeliveryState.REFUSED, "gave up: sent, but never confirmed", 0.0)
 
     def _next_try(self, delivery: Delivery) -> float:
-        first = self._settings.deliver.retry_first.total_seconds()
-        longest = self._settings.deliver.retry_longest.total_seconds()
-        wait = min(first * float(2 ** min(delivery.attempts, 30)), longest)
-        return time.time() + wait * random.uniform(0.8, 1.2)
+        return time.time() + self._settings.deliver.find_pause(delivery.attempts)

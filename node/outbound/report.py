@@ -18,6 +18,7 @@ from node.ledger import Ledger
 from node.model.commitment import Commitment
 from node.outbound.reactor import hold_reactor
 from node.outbound.store import Answer, associate
+from node.rounds import keep_going
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +36,7 @@ class Reporter:
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
-        while not stop.wait(TICK):
-            try:
-                self.tick(time.time())
-            except Exception:
-                log.exception("reporting to %s stumbled; it goes on", self._name)
-                stop.wait(5.0)
+        keep_going(f"reporting to {self._name}", self.tick, TICK, stop)
 
     def tick(self, now: float) -> None:
         """Reports what is due."""
@@ -82,6 +78,4 @@ class Reporter:
             if now - commitment.asked_at > rules.give_up.total_seconds():
                 self._ledger.settle_commitment(commitment.transaction_uid)
                 continue
-            wait = rules.retry_first.total_seconds() * 2 ** min(commitment.attempts, 30)
-            wait = min(wait, rules.retry_longest.total_seconds())
-            self._ledger.postpone_commitment(commitment.transaction_uid, now + wait)
+            self._ledger.postpone_commitment(commitment.transaction_uid, now + rules.find_pause(commitment.attempts))

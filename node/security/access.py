@@ -9,7 +9,7 @@ from threading import Lock
 
 from node.config import Callers, Peer, Settings
 from node.errors import AssociationRejected
-from node.services import find_syntaxes
+from node.services import find_syntaxes, is_storage
 
 REJECTED_PERMANENT, REJECTED_TRANSIENT = 1, 2
 SERVICE_USER, PROVIDER_ACSE, PROVIDER_PRESENTATION = 1, 2, 3
@@ -40,10 +40,10 @@ class Admission:
     sop_classes: frozenset[str] = frozenset()
     transfer_syntaxes: frozenset[str] = frozenset()
 
-    def find_syntaxes(self, abstract_syntax: str, *, is_storage: bool) -> tuple[str, ...]:
+    def find_syntaxes(self, abstract_syntax: str) -> tuple[str, ...]:
         """The transfer syntaxes in which this caller may use `abstract_syntax`; none when it may not."""
         syntaxes = find_syntaxes(abstract_syntax)
-        if not is_storage:
+        if not is_storage(abstract_syntax):
             return syntaxes
         if not self.may_store or (self.sop_classes and abstract_syntax not in self.sop_classes):
             return ()

@@ -23,6 +23,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "wire.h"
+
 enum { BUFFER = 1 << 18, MAX_PDU = 131072, UID = 65, FOLDERS = 256 };
 
 static bool synced;
@@ -38,16 +40,6 @@ typedef struct {
     char sop_class[UID], instance[UID], part[40];
     uint16_t message_id;
 } Association;
-
-static uint16_t big16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
-static uint32_t big32(const uint8_t *p) { return (uint32_t)big16(p) << 16 | big16(p + 2); }
-static uint16_t little16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
-static uint32_t little32(const uint8_t *p) { return little16(p) | (uint32_t)little16(p + 2) << 16; }
-
-static void put_big32(uint8_t *p, uint32_t value) {
-    uint32_t swapped = htonl(value);
-    memcpy(p, &swapped, 4);
-}
 
 static bool copy_uid(char *to, const uint8_t *from, size_t length) {
     if (length >= UID) return false;
@@ -84,15 +76,6 @@ static bool write_all(int file, const uint8_t *bytes, size_t length) {
         length -= (size_t)done;
     }
     return true;
-}
-
-static uint8_t *put_item(uint8_t *p, uint8_t type, const void *value, uint16_t length) {
-    p[0] = type;
-    p[1] = 0;
-    p[2] = (uint8_t)(length >> 8);
-    p[3] = (uint8_t)length;
-    memcpy(p + 4, value, length);
-    return p + 4 + length;
 }
 
 /* Accepts every context in the first transfer syntax that is proposed for it (PS3.8 9.3.2, 9.3.3). */
@@ -191,15 +174,6 @@ static bool read_command(Association *a) {
     }
     a->command_length = 0;
     return field == 1 && a->instance[0] && !strchr(a->instance, '/');
-}
-
-static uint8_t *put_element(uint8_t *p, uint16_t element, const void *value, uint32_t length) {
-    const uint32_t even = length + (length & 1);
-    const uint8_t head[8] = {0, 0, (uint8_t)element, (uint8_t)(element >> 8), (uint8_t)even, (uint8_t)(even >> 8), 0, 0};
-    memcpy(p, head, 8);
-    p[8 + length] = 0;
-    memcpy(p + 8, value, length);
-    return p + 8 + even;
 }
 
 /* C-STORE-RSP with status 0x0000 (PS3.7 9.3.1.2). */

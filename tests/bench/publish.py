@@ -119,7 +119,7 @@ NOTES = {
     "unsynced": "Files go to a memory file system, where a sync costs nothing, so that the protocol alone is compared. "
     "Wetread has no switch to leave the sync out.",
     "storescu": "dcmtk's sender leaves Nagle's algorithm on; with the delayed acknowledgment of an ordinary receiver "
-    "it waits 40 ms again and again. Wetread acknowledges at once. The times include the start of the processes.",
+    "it waits again and again. Wetread acknowledges at once. The times include the start of the processes.",
     "storescu-disk": "The same to disk, where a sync is waited for by those who promise it.",
     "many": "All associations open at the same moment. pynetdicom is measured in one round only, with a tenth of the "
     "images.",

@@ -29,6 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "wire.h"
+
 enum { UID = 65, HEAD = 1024, DIGITS = 12, PDU_CAP = 1 << 20, PIECES = 512, CONTEXTS = 16 };
 
 typedef struct {
@@ -57,16 +59,6 @@ static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static uint16_t big16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
-static uint32_t big32(const uint8_t *p) { return (uint32_t)big16(p) << 16 | big16(p + 2); }
-static uint16_t little16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
-static uint32_t little32(const uint8_t *p) { return little16(p) | (uint32_t)little16(p + 2) << 16; }
-
-static void put_big32(uint8_t *p, uint32_t value) {
-    uint32_t swapped = htonl(value);
-    memcpy(p, &swapped, 4);
 }
 
 static void fail_at(const char *what) {
@@ -166,15 +158,6 @@ static bool send_all(int socket, struct iovec *pieces, size_t count) {
     return true;
 }
 
-static uint8_t *put_item(uint8_t *p, uint8_t type, const void *value, size_t length) {
-    p[0] = type;
-    p[1] = 0;
-    p[2] = (uint8_t)(length >> 8);
-    p[3] = (uint8_t)length;
-    memcpy(p + 4, value, length);
-    return p + 4 + length;
-}
-
 /* A-ASSOCIATE-RQ (PS3.8 9.3.2): a context for each kind of template. */
 static size_t make_request(uint8_t *pdu) {
     static const char context_name[] = "1.2.840.10008.3.1.1.1", implementation[] = "2.25.204735211843284302871920824";
@@ -230,15 +213,6 @@ static bool associate(Association *a) {
     a->max_pdu = find_max_pdu(body, length);
     a->associated = now() - began;
     return true;
-}
-
-static uint8_t *put_element(uint8_t *p, uint16_t element, const void *value, uint32_t length) {
-    const uint32_t even = length + (length & 1);
-    const uint8_t head[8] = {0, 0, (uint8_t)element, (uint8_t)(element >> 8), (uint8_t)even, (uint8_t)(even >> 8), 0, 0};
-    memcpy(p, head, 8);
-    p[8 + length] = 0;
-    memcpy(p + 8, value, length);
-    return p + 8 + even;
 }
 
 static void put_data_head(uint8_t *p, size_t length, uint8_t context, uint8_t control) {

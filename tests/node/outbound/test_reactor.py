@@ -1,10 +1,13 @@
 """No answer of a fast peer is lost between two sends."""
 
 import threading
+import time
 
 from node import wiring
 from node.config import load_settings
+from node.outbound.reactor import hold_reactor
 from node.outbound.send import send_files
+from node.outbound.store import associate
 from tests.series import make_series, write_series
 
 TOML = '[node]\nlisten = "127.0.0.1:0"\nhome = "home"\n[listen]\nmin_free_mb = 16\n'
@@ -30,3 +33,21 @@ def test_every_answer_of_a_fast_peer_arrives(tmp_path):
         thread.join()
     listener.stop()
     assert sent == [(320, [])] * 4
+
+
+def test_what_comes_while_the_reactor_is_held_waits_for_whoever_sent(tmp_path):
+    """As pynetdicom pauses it, its thread may take one more message; held, it takes none until it is let go."""
+    path = tmp_path / "wetread.toml"
+    path.write_text(TOML)
+    listener = wiring.make_listener(load_settings(path, {}))
+    with associate("SCU", ("127.0.0.1", listener.start()), "WETREAD", []) as association:
+        for _ in range(50):
+            with hold_reactor(association):
+                association.dimse.msg_queue.put((None, None))
+                time.sleep(0.003)
+                assert association.dimse.msg_queue.qsize() == 1
+            patience = time.monotonic() + 5
+            while association.dimse.msg_queue.qsize() and time.monotonic() < patience:
+                time.sleep(0.001)
+            assert association.dimse.msg_queue.qsize() == 0
+    listener.stop()

@@ -84,13 +84,13 @@ def test_a_peer_sends_what_its_lists_name_in_the_order_of_the_door():
     admission = make_access(
         sop_classes=["CT Image Storage"], transfer_syntaxes=["ExplicitVRLittleEndian", "JPEG2000Lossless"]
     ).admit(Caller("SCANNER", "127.0.0.1"), "WETREAD")
-    assert admission.find_syntaxes(CT, is_storage=True) == (EXPLICIT, "1.2.840.10008.1.2.4.90")
-    assert admission.find_syntaxes(MR, is_storage=True) == ()
-    assert admission.find_syntaxes(VERIFICATION, is_storage=False) == MESSAGE_SYNTAXES
+    assert admission.find_syntaxes(CT) == (EXPLICIT, "1.2.840.10008.1.2.4.90")
+    assert admission.find_syntaxes(MR) == ()
+    assert admission.find_syntaxes(VERIFICATION) == MESSAGE_SYNTAXES
 
 
 def test_a_peer_that_may_not_send_has_no_storage_class():
     admission = make_access(send=False).admit(Caller("SCANNER", "127.0.0.1"), "WETREAD")
-    assert admission.find_syntaxes(CT, is_storage=True) == ()
+    assert admission.find_syntaxes(CT) == ()
     all_of_it = make_access().admit(Caller("SCANNER", "127.0.0.1"), "WETREAD")
-    assert all_of_it.find_syntaxes(CT, is_storage=True) == STORAGE_SYNTAXES
+    assert all_of_it.find_syntaxes(CT) == STORAGE_SYNTAXES
