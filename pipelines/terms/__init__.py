@@ -2,7 +2,7 @@
 
 from pipelines.terms.code import Code
 from pipelines.terms.manifest import Manifest, Requires, find_manifests, get_manifest, read_manifest
-from pipelines.terms.result import Finding, Mask, Measurement, Note, Result, Segment, Severity
+from pipelines.terms.result import Finding, Mask, Measurement, Note, Result, ScalarMap, Segment, Severity
 from pipelines.terms.volume import Affine, Volume
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Note",
     "Requires",
     "Result",
+    "ScalarMap",
     "Segment",
     "Severity",
     "Volume",

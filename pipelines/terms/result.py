@@ -83,6 +83,23 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ScalarMap:
+    """A number for every voxel: a probability, an explanation of an answer, a physical quantity.
+
+    key: short name, unique among the maps of the result, e.g. "right-lung-probability".
+    label: for people.
+    values: float32, finite, shape (k, j, i) of the source volume.
+    quantity: what the numbers are; unit: their UCUM unit, (1, UCUM, no units) for a probability.
+    """
+
+    key: str
+    label: str
+    values: NDArray[np.float32]
+    quantity: Code
+    unit: Code
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Result:
     """All that one run of a pipeline says. A result without segments still has findings that say `absent`."""
 
@@ -90,13 +107,15 @@ class Result:
     findings: tuple[Finding, ...]
     notes: tuple[Note, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    maps: tuple[ScalarMap, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.findings:
             raise ValueError("a result without a finding says nothing: add one with absent=True")
         keys = [segment.key for segment in self.segments]
-        if len(set(keys)) != len(keys):
-            raise ValueError(f"segment keys repeat: {keys}")
+        for name, names in (("segment", keys), ("map", [scalars.key for scalars in self.maps])):
+            if len(set(names)) != len(names):
+                raise ValueError(f"{name} keys repeat: {names}")
         for finding in self.findings:
             if finding.segment_key is not None and finding.segment_key not in keys:
                 raise ValueError(f"finding {finding.key!r} refers to no segment here: {finding.segment_key!r}")
