@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from threading import Condition, Lock
 
@@ -54,6 +55,10 @@ SPARE_THREADS = 64
 """Threads beyond the limit of associations, to tell those who come that it is reached."""
 
 
+Heard = tuple[socket.socket, str, bytes, bytes]
+"""A caller who waits for a thread: connection, address, A-ASSOCIATE-RQ, and what came after it."""
+
+
 class Listener:
     """One listener process's door, from `start` to `stop`. number: among those that share the port."""
 
@@ -83,6 +88,7 @@ class Listener:
         self._lock = Lock()
         self._all_gone = Condition(self._lock)
         self._open: set[socket.socket] = set()
+        self._waiting: deque[Heard] = deque()
         self._lobby: Lobby | None = None
 
     def start(self) -> int:
@@ -119,6 +125,9 @@ class Listener:
         self._traffic.stop()
         with self._lock:
             present = set(self._open)
+            waiting, self._waiting = self._waiting, deque()
+        for connection, *_ in waiting:
+            connection.close()
         for connection in present:
             with suppress(OSError, ValueError):
                 if not isinstance(connection, ssl.SSLSocket):
@@ -130,17 +139,31 @@ class Listener:
         self._spool.close()
 
     def _welcome(self, connection: socket.socket, address: str, request: bytes, rest: bytes) -> None:
-        """A caller has said what it wants: a thread of its own hears it."""
-        try:
-            with self._lock:
-                if len(self._open) >= self._settings.listen.max_associations + SPARE_THREADS:
-                    raise RuntimeError("as many threads as are meant to be")
-                self._open.add(connection)
-            # Thread.start() waits until the thread runs: of hundreds who come at once each would wait for all before.
-            _thread.start_new_thread(self._host, (connection, address, request, rest))
-        except RuntimeError:  # also the system's own limit
+        """A caller has said what it wants: a thread of its own hears it, at once or when one is free."""
+        crowded_out = None
+        with self._lock:
+            if len(self._waiting) >= self._settings.listen.max_half_open:
+                crowded_out = self._waiting.popleft()[0]
+            self._waiting.append((connection, address, request, rest))
+        if crowded_out is not None:
             self._recorder.count("crowded out")
-            self._see_off(connection)
+            crowded_out.close()
+        self._host_next()
+
+    def _host_next(self) -> None:
+        with self._lock:
+            if not self._waiting or len(self._open) >= self._settings.listen.max_associations + SPARE_THREADS:
+                return
+            caller = self._waiting.popleft()
+            self._open.add(caller[0])
+        try:
+            # Thread.start() waits until the thread runs: of hundreds who come at once each would wait for all before.
+            _thread.start_new_thread(self._host, caller)
+        except RuntimeError:  # the system's own limit; whoever ends next looks again who waits
+            self._recorder.count("crowded out")
+            caller[0].close()
+            with self._lock:
+                self._open.discard(caller[0])
 
     def _host(self, connection: socket.socket, address: str, request: bytes, rest: bytes) -> None:
         try:
@@ -158,6 +181,7 @@ class Listener:
         with self._all_gone:
             self._open.discard(connection)
             self._all_gone.notify_all()
+        self._host_next()
 
     def _serve(self, wire: Wire, connection: socket.socket, address: str, request: bytes) -> None:
         try:
