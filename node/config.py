@@ -92,7 +92,7 @@ class Listen(Section):
     max_half_open: int = Field(default=1024, ge=1)
     handshake_timeout: timedelta = timedelta(seconds=10)
     idle_timeout: timedelta = timedelta(seconds=60)
-    max_pdu: int = Field(default=131072, ge=4096, le=1 << 20)
+    max_pdu: int = Field(default=1 << 20, ge=4096, le=1 << 20)
     max_association_gb: int = Field(default=256, ge=1)
     max_stores_per_second: int = Field(default=0, ge=0)
     inflate_ratio: int = Field(default=100, ge=1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydicom.uid import UID
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
@@ -23,6 +24,13 @@ APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 UNSUPPORTED_CONTEXT_NAME, UNSUPPORTED_PROTOCOL = 2, 2
 USER_REJECTION = 1
 
+REMEMBERED = 16
+"""So many requests are remembered with our answer: who sends by many associations says the same each time, and weighing
+128 contexts costs more than taking an image."""
+
+USUAL_REQUEST = 1 << 14
+"""Bytes of the longest request that is remembered."""
+
 Roles = dict[UID, tuple[bool | None, bool | None]]
 """SOP class -> (SCU, SCP) as the caller proposes them."""
 
@@ -37,11 +45,12 @@ class Context:
     is_storage: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """An A-ASSOCIATE-RQ. longest: the longest P-DATA that the caller takes, 0 for any."""
+    """An A-ASSOCIATE-RQ. size: of its PDU. longest: the longest P-DATA that the caller takes, 0 for any."""
 
     primitive: A_ASSOCIATE
+    size: int
     calling: str
     called: str
     longest: int
@@ -59,6 +68,10 @@ class Request:
 def read_request(pdu: bytes) -> Request:
     """The request in an A-ASSOCIATE-RQ PDU. Raises ProtocolViolation when it cannot be read, AssociationRejected when
     it speaks another protocol."""
+    return _read_again(pdu) if len(pdu) <= USUAL_REQUEST else _read(pdu)
+
+
+def _read(pdu: bytes) -> Request:
     try:
         decoded = A_ASSOCIATE_RQ()
         decoded.decode(pdu)
@@ -75,7 +88,10 @@ def read_request(pdu: bytes) -> Request:
     if name != APPLICATION_CONTEXT:
         text = "the application context is not DICOM's"
         raise AssociationRejected(REJECTED_PERMANENT, SERVICE_USER, UNSUPPORTED_CONTEXT_NAME, text)
-    return Request(primitive, calling, called, longest)
+    return Request(primitive, len(pdu), calling, called, longest)
+
+
+_read_again = lru_cache(REMEMBERED)(_read)
 
 
 def accept(request: Request, admission: Admission, max_pdu: int) -> tuple[bytes, dict[int, Context]]:
@@ -84,6 +100,11 @@ def accept(request: Request, admission: Admission, max_pdu: int) -> tuple[bytes,
     Of the transfer syntaxes of a context the first that the caller names and may use is taken: callers put first what
     needs no conversion. Raises ProtocolViolation when the answer cannot be made.
     """
+    weigh = _accept_again if request.size <= USUAL_REQUEST else _accept
+    return weigh(request, admission, max_pdu)
+
+
+def _accept(request: Request, admission: Admission, max_pdu: int) -> tuple[bytes, dict[int, Context]]:
     primitive = request.primitive
     try:
         roles = _find_roles(primitive)
@@ -103,6 +124,9 @@ def accept(request: Request, admission: Admission, max_pdu: int) -> tuple[bytes,
         return pdu.encode(), {context.id: context for context in _to_contexts(results)}
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ProtocolViolation(f"an A-ASSOCIATE-RQ that makes no sense ({type(error).__name__})") from None
+
+
+_accept_again = lru_cache(REMEMBERED)(_accept)
 
 
 def _weigh(

@@ -25,7 +25,7 @@
 
 #include "wire.h"
 
-enum { BUFFER = 1 << 18, MAX_PDU = 131072, UID = 65, FOLDERS = 256 };
+enum { BUFFER = 1 << 18, MAX_PDU = 1 << 20, UID = 65, FOLDERS = 256 };
 
 static bool synced;
 static int incoming, kept[FOLDERS]; /* open directories */

@@ -58,7 +58,7 @@ def test_every_limit_of_the_door_is_on_the_page_with_its_default():
     keys = [key for key, _ in LIMITS]
     assert sorted(keys) == sorted(set(Listen.model_fields) - {"unknown_callers", "tls"})
     shown = {key.strip("`"): default for key, default, _ in read_table("3.3 Limits")}
-    assert shown["max_pdu"] == "131072"
+    assert shown["max_pdu"] == "1048576"
     assert shown["idle_timeout"] == "60 s"
     assert list(shown) == keys
 
