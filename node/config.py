@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydicom.datadict import tag_for_keyword
 
 from node.errors import ConfigError
+from node.model.delivery import Kind
 from node.model.job import Priority
 from node.services import find_uid
 from pipelines.terms import find_manifests
@@ -110,9 +111,18 @@ class Confirm(StrEnum):
     QUERY = "query"
 
 
+class SegmentationForm(StrEnum):
+    """How segments are encoded: a plane of bits for each, which all readers know, or one of numbers, which is smaller."""
+
+    BINARY = "binary"
+    LABELMAP = "labelmap"
+
+
 class Peer(Section):
     """Another application entity.
 
+    objects: the kinds of result objects that it is sent. segmentation: in which form; a peer that refuses label maps
+    gets BINARY instead.
     networks: where it calls from, as CIDR ("10.1.0.0/16", "10.1.2.3"); by default the host of its address.
     tls_name: it must call by TLS, with a certificate that has this common name or DNS name.
     sop_classes, transfer_syntaxes: what it may send, by UID, keyword or name; empty is all.
@@ -122,6 +132,8 @@ class Peer(Section):
     address: Address
     send: bool = False
     confirm: Confirm = Confirm.NONE
+    objects: list[Kind] = Field(default_factory=lambda: [Kind.SEGMENTATION, Kind.REPORT], min_length=1)
+    segmentation: SegmentationForm = SegmentationForm.BINARY
     networks: list[Network] = Field(default_factory=list)
     tls_name: str = ""
     sop_classes: list[SpokenUid] = Field(default_factory=list)

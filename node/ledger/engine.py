@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, create_engine, event, inspect, make_url
+from sqlalchemy.schema import CreateColumn
 
 from node.ledger.tables import metadata
 
@@ -20,7 +21,20 @@ def open_engine(url: str) -> Engine:
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin_immediate)
     metadata.create_all(engine)
+    _add_columns(engine)
     return engine
+
+
+def _add_columns(engine: Engine) -> None:
+    """A ledger that an older version made gets the columns that came since, filled with their default."""
+    for table in metadata.sorted_tables:
+        present = {column["name"] for column in inspect(engine).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in present:
+                with engine.begin() as db:
+                    db.exec_driver_sql(
+                        f"ALTER TABLE {table.name} ADD COLUMN {CreateColumn(column).compile(dialect=engine.dialect)}"
+                    )
 
 
 def _configure(connection: Any, _record: Any) -> None:

@@ -129,8 +129,10 @@ class Ledger(Protocol):
         *,
         seconds: Mapping[str, float] | None = None,
         objects: Sequence[ResultObject] = (),
+        shares: Mapping[str, Sequence[str]] | None = None,
     ) -> Job:
         """Compare-and-set on (state, token) along the transition table; `objects` become deliveries in the same step.
+        shares: destination -> SOP Instance UIDs of those that it gets; by default every destination gets all.
         Raises LostLease when the job is no longer as `job` says."""
         ...
 
@@ -160,6 +162,12 @@ class Ledger(Protocol):
         asked: tuple[str, float] | None = None,
     ) -> bool:
         """Compare-and-set on the state; asked: (transaction uid, when) of a request to commit."""
+        ...
+
+    def replace_deliveries(self, refused: Delivery, answer: str, at: float) -> bool:
+        """The destination refuses an object that has a substitute: this and every other of the job that has one become
+        REPLACED, their substitutes PENDING at `at`, in one step. False when the delivery has none, or is no longer as
+        it was read."""
         ...
 
     def find_objects(self, job_id: str) -> list[ResultObject]:

@@ -1,6 +1,7 @@
 """The ledger in SQL: each verb one transaction, each change of state a compare-and-set."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from node.ledger.engine import open_engine
 from node.ledger.record import find_classes, record_batch
 from node.model.batch import Batch
 from node.model.commitment import Commitment
-from node.model.delivery import Delivery, DeliveryState, ResultObject
+from node.model.delivery import Delivery, DeliveryState, Kind, ResultObject
 from node.model.job import FINAL, TRANSITIONS, Event, Job, Priority, State
 from node.model.study import Instance, Quarantined, Study, StudyState
 
@@ -211,6 +212,7 @@ class SqlLedger:
         *,
         seconds: Mapping[str, float] | None = None,
         objects: Sequence[ResultObject] = (),
+        shares: Mapping[str, Sequence[str]] | None = None,
     ) -> Job:
         if to not in TRANSITIONS[job.state]:
             raise ValueError(f"job {job.id}: no transition from {job.state} to {to}")
@@ -227,6 +229,9 @@ class SqlLedger:
             if not db.execute(update(j).where(as_read).values(values)).rowcount:
                 raise LostLease(f"job {job.id} is no longer {job.state} under this lease; its {to} is thrown away")
             _add_objects(db, job, objects, at)
+            uids = [item.sop_instance_uid for item in objects]
+            for destination in job.deliver:
+                _add_deliveries(db, job.id, destination, uids if shares is None else shares.get(destination, ()), at)
             _remember(db, job.id, at, to, station, text, seconds or {})
             return _get_job(db, job.id)
 
@@ -279,11 +284,27 @@ class SqlLedger:
             as_read &= d.c.sop_instance_uid == delivery.object.sop_instance_uid
             return bool(db.execute(update(d).where(as_read).values(values)).rowcount)
 
+    def replace_deliveries(self, refused: Delivery, answer: str, at: float) -> bool:
+        d, o = t.delivery, t.result_object
+        here = (d.c.job_id == refused.job_id) & (d.c.destination == refused.destination)
+        with self._engine.begin() as db:
+            known = select(d.c.sop_instance_uid).where(here)
+            query = select(o.c.sop_instance_uid, o.c.substitute)
+            query = query.where(o.c.sop_instance_uid.in_(known) & (o.c.substitute != "")).order_by(o.c.position)
+            pairs = {row.sop_instance_uid: row.substitute for row in db.execute(query)}
+            as_read = (d.c.sop_instance_uid == refused.object.sop_instance_uid) & (d.c.state == refused.state)
+            if refused.object.sop_instance_uid not in pairs or not db.execute(select(d).where(here & as_read)).first():
+                return False
+            replaced = update(d).where(here & d.c.sop_instance_uid.in_(list(pairs)))
+            db.execute(replaced.values(state=DeliveryState.REPLACED, answer=answer, attempts=d.c.attempts + 1))
+            _add_deliveries(db, refused.job_id, refused.destination, list(pairs.values()), at)
+            return True
+
     def find_objects(self, job_id: str) -> list[ResultObject]:
         o = t.result_object
         with self._reader.connect() as db:
             rows = db.execute(select(o).where(o.c.job_id == job_id).order_by(o.c.position))
-            return [ResultObject(r.sop_instance_uid, r.sop_class_uid, r.modality, r.path) for r in rows]
+            return [_object(row) for row in rows]
 
     def find_transaction(self, transaction_uid: str) -> list[Delivery]:
         with self._reader.connect() as db:
@@ -304,19 +325,20 @@ def _supersede(db: Connection, study: Study, at: float) -> None:
 
 
 def _add_objects(db: Connection, job: Job, objects: Sequence[ResultObject], at: float) -> None:
-    """Deliveries for every destination; a rerun that made the same objects adds nothing twice."""
+    """A rerun that made the same objects adds nothing twice."""
+    o = t.result_object
     for position, item in enumerate(objects):
-        o, d = t.result_object, t.delivery
         db.execute(delete(o).where(o.c.sop_instance_uid == item.sop_instance_uid))
-        row = {"sop_instance_uid": item.sop_instance_uid, "job_id": job.id, "position": position}
-        row |= {"sop_class_uid": item.sop_class_uid, "modality": item.modality, "path": item.path}
-        db.execute(insert(o).values(row))
-        for destination in job.deliver:
-            same = (d.c.destination == destination) & (d.c.sop_instance_uid == item.sop_instance_uid)
-            db.execute(delete(d).where(same))
-            values: dict[str, Any] = {"destination": destination, "sop_instance_uid": item.sop_instance_uid}
-            values |= {"job_id": job.id, "state": DeliveryState.PENDING, "attempts": 0, "next_at": at, "made_at": at}
-            db.execute(insert(d).values(values))
+        db.execute(insert(o).values(asdict(item) | {"job_id": job.id, "position": position}))
+
+
+def _add_deliveries(db: Connection, job_id: str, destination: str, uids: Sequence[str], at: float) -> None:
+    d = t.delivery
+    for uid in uids:
+        db.execute(delete(d).where((d.c.destination == destination) & (d.c.sop_instance_uid == uid)))
+        values: dict[str, Any] = {"destination": destination, "sop_instance_uid": uid, "job_id": job_id}
+        values |= {"state": DeliveryState.PENDING, "attempts": 0, "next_at": at, "made_at": at}
+        db.execute(insert(d).values(values))
 
 
 def _remember(
@@ -348,14 +370,18 @@ def _study(row: Row[Any]) -> Study:
 def _deliveries() -> Any:
     d, o = t.delivery, t.result_object
     return (
-        select(d, o.c.sop_class_uid, o.c.modality, o.c.path)
+        select(d, o.c.sop_class_uid, o.c.modality, o.c.path, o.c.kind, o.c.substitute)
         .join(o, o.c.sop_instance_uid == d.c.sop_instance_uid)
         .order_by(d.c.job_id, o.c.position)
     )
 
 
 def _delivery(row: Row[Any]) -> Delivery:
-    item = ResultObject(row.sop_instance_uid, row.sop_class_uid, row.modality, row.path)
     state = DeliveryState(row.state)
     fields = (row.attempts, row.next_at, row.answer, row.transaction_uid, row.asked_at, row.made_at)
-    return Delivery(row.job_id, row.destination, item, state, *fields)
+    return Delivery(row.job_id, row.destination, _object(row), state, *fields)
+
+
+def _object(row: Row[Any]) -> ResultObject:
+    kind = Kind(row.kind)
+    return ResultObject(row.sop_instance_uid, row.sop_class_uid, row.modality, row.path, kind, row.substitute)

@@ -2,6 +2,8 @@
 
 from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
 
+from node.model.delivery import Kind
+
 metadata = MetaData()
 
 association = Table(
@@ -122,6 +124,8 @@ result_object = Table(
     Column("sop_class_uid", String(64), nullable=False),
     Column("modality", String(16), nullable=False),
     Column("path", String(200), nullable=False),
+    Column("kind", String(16), nullable=False, server_default=Kind.REPORT),
+    Column("substitute", String(64), nullable=False, server_default=""),
 )
 
 delivery = Table(

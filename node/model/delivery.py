@@ -4,24 +4,41 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+class Kind(StrEnum):
+    """What a result object is for its reader."""
+
+    SEGMENTATION = "segmentation"
+    REPORT = "report"
+    PRESENTATION = "presentation"
+    KEY_OBJECTS = "key-objects"
+    CAPTURE = "capture"
+    MAP = "map"
+    STRUCTURES = "structures"
+    DOCUMENT = "document"
+
+
 class DeliveryState(StrEnum):
     """PENDING: to be sent (again). SENT: the peer answered success. KEPT: it confirmed that it keeps it.
-    REFUSED: it will never take it."""
+    REFUSED: it will never take it. REPLACED: it will not take it and gets another object in its place."""
 
     PENDING = "PENDING"
     SENT = "SENT"
     KEPT = "KEPT"
     REFUSED = "REFUSED"
+    REPLACED = "REPLACED"
 
 
 @dataclass(frozen=True, slots=True)
 class ResultObject:
-    """A result object in the outbox; path is relative to it."""
+    """A result object in the outbox; path is relative to it. substitute: SOP Instance UID of what goes in its place to
+    a destination that refuses it."""
 
     sop_instance_uid: str
     sop_class_uid: str
     modality: str
     path: str
+    kind: Kind = Kind.REPORT
+    substitute: str = ""
 
 
 @dataclass(frozen=True, slots=True)

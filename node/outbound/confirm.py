@@ -25,7 +25,8 @@ from node.outbound.reactor import hold_reactor
 
 log = logging.getLogger(__name__)
 
-DONE = {DeliveryState.KEPT, DeliveryState.REFUSED}
+KEPT = {DeliveryState.KEPT, DeliveryState.REPLACED}
+DONE = KEPT | {DeliveryState.REFUSED}
 
 
 def ask_commitment(association: Association, deliveries: Sequence[Delivery], transaction_uid: str) -> int | None:
@@ -109,7 +110,7 @@ def _settle(ledger: Ledger, job: Job, deliveries: Sequence[Delivery]) -> None:
             (d.made_at for d in deliveries), default=now
         )
         job = ledger.move_job(job, State.DELIVERED, now, "deliver", sent, seconds={"deliver": max(took, 0.0)})
-    if job.state == State.DELIVERED and states <= {DeliveryState.KEPT}:
+    if job.state == State.DELIVERED and states <= KEPT:
         took = now - max((d.asked_at or now for d in deliveries), default=now)
         answers = ", ".join(sorted({d.answer for d in deliveries})) or "asked for nothing"
         ledger.move_job(job, State.CONFIRMED, now, "confirm", answers, seconds={"confirm": max(took, 0.0)})

@@ -18,7 +18,7 @@ from node.config import Confirm, Settings
 from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, STUDY_ROOT_FIND
 from node.errors import PeerUnreachable
 from node.ledger import Ledger
-from node.model.delivery import Delivery, DeliveryState
+from node.model.delivery import Delivery, DeliveryState, Kind
 from node.outbound.confirm import ask_commitment, find_by_query, settle_report
 from node.outbound.store import Answer, associate, make_contexts, read_kind, store_file
 from node.rounds import keep_going
@@ -45,7 +45,7 @@ class Deliverer:
 
     def tick(self, now: float) -> None:
         """Sends what is due, then asks to confirm what was sent."""
-        pending = self._ledger.find_deliveries(destination=self._name, states=[DeliveryState.PENDING], due=now)
+        pending = self._find_pending(now)
         unsure = self._ledger.find_deliveries(destination=self._name, states=[DeliveryState.SENT], due=now)
         unsure = [delivery for delivery in unsure if not self._gave_up(delivery)]
         if not pending and not unsure:
@@ -58,6 +58,12 @@ class Deliverer:
                 self._later(delivery, f"PeerUnreachable: {error}")
             for delivery in unsure:
                 self._ledger.move_delivery(delivery, DeliveryState.SENT, delivery.answer, self._next_try(delivery))
+
+    def _find_pending(self, now: float) -> list[Delivery]:
+        """What is due. While a segmentation that may yet be replaced waits, what names it waits too."""
+        waiting = self._ledger.find_deliveries(destination=self._name, states=[DeliveryState.PENDING])
+        held = {d.job_id for d in waiting if _is_replaceable(d) and d.next_at > now}
+        return [d for d in waiting if d.next_at <= now and not (d.job_id in held and d.object.substitute)]
 
     def _meet(self, pending: Sequence[Delivery], unsure: Sequence[Delivery]) -> None:
         paths = {d.object.path: self._settings.outbox / d.object.path for d in pending}
@@ -73,8 +79,19 @@ class Deliverer:
         with associate(
             self._settings.node.ae_title, address, self._peer.ae_title, contexts, handlers, roles
         ) as association:
-            sent = [d for d in pending if self._send(association, d)]
-            self._confirm(association, [*sent, *unsure])
+            self._confirm(association, [*self._send_all(association, pending), *unsure])
+
+    def _send_all(self, association: Association, pending: Sequence[Delivery]) -> list[Delivery]:
+        """Those that the peer took."""
+        sent, held = [], set()
+        for delivery in pending:
+            if delivery.job_id in held and delivery.object.substitute:
+                continue
+            if self._send(association, delivery):
+                sent.append(delivery)
+            elif _is_replaceable(delivery):
+                held.add(delivery.job_id)
+        return sent
 
     def _send(self, association: Association, delivery: Delivery) -> bool:
         """True when the peer took it."""
@@ -83,6 +100,8 @@ class Deliverer:
             return self._ledger.move_delivery(delivery, DeliveryState.SENT, str(answer), time.time())
         if answer.is_later:
             self._later(delivery, str(answer))
+        elif _is_replaceable(delivery) and self._ledger.replace_deliveries(delivery, str(answer), time.time()):
+            log.info("%s takes no label maps (%s): job %s goes there as BINARY", self._name, answer, delivery.job_id)
         else:
             self._ledger.move_delivery(delivery, DeliveryState.REFUSED, str(answer), 0.0)
             log.error("%s refuses %s: %s", self._name, delivery.object.sop_instance_uid, answer)
@@ -153,3 +172,8 @@ class Deliverer:
 
     def _next_try(self, delivery: Delivery) -> float:
         return time.time() + self._settings.deliver.find_pause(delivery.attempts)
+
+
+def _is_replaceable(delivery: Delivery) -> bool:
+    """A segmentation in a form that not every peer takes."""
+    return delivery.object.kind == Kind.SEGMENTATION and bool(delivery.object.substitute)

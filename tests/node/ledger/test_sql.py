@@ -1,7 +1,9 @@
 """The ledger keeps its promises: compare-and-set moves, one claim, leases, versions."""
 
+import sqlite3
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -9,7 +11,7 @@ from node.errors import LostLease, UnknownJob
 from node.ledger import SqlLedger
 from node.model.batch import Batch, Ended, Opened
 from node.model.commitment import Commitment
-from node.model.delivery import DeliveryState, ResultObject
+from node.model.delivery import DeliveryState, Kind, ResultObject
 from node.model.job import TRANSITIONS, State
 from node.model.study import Quarantined, StudyState
 from tests.jobs import JOB, add_instance, add_job, add_study, make_instance
@@ -176,3 +178,15 @@ def test_every_commit_is_synced(ledger):
     with ledger._engine.connect() as db:
         assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert db.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_a_ledger_of_an_older_version_gets_the_columns_that_came_since(tmp_path):
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    SqlLedger(url).close()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as db:
+        db.execute("INSERT INTO result_object VALUES ('2.25.1', 'j', 0, '1.2', 'SR', 'j/2.25.1.dcm', 'report', '')")
+        for column in ("kind", "substitute"):
+            db.execute(f"ALTER TABLE result_object DROP COLUMN {column}")
+        db.commit()
+    (item,) = SqlLedger(url).find_objects("j")
+    assert (item.sop_instance_uid, item.kind, item.substitute) == ("2.25.1", Kind.REPORT, "")
