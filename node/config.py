@@ -112,7 +112,7 @@ class Confirm(StrEnum):
 
 
 class SegmentationForm(StrEnum):
-    """How segments are encoded: a plane of bits for each, which all readers know, or one of numbers, which is smaller."""
+    """How segments are encoded: a plane of bits for each, which all read, or one of numbers, which is smaller."""
 
     BINARY = "binary"
     LABELMAP = "labelmap"

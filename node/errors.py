@@ -11,6 +11,12 @@ WetreadError
 ├── ProtocolViolation       a peer broke the rules of the connection: it is aborted (PS3.8 9.3.8)
 ├── InputError              a series cannot be read as a volume; the job fails by name
 │   ├── NoMatchingSeries    no series of the study is what the pipeline reads
+│   │   ├── NotAcquired      a localizer, projection, reformation, capture or parameter map
+│   │   ├── AlreadyProcessed made by an algorithm like ours, or with annotations burned in
+│   │   ├── QualityControl   images of a phantom, not of a patient
+│   │   ├── WrongBodyPart    of another part of the body than the pipeline reads
+│   │   ├── WrongView        in another orientation or view than the pipeline reads
+│   │   └── WrongSampling    too coarse, too short or in another unit than the pipeline reads
 │   ├── TooFewSlices        not enough planes to make a volume
 │   ├── MissingSlices       a plane is missing in the stack
 │   ├── UnevenGeometry      planes are not evenly spaced
@@ -92,6 +98,30 @@ class InputError(WetreadError):
 
 class NoMatchingSeries(InputError):
     """No series of the study is what the pipeline reads."""
+
+
+class NotAcquired(NoMatchingSeries):
+    """A localizer, projection, reformation, capture or parameter map."""
+
+
+class AlreadyProcessed(NoMatchingSeries):
+    """Made by an algorithm like ours, or with annotations burned in."""
+
+
+class QualityControl(NoMatchingSeries):
+    """Images of a phantom, not of a patient."""
+
+
+class WrongBodyPart(NoMatchingSeries):
+    """Of another part of the body than the pipeline reads."""
+
+
+class WrongView(NoMatchingSeries):
+    """In another orientation or view than the pipeline reads."""
+
+
+class WrongSampling(NoMatchingSeries):
+    """Too coarse, too short or in another unit than the pipeline reads."""
 
 
 class TooFewSlices(InputError):

@@ -100,5 +100,5 @@ def encode_objects(stack: Stack, result: Result, author: Authorship, notes: Sequ
 
 def _load(job: Job, settings: Settings, ledger: Ledger, author: Authorship) -> tuple[Stack, Volume, tuple[str, ...]]:
     stacks, refusals = read_stacks(find_files(job, settings, ledger))
-    stack, notes = choose_stack(stacks, refusals, author.manifest.requires)
+    stack, notes = choose_stack(stacks, refusals, author.manifest.requires, author.manifest.manufacturer)
     return stack, load_volume(stack), notes

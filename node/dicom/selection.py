@@ -10,46 +10,12 @@ import numpy as np
 from pydicom import Dataset
 
 from node.dicom.header import Frame, find_frames, find_value
+from node.dicom.input_gate import find_objection, read_image_type
 from node.dicom.stack import Stack
 from node.dicom.stacking import Refusal
-from node.errors import NoMatchingSeries, TooFewSlices
+from node.errors import InputError, NoMatchingSeries, TooFewSlices, WrongSampling, WrongView
 from pipelines.terms import Requires
 
-NOT_ACQUIRED = {
-    "LOCALIZER": "a localizer",
-    "PROJECTION IMAGE": "a projection",
-    "MIP": "a projection",
-    "MINIP": "a projection",
-    "MAXIMUM INTENSITY PROJECTION": "a projection",
-    "MAX_IP": "a projection",
-    "MIN_IP": "a projection",
-    "VOLUME RENDERING": "a rendering",
-    "SURFACE RENDERING": "a rendering",
-    "REFORMATTED": "a reformation",
-    "MPR": "a reformation",
-    "CSA MPR": "a reformation",
-    "SCREEN SAVE": "a screen capture",
-    "SUBTRACTION": "a subtraction",
-    "SUBTRACT": "a subtraction",
-}
-"""Values of Image Type, or of Frame Type's "how it was derived" (PS3.3 C.7.6.1.1.2, C.8.16.1.4), of what is made
-from a stack rather than acquired."""
-NOT_ANATOMY = {
-    "P": "a phase image",
-    "PHASE": "a phase image",
-    "PHASE MAP": "a phase image",
-    "R": "a real part",
-    "REAL": "a real part",
-    "I": "an imaginary part",
-    "IMAGINARY": "an imaginary part",
-    "VELOCITY": "a velocity map",
-    "VELOCITY MAP": "a velocity map",
-    "FIELD_MAP": "a field map",
-    "B0 MAP": "a field map",
-    "ADC": "a diffusion map",
-    "FA": "a diffusion map",
-}
-"""Values of the same attributes in MR that stand for no picture of anatomy."""
 HU_TYPES = ("", "HU", "US")
 """Rescale Types of a CT in Hounsfield units: absent means HU (PS3.3 C.8.2.1), and many write "unspecified"."""
 TIE = 0.95
@@ -62,9 +28,11 @@ ROUNDING_MM = 1e-3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A stack with what is asked about it; lengths in mm, echo_time in ms (None when unknown)."""
+    """A stack with what is asked about it; lengths in mm, echo_time in ms (None when unknown). frame: of its first
+    plane, which speaks for all."""
 
     stack: Stack
+    frame: Frame
     image_type: list[str]
     rescale_type: str
     echo_time: float | None
@@ -73,13 +41,14 @@ class Candidate:
 
     @classmethod
     def of(cls, stack: Stack) -> "Candidate":
-        """`stack` as the frame of its first plane describes it, which speaks for all."""
+        """`stack` as the frame of its first plane describes it."""
         index, number = stack.frames[0]
         frame = find_frames(stack.headers[index], [number])[0]
         spacing = round(float(np.linalg.norm(stack.affine[:3, 0])), 3)
         return cls(
             stack,
-            _image_type(frame),
+            frame,
+            read_image_type(frame),
             str(frame.get("RescaleType") or "").upper(),
             _number(frame.get("EffectiveEchoTime"), _number(frame.get("EchoTime"))),
             spacing,
@@ -96,27 +65,28 @@ class Candidate:
 
 
 def choose_stack(
-    stacks: Sequence[Stack], refusals: Sequence[Refusal], requires: Requires
+    stacks: Sequence[Stack], refusals: Sequence[Refusal], requires: Requires, manufacturer: str = ""
 ) -> tuple[Stack, tuple[str, ...]]:
     """The stack that a pipeline with `requires` reads, and sentences on the choice (no names, no descriptions).
 
-    Never eligible: localizers, projections, reformations, renderings, captures; in MR phase and parameter maps; in CT
-    other units than HU. Of the eligible ones:
+    Never eligible: what node.dicom.input_gate objects to (manufacturer: of the pipeline); in CT other units than HU. Of
+    the eligible ones:
       1. originals before derived images,
       2. the greatest extent along the normal (planes times their distance); within 5 % all count as equal,
       3. the least distance between planes, all below 1 mm counting as equal,
       4. the lowest Series Number, then the shortest Echo Time, then the order in which they were given.
     Raises, when none is eligible, the error by which the only sensible candidate was refused (a series of the
-    right modality, and no crumbs of one or two planes where there is more); else NoMatchingSeries, whose sentence
-    tells for each series why not.
+    right modality, and no crumbs of one or two planes where there is more); else the kind of NoMatchingSeries that
+    keeps all series of the right modality out, or NoMatchingSeries itself, whose sentence tells for each why not.
     """
     candidates = [Candidate.of(stack) for stack in stacks]
-    reasons = [_why_not(candidate, requires) for candidate in candidates]
+    reasons = [_find_reason(candidate, requires, manufacturer) for candidate in candidates]
     eligible = [candidate for candidate, reason in zip(candidates, reasons, strict=True) if reason is None]
-    told = [f"{refusal.error}" for refusal in refusals]
+    refused = [_name_refusal(refusal, requires, manufacturer) for refusal in refusals]
+    told = [f"{error}" for error in refused]
     if not eligible:
-        told = [f"{candidate}: {reason}" for candidate, reason in zip(candidates, reasons, strict=True)] + told
-        _raise_none(refusals, told, requires)
+        unread = [type(e)(f"{one}: {e}") for one, e in zip(candidates, reasons, strict=True) if e is not None]
+        _raise_none([*unread, *refused])
     chosen = _best(eligible)
     passed = [
         f"{candidate} was not read: {reason or 'it suits too, and ranks lower'}"
@@ -139,18 +109,34 @@ def _rank(candidate: Candidate) -> tuple[float, float, float]:
     return max(candidate.spacing, THIN_MM), inf if series is None else series, echo
 
 
-def _why_not(candidate: Candidate, requires: Requires) -> str | None:
-    """Why the pipeline does not read the candidate, in words; None when it does."""
-    return next((reason for test in _TESTS if (reason := test(candidate, requires)) is not None), None)
+def _find_reason(candidate: Candidate, requires: Requires, manufacturer: str) -> InputError | None:
+    """Why the pipeline does not read the candidate; None when it does."""
+    if (other := _other_modality(candidate.stack.modality, requires)) is not None:
+        return other
+    if (objection := find_objection(candidate.frame, requires, manufacturer)) is not None:
+        return objection
+    found = ((kind, test(candidate, requires)) for kind, test in _TESTS)
+    return next((kind(words) for kind, words in found if words is not None), None)
 
 
-def _other_modality(candidate: Candidate, requires: Requires) -> str | None:
-    modality = candidate.stack.modality
-    return None if modality == requires.modality else f"its modality is {modality}, not {requires.modality}"
+def _name_refusal(refusal: Refusal, requires: Requires, manufacturer: str) -> InputError:
+    """Of images that made no stack: that they would not have been read either way, where that is so."""
+    modality = str(find_value(refusal.first, "Modality") or "")
+    other = _other_modality(modality, requires)
+    objection = other or find_objection(find_frames(refusal.first, [1])[0], requires, manufacturer)
+    if objection is None:
+        return refusal.error
+    return type(objection)(f"{refusal.error}; and {objection}")
 
 
-def _not_acquired(candidate: Candidate, requires: Requires) -> str | None:
-    return _derivation(candidate.image_type, candidate.stack.modality)
+def _other_modality(modality: str, requires: Requires) -> InputError | None:
+    if modality == requires.modality:
+        return None
+    return _OtherModality(f"its modality is {modality}, not {requires.modality}")
+
+
+class _OtherModality(NoMatchingSeries):
+    """Says nothing of the series that the pipeline might have read."""
 
 
 def _other_unit(candidate: Candidate, requires: Requires) -> str | None:
@@ -198,44 +184,28 @@ def _late_echo(candidate: Candidate, requires: Requires) -> str | None:
     return None if echo <= limit else f"its Echo Time is {echo:g} ms, over {limit:g} ms"
 
 
-_TESTS: tuple[Callable[[Candidate, Requires], str | None], ...] = (
-    _other_modality,
-    _not_acquired,
-    _other_unit,
-    _too_few,
-    _wrong_spacing,
-    _coarse_pixels,
-    _too_short,
-    _turned,
-    _late_echo,
+_TESTS: tuple[tuple[type[InputError], Callable[[Candidate, Requires], str | None]], ...] = (
+    (WrongSampling, _other_unit),
+    (TooFewSlices, _too_few),
+    (WrongSampling, _wrong_spacing),
+    (WrongSampling, _coarse_pixels),
+    (WrongSampling, _too_short),
+    (WrongView, _turned),
+    (WrongSampling, _late_echo),
 )
 
 
-def _raise_none(refusals: Sequence[Refusal], told: Sequence[str], requires: Requires) -> NoReturn:
-    sensible = [refusal for refusal in refusals if _is_sensible(refusal, requires)]
-    whole = [refusal for refusal in sensible if not isinstance(refusal.error, TooFewSlices)] or sensible
+def _raise_none(errors: Sequence[InputError]) -> NoReturn:
+    """errors: why each series is not read, those first that made a stack."""
+    apart = [error for error in errors if not isinstance(error, _OtherModality)]
+    broken = [error for error in apart if not isinstance(error, NoMatchingSeries)]
+    whole = [error for error in broken if not isinstance(error, TooFewSlices)] or broken
     if len(whole) == 1:
-        raise whole[0].error
-    raise NoMatchingSeries(f"no series is what the pipeline reads. {'; '.join(_counted(told)) or 'There is none'}.")
-
-
-def _is_sensible(refusal: Refusal, requires: Requires) -> bool:
-    """True when the pipeline might have read these images, had they made a stack."""
-    modality = str(find_value(refusal.first, "Modality") or "")
-    acquired = _derivation(_image_type(find_frames(refusal.first, [1])[0]), modality) is None
-    return modality == requires.modality and acquired and not isinstance(refusal.error, NoMatchingSeries)
-
-
-def _derivation(image_type: Sequence[str], modality: str) -> str | None:
-    """What the images are instead of acquired anatomy; some vendors set their product's name before: "CT_SOM5 MPR"."""
-    names = NOT_ACQUIRED | NOT_ANATOMY if modality == "MR" else NOT_ACQUIRED
-    words = (word for token in image_type[2:] if token for word in (token, token.split()[-1]))
-    return next((f"it is {names[word]}" for word in words if word in names), None)
-
-
-def _image_type(frame: Frame) -> list[str]:
-    value: Any = frame.get("FrameType") or frame.get("ImageType") or ()
-    return [str(token).strip().upper() for token in ([value] if isinstance(value, str) else value)]
+        raise whole[0]
+    kinds = {type(error) for error in apart}
+    kind = kinds.pop() if len(kinds) == 1 and not broken else NoMatchingSeries
+    told = _counted(f"{error}" for error in errors)
+    raise kind(f"no series is what the pipeline reads. {'; '.join(told) or 'There is none'}.")
 
 
 def _counted(sentences: Iterable[str]) -> list[str]:

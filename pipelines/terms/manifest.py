@@ -19,6 +19,10 @@ class Requires:
     extent_mm: least length of the stack along its normal.
     orientations: of "axial", "coronal", "sagittal"; empty accepts any, oblique too.
     echo_time_ms: largest Echo Time (a coarse test for T1 weighting).
+    body_parts: words of which one must be within Body Part Examined where that names a region at all ("CHEST" is within
+        "CHESTABDPELVIS"); many scanners leave it empty or fill it with anything.
+    views: View Positions that are read, where the images have one.
+    max_tilt_degrees, max_uneven_mm: gantry tilt and uneven spacing that are resampled away before the pipeline runs.
     """
 
     modality: str
@@ -28,6 +32,10 @@ class Requires:
     extent_mm: float | None = None
     orientations: tuple[str, ...] = ()
     echo_time_ms: float | None = None
+    body_parts: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
+    max_tilt_degrees: float = 0.0
+    max_uneven_mm: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,8 @@ def read_manifest(path: Path) -> Manifest:
         if "spacing_mm" in requires:
             low, high = requires["spacing_mm"]
             requires["spacing_mm"] = (float(low), float(high))
-        requires["orientations"] = tuple(requires.get("orientations", ()))
+        for key in ("orientations", "body_parts", "views"):
+            requires[key] = tuple(requires.get(key, ()))
         data["gives"] = tuple(Code.parse(text) for text in data["gives"])
         data["procedure"] = Code.parse(data["procedure"])
         return Manifest(requires=Requires(**requires), **data)

@@ -5,7 +5,7 @@ import pytest
 
 from node.dicom.selection import choose_stack
 from node.dicom.stacking import read_stacks
-from node.errors import MissingSlices, NoMatchingSeries, TiltedGantry, TooFewSlices
+from node.errors import MissingSlices, NoMatchingSeries, TiltedGantry, TooFewSlices, WrongSampling, WrongView
 from pipelines.terms import Requires
 from tests.series import make_series, make_slice, write_series
 
@@ -87,20 +87,20 @@ def test_a_ct_in_another_unit_than_hu_is_never_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("requires", "said"),
+    ("requires", "error", "said"),
     [
-        (MR, "its modality is CT, not MR"),
-        (Requires("CT", min_planes=7), "it has 6 planes of at least 7"),
-        (Requires("CT", spacing_mm=(0.0, 1.25)), "its planes are 2.5 mm apart, not 0 to 1.25 mm"),
-        (Requires("CT", spacing_mm=(3.0, 5.0)), "its planes are 2.5 mm apart, not 3 to 5 mm"),
-        (Requires("CT", pixel_mm=0.9), "its pixels are 1.20 mm, more than 0.9 mm"),
-        (Requires("CT", extent_mm=15.1), "it is 15 mm long, less than 15.1 mm"),
-        (Requires("CT", orientations=("coronal", "sagittal")), "it is axial, not coronal or sagittal"),
-        (Requires("CT", echo_time_ms=10.0), "it does not say its Echo Time"),
+        (MR, NoMatchingSeries, "its modality is CT, not MR"),
+        (Requires("CT", min_planes=7), TooFewSlices, "it has 6 planes of at least 7"),
+        (Requires("CT", spacing_mm=(0.0, 1.25)), WrongSampling, "its planes are 2.5 mm apart, not 0 to 1.25 mm"),
+        (Requires("CT", spacing_mm=(3.0, 5.0)), WrongSampling, "its planes are 2.5 mm apart, not 3 to 5 mm"),
+        (Requires("CT", pixel_mm=0.9), WrongSampling, "its pixels are 1.20 mm, more than 0.9 mm"),
+        (Requires("CT", extent_mm=15.1), WrongSampling, "it is 15 mm long, less than 15.1 mm"),
+        (Requires("CT", orientations=("coronal", "sagittal")), WrongView, "it is axial, not coronal or sagittal"),
+        (Requires("CT", echo_time_ms=10.0), WrongSampling, "it does not say its Echo Time"),
     ],
 )
-def test_each_requirement_keeps_others_out_and_says_so(tmp_path, requires, said):
-    with pytest.raises(NoMatchingSeries, match=said):
+def test_each_requirement_keeps_others_out_and_says_so(tmp_path, requires, error, said):
+    with pytest.raises(error, match=said):
         choose(tmp_path, series(1, spacing=(2.5, 0.8, 1.2)), requires=requires)
 
 
