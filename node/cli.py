@@ -27,6 +27,8 @@ from pipelines.terms import find_manifests, read_manifest
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 config = typer.Typer(no_args_is_help=True, help="Check or show the configuration.")
 app.add_typer(config, name="config")
+routes = typer.Typer(no_args_is_help=True, help="Try the routes.")
+app.add_typer(routes, name="routes")
 out = Console()
 
 ConfigFile = Annotated[
@@ -211,6 +213,19 @@ def retry(
             out.print(f"{one.id} queued")
         except LostLease as error:
             out.print(str(error))
+
+
+@routes.command("test")
+def test_routes(
+    folder: Annotated[Path, typer.Argument(exists=True, help="images of a study, or of several")],
+    config_file: ConfigFile = None,
+) -> None:
+    """Say for the images in a folder which routes would make a job, and which condition the others miss by which
+    value. Nothing is stored or sent."""
+    from node.inbound.trial import try_routes
+    from node.tables import make_verdicts
+
+    out.print(make_verdicts(list(try_routes(_settings(config_file), folder))))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,7 +11,16 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydicom.datadict import tag_for_keyword
 
 from node.errors import ConfigError
@@ -21,7 +31,7 @@ from pipelines.terms import find_manifests
 
 AeTitle = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
 Address = Annotated[str, StringConstraints(pattern=r"^[^\s:]+:\d{1,5}$")]
-Match = str | int | float | bool | list[str | int | float]
+Plain = str | int | float | bool
 Network = IPv4Network | IPv6Network
 
 
@@ -160,12 +170,54 @@ class Completeness(Section):
     give_up: timedelta = timedelta(minutes=30)
 
 
+def _to_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from None
+    return text
+
+
+class Condition(Section):
+    """What is asked of one attribute; of several questions each must be met.
+
+    any: one of its values is among these. none: no value of it is. min, max: one of its values is a number within.
+    like: a regular expression that is found in one of its values, whatever the case. absent: true when it must be
+    absent or empty, false when it must not.
+    """
+
+    any: list[Plain] = Field(default_factory=list)
+    none: list[Plain] = Field(default_factory=list)
+    min: float | None = None
+    max: float | None = None
+    like: Annotated[str, AfterValidator(_to_pattern)] = ""
+    absent: bool | None = None
+
+    @model_validator(mode="after")
+    def check_asks(self) -> "Condition":
+        """An empty condition is a mistake."""
+        if not self.model_fields_set:
+            raise ValueError("asks nothing: any, none, min, max, like or absent")
+        return self
+
+
+def _to_condition(value: Any) -> Any:
+    """ "CT" and ["CT", "MR"] are short for { any = [...] }."""
+    if isinstance(value, Condition | dict):
+        return value
+    return {"any": value if isinstance(value, list) else [value]}
+
+
+When = dict[str, Annotated[Condition, BeforeValidator(_to_condition)]]
+"""By DICOM keyword; "RequestedProcedureCodeSequence.CodeValue" is within the items of a sequence."""
+
+
 class Route(Section):
-    """Sources x conditions -> pipeline -> destinations. `when` is keyed by DICOM keyword; a list means any of."""
+    """Sources x conditions -> pipeline -> destinations. Each series that meets every condition of `when` is read."""
 
     name: str
     sources: list[str] = Field(default_factory=list, alias="from")
-    when: dict[str, Match] = Field(default_factory=dict)
+    when: When = Field(default_factory=dict)
     pipeline: str
     deliver: list[str] = Field(default_factory=list)
     priority: Priority = Priority.ROUTINE
@@ -211,8 +263,8 @@ class Web(Section):
 def default_routes() -> list[Route]:
     """CT to lung-seg and MR to brain-extract, results kept in the outbox: what a first test send meets."""
     return [
-        Route(name="chest CT", when={"Modality": "CT"}, pipeline="lung-seg"),
-        Route(name="head MR", when={"Modality": "MR"}, pipeline="brain-extract"),
+        Route(name="chest CT", when={"Modality": Condition(any=["CT"])}, pipeline="lung-seg"),
+        Route(name="head MR", when={"Modality": Condition(any=["MR"])}, pipeline="brain-extract"),
     ]
 
 
@@ -235,9 +287,9 @@ class Settings(Section):
         installed = find_manifests()
         for index, route in enumerate(self.routes):
             place = f"routes[{index}] ({route.name!r})"
-            for keyword in route.when:
-                if tag_for_keyword(keyword) is None:
-                    raise ValueError(f"{place}: when.{keyword} is not a DICOM keyword")
+            for path in route.when:
+                if unknown := [keyword for keyword in path.split(".") if tag_for_keyword(keyword) is None]:
+                    raise ValueError(f"{place}: when.{path}: {unknown[0]!r} is not a DICOM keyword")
             if route.pipeline not in installed:
                 raise ValueError(f"{place}: no pipeline {route.pipeline!r}; there are: {', '.join(sorted(installed))}")
             for key, names in (("from", route.sources), ("deliver", route.deliver)):

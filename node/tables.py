@@ -12,6 +12,7 @@ from rich.text import Text
 from node.config import Callers, Peer, Settings
 from node.conformance import name_uid
 from node.errors import UnknownJob
+from node.inbound.trial import Verdict
 from node.ledger import Ledger
 from node.model.job import Job
 from node.oversight.overview import Row
@@ -45,6 +46,20 @@ def make_rows(rows: Sequence[Row]) -> Group:
         below = [row.study_uid] if row.study_uid else []
         for text in [*below, *([row.reason] if row.reason else [])]:
             lines.append(Padding(Text(text, "dim", overflow="fold"), (0, 0, 0, 12)))
+    return Group(*lines)
+
+
+def make_verdicts(verdicts: Sequence[Verdict]) -> Group:
+    """What each route would do with each study, series by series."""
+    lines: list[Text | Padding] = []
+    for verdict in verdicts:
+        lines.append(Text(f"study {verdict.study_uid}", "dim", overflow="fold"))
+        head = Text(f"route {verdict.route!r}: ")
+        mark = f"a job for {verdict.pipeline}" if verdict.makes_job else "no job"
+        lines.append(head.append(mark, "green" if verdict.makes_job else "yellow"))
+        told = [f"series {uid}: {fault or 'matches'}" for uid, fault in verdict.series.items()]
+        told += [verdict.answer] if verdict.answer else []
+        lines += [Padding(Text(text, overflow="fold"), (0, 0, 0, 4)) for text in told]
     return Group(*lines)
 
 

@@ -5,12 +5,12 @@ In:  a complete study.   Out: its jobs (one per route), or the reason why there 
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydicom import Dataset, dcmread
 
-from node.config import Match, Route, Settings
+from node.config import Route, Settings
 from node.errors import CannotUnderstand
+from node.inbound.conditions import find_mismatch
 from node.model.job import Job, State
 from node.model.study import Instance, Study
 from node.model.uid import derive_key
@@ -51,34 +51,6 @@ def match_study(
     if jobs:
         return jobs, ""
     return [], "no matching route: " + ("; ".join(refusals) or "there are none")
-
-
-def find_mismatch(when: Mapping[str, Match], header: Dataset) -> str | None:
-    """The first condition that `header` does not meet, as "Keyword is not VALUE"; None when it meets all.
-
-    Text compares without case or outer spaces; of a multi-valued attribute any value may match. The sentence quotes
-    the condition, never the patient's value.
-    """
-    for keyword, wanted in when.items():
-        options = {_plain(option) for option in (wanted if isinstance(wanted, list) else [wanted])}
-        if not options & _values(header, keyword):
-            shown = " or ".join(sorted(options))
-            return f"{keyword} is {'absent, not' if keyword not in header else 'not'} {shown}"
-    return None
-
-
-def _values(header: Dataset, keyword: str) -> set[str]:
-    value: Any = header.get(keyword)
-    if value is None:
-        return set()
-    many = value if isinstance(value, (list, tuple)) or hasattr(value, "append") else [value]
-    return {_plain(one) for one in many}
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return f"{float(value):g}"
-    return str(value).strip().upper()
 
 
 def _make_job(study: Study, route: Route, series: tuple[str, ...], at: float, evidence: str) -> Job:

@@ -1,0 +1,74 @@
+"""What the routes would do with the images in a folder: for an administrator's eyes, so values are shown."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset
+
+from node.config import Route, Settings
+from node.dicom.header import read_header
+from node.dicom.selection import choose_stack
+from node.dicom.stacking import read_stacks
+from node.errors import CannotUnderstand, InputError
+from node.inbound.conditions import find_mismatch
+from pipelines.terms import get_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one route says of one study. series: Series Instance UID -> the condition that it does not meet, None when
+    it meets all. answer: what its pipeline would read, or the name of its refusal; "" when no series matches."""
+
+    route: str
+    pipeline: str
+    study_uid: str
+    series: dict[str, str | None]
+    answer: str
+
+    @property
+    def makes_job(self) -> bool:
+        return bool(self.answer)
+
+
+Series = dict[str, tuple[Dataset, list[Path]]]
+"""Series Instance UID -> the header that speaks for it, and its files."""
+
+
+def try_routes(settings: Settings, folder: Path) -> Iterator[Verdict]:
+    """A verdict for each route on each study in `folder` and below. Sources are not asked: a folder has no sender.
+    Raises CannotUnderstand when there is no DICOM file."""
+    studies = _read_folder(folder)
+    if not studies:
+        raise CannotUnderstand(f"{folder}: no DICOM image")
+    for study_uid, series in studies.items():
+        for route in settings.routes:
+            yield _try_route(route, study_uid, series)
+
+
+def _try_route(route: Route, study_uid: str, series: Series) -> Verdict:
+    faults = {uid: find_mismatch(route.when, sample, quote=True) for uid, (sample, _) in series.items()}
+    paths = [path for uid, fault in faults.items() if fault is None for path in series[uid][1]]
+    answer = _try_pipeline(route.pipeline, paths) if paths else ""
+    return Verdict(route.name, route.pipeline, study_uid, faults, answer)
+
+
+def _try_pipeline(name: str, paths: list[Path]) -> str:
+    manifest = get_manifest(name)
+    try:
+        _, notes = choose_stack(*read_stacks(paths), manifest.requires, manifest.manufacturer)
+    except InputError as error:
+        return f"it would not run, {type(error).__name__}: {error}"
+    return notes[0]
+
+
+def _read_folder(folder: Path) -> dict[str, Series]:
+    studies: dict[str, Series] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        try:
+            header = read_header(path)
+        except CannotUnderstand:
+            continue
+        study = studies.setdefault(str(header.StudyInstanceUID), {})
+        study.setdefault(str(header.SeriesInstanceUID), (header, []))[1].append(path)
+    return studies

@@ -1,0 +1,64 @@
+"""`wetread routes test DIR` says what would happen to a study, and why not."""
+
+import pytest
+from typer.testing import CliRunner
+
+from node.cli import app
+from node.config import Settings
+from node.errors import CannotUnderstand
+from node.inbound.trial import try_routes
+from tests.series import make_series, write_series
+
+SETTINGS = Settings.model_validate(
+    {
+        "routes": [
+            {"name": "thin chest", "when": {"Modality": "CT", "KVP": {"min": 130}}, "pipeline": "lung-seg"},
+            {"name": "chest", "when": {"Modality": "CT"}, "pipeline": "lung-seg"},
+        ]
+    }
+)
+
+
+def test_each_route_says_what_it_would_do_or_which_condition_is_missed_by_which_value(tmp_path):
+    write_series(make_series((12, 8, 8), (2.0, 1, 1)), tmp_path / "ct")
+    (tmp_path / "notes.txt").write_text("no image")
+    thin, chest = try_routes(SETTINGS, tmp_path)
+    assert not thin.makes_job
+    assert list(thin.series.values()) == ["KVP is not within 130 to inf, it is 120"]
+    assert chest.makes_job
+    assert list(chest.series.values()) == [None]
+    assert chest.answer.endswith("was read.")
+
+
+def test_a_series_that_the_pipeline_would_refuse_says_so_by_name(tmp_path):
+    write_series(make_series((2, 8, 8)), tmp_path / "ct")
+    _, chest = try_routes(SETTINGS, tmp_path)
+    assert "TooFewSlices" in chest.answer
+
+
+def test_studies_are_told_apart(tmp_path):
+    write_series(make_series((3, 8, 8), StudyInstanceUID="1.2.3.1"), tmp_path / "a")
+    write_series(make_series((3, 8, 8), StudyInstanceUID="1.2.3.2", modality="MR"), tmp_path / "b")
+    verdicts = list(try_routes(SETTINGS, tmp_path))
+    assert [(v.study_uid, v.route, v.makes_job) for v in verdicts] == [
+        ("1.2.3.1", "thin chest", False),
+        ("1.2.3.1", "chest", True),
+        ("1.2.3.2", "thin chest", False),
+        ("1.2.3.2", "chest", False),
+    ]
+
+
+def test_a_folder_without_images_is_named(tmp_path):
+    with pytest.raises(CannotUnderstand, match="no DICOM image"):
+        list(try_routes(SETTINGS, tmp_path))
+
+
+def test_the_command_line_shows_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WETREAD_CONFIG", raising=False)
+    write_series(make_series((12, 8, 8), (2.0, 1, 1)), tmp_path / "ct")
+    shown = CliRunner().invoke(app, ["routes", "test", str(tmp_path / "ct")])
+    assert shown.exit_code == 0
+    assert "route 'chest CT': a job for lung-seg" in shown.output
+    assert "route 'head MR': no job" in shown.output
+    assert "Modality is not MR, it is CT" in shown.output
