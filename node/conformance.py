@@ -13,9 +13,9 @@ from typing import Any
 
 from pydicom.uid import UID
 
-from node.config import Listen, Node, Peer, Tls
 from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, STUDY_ROOT_FIND, VERIFICATION
 from node.dicom.write import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.sections import Listen, Node, Peer, Tls
 from node.services import MESSAGE_SYNTAXES, ROLES, STORAGE_SYNTAXES, find_storage_classes
 
 TEMPLATE = Path(__file__).with_suffix(".md")

@@ -9,13 +9,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from node.config import Callers, Peer, Settings
+from node.config import Settings
 from node.conformance import name_uid
 from node.errors import UnknownJob
 from node.inbound.trial import Verdict
 from node.ledger import Ledger
 from node.model.job import Job
 from node.oversight.overview import Row
+from node.sections import Callers, Peer
 from pipelines.terms import Manifest
 
 OTHERS = {

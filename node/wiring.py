@@ -37,20 +37,22 @@ def make_listener(settings: Settings, number: int = 0) -> "Listener":
 
 
 def run_keeping(settings: Settings, stop: Event) -> None:
-    """Housekeeping, and for each peer who delivers to it and who reports to it, each on a thread of its own, until
-    `stop` is set."""
+    """Housekeeping, retention, and for each peer who delivers to it and who reports to it, each on a thread of its own,
+    until `stop` is set."""
     from node.housekeeping import Housekeeper
     from node.inbound.enqueue import Enqueuer
     from node.outbound.deliver import Deliverer
     from node.outbound.report import Reporter
     from node.queue import Doorbell
+    from node.retention import Retention, find_free_gb
 
-    ledger = open_ledger(settings)
+    ledger, spool = open_ledger(settings), open_spool(settings)
     enqueuer = Enqueuer(settings, ledger, Doorbell(settings.queue.url))
-    housekeeper = Housekeeper(settings, ledger, enqueuer, open_spool(settings))
+    housekeeper = Housekeeper(settings, ledger, enqueuer, spool)
+    retention = Retention(settings, ledger, spool, lambda: find_free_gb(settings.spool))
     deliverers = [Deliverer(name, settings, ledger) for name in sorted(settings.peers)]
     reporters = [Reporter(name, settings, ledger) for name in sorted(settings.peers)]
-    runs = [housekeeper.run, *(one.run for one in deliverers), *(one.run for one in reporters)]
+    runs = [housekeeper.run, retention.run, *(one.run for one in deliverers), *(one.run for one in reporters)]
     threads = [Thread(target=run, args=(stop,)) for run in runs]
     for thread in threads:
         thread.start()

@@ -7,8 +7,8 @@ State: nothing is written here; `match` closes the study with its jobs in one st
 from dataclasses import dataclass
 from datetime import timedelta
 
-from node.config import Completeness
 from node.model.study import Study
+from node.sections import Completeness
 
 BROKEN = frozenset({"aborted", "lost"})
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydicom import Dataset
 
-from node.config import Condition, Plain
+from node.sections import Condition, Plain
 
 
 def find_mismatch(when: Mapping[str, Condition], header: Dataset, *, quote: bool = False) -> str | None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 
-from node.config import Route, Settings
+from node.config import Settings
 from node.errors import CannotUnderstand
 from node.inbound.conditions import find_mismatch
 from node.model.job import Job, State
 from node.model.study import Instance, Study
 from node.model.uid import derive_key
+from node.sections import Route
 from pipelines.terms import get_manifest
 
 

@@ -151,10 +151,10 @@ class Receiver:
             return False
 
     def _link_again(self, identity: Identity, digest: str, size: int, association_id: str) -> None:
-        """An instance that is held already came again: its association belongs to the study all the same."""
-        if association_id:
-            name = name_kept(digest)
-            self._recorder.add(_instance(identity, digest, size, name, time.time()), association_id)
+        """An instance that is held already came again: its association belongs to the study all the same, and retention
+        must know."""
+        name = name_kept(digest)
+        self._recorder.add(_instance(identity, digest, size, name, time.time()), association_id)
 
 
 def _check_announced(identity: Identity, announced: tuple[str, str]) -> None:

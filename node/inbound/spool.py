@@ -3,6 +3,7 @@
     incoming/            half-written files; swept at start
     kept/ab/abcd...dcm   one file per content; the name is its digest
     quarantine/          what was refused but must not be lost
+    trash/               what retention took, until it is sure that nobody sent it again meanwhile
 
 A file in kept/ that the ledger knows is whole and synced, and is never written again. One that it does not know may be
 what a power cut left of it: its name tells (`Receiver.reindex`).
@@ -38,12 +39,13 @@ class Spool:
         self.incoming = root / "incoming"
         self.kept = root / "kept"
         self.quarantine = root / "quarantine"
+        self.trash = root / "trash"
         self._min_free_mb = min_free_mb
         self._looked_at, self._free = -LOOK_AGAIN, 0.0
         self._folders: dict[str, int] = {}
         self._lock = Lock()
         self._prefix, self._numbers = f"{self.incoming}/{uuid4().hex}-", count()
-        for folder in (self.incoming, self.quarantine, *(self.kept / f"{n:02x}" for n in range(256))):
+        for folder in (self.incoming, self.quarantine, self.trash, *(self.kept / f"{n:02x}" for n in range(256))):
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.kept, root, root.parent):
             sync_directory(folder)
@@ -102,6 +104,35 @@ class Spool:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     yield f"kept/{folder.name}/{entry.name}"
+
+    def throw_away(self, name: str) -> None:
+        """Moves the kept file `name` to trash/; nothing when it is not there."""
+        with suppress(FileNotFoundError):
+            (self.root / name).rename(self.trash / Path(name).name)
+
+    def find_trash(self, older_than: float) -> list[str]:
+        """The names under which the files in trash/ were kept, of those thrown away before `older_than` (epoch)."""
+        with os.scandir(self.trash) as entries:
+            old = [entry.name for entry in entries if entry.stat().st_ctime < older_than]
+        return [name_kept(name.removesuffix(".dcm")) for name in old]
+
+    def count_trash(self) -> int:
+        """Bytes in trash/."""
+        with os.scandir(self.trash) as entries:
+            return sum(entry.stat().st_size for entry in entries)
+
+    def bring_back(self, name: str) -> None:
+        """Gives a file in trash/ its name again, unless the same content came again meanwhile."""
+        thrown = self.trash / Path(name).name
+        try:
+            rename_new(str(thrown), f"{self.root}/{name}")
+            sync_directory((self.root / name).parent)
+        except FileExistsError:
+            thrown.unlink()
+
+    def empty(self, name: str) -> None:
+        """Removes a file in trash/ for good."""
+        (self.trash / Path(name).name).unlink(missing_ok=True)
 
     def sweep(self, older_than: float) -> int:
         """Removes half-written files last touched before `older_than` (epoch): nobody was told they are kept."""

@@ -7,11 +7,11 @@ from threading import Event, Lock, Thread
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.config import Busy, Listen
 from node.errors import AssociationRejected, OutOfResources
 from node.inbound.spool import Spool
 from node.ledger import Ledger
 from node.model.job import State
+from node.sections import Busy, Listen
 from node.security.access import (
     LOCAL_LIMIT_EXCEEDED,
     PROVIDER_PRESENTATION,

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from node.config import Route, Settings
+from node.config import Settings
 from node.dicom.header import read_header
 from node.dicom.selection import choose_stack
 from node.dicom.stacking import read_stacks
 from node.errors import CannotUnderstand, InputError
 from node.inbound.conditions import find_mismatch
+from node.sections import Route
 from pipelines.terms import get_manifest
 
 

@@ -7,7 +7,7 @@ from node.model.batch import Batch
 from node.model.commitment import Commitment
 from node.model.delivery import Delivery, DeliveryState, ResultObject
 from node.model.job import Event, Job, State
-from node.model.study import Instance, Quarantined, Study
+from node.model.study import Finished, Instance, Quarantined, Study
 
 
 class Ledger(Protocol):
@@ -45,7 +45,7 @@ class Ledger(Protocol):
         ...
 
     def find_instances(self, study_uid: str, series_uids: Sequence[str] = ()) -> list[Instance]:
-        """Of a study, or of some of its series."""
+        """Of a study, or of some of its series; those whose files retention took are left out."""
         ...
 
     def find_paths(self) -> set[str]:
@@ -54,6 +54,27 @@ class Ledger(Protocol):
 
     def find_quarantined(self) -> list[Quarantined]:
         """Newest first."""
+        ...
+
+    def remove_quarantined(self, path: str) -> None:
+        """Its bytes are gone."""
+        ...
+
+    # Retention
+
+    def find_finished(self, before: float, failed_before: float, limit: int) -> list[Finished]:
+        """Studies with files whose last image came before `before` and whose jobs have all ended, oldest first; those
+        with a FAILED job of their present version only when it came before `failed_before`."""
+        ...
+
+    def expire_study(self, study: Finished, failed_before: float, at: float) -> list[str]:
+        """Its instances are without files from now on; the spool paths of those files. None when the study is no
+        longer as it was found. The instances stay known: one that comes again with the same content gets its file back
+        and opens no new version."""
+        ...
+
+    def find_expired(self, paths: Sequence[str]) -> set[str]:
+        """Those of `paths` whose instances are without files."""
         ...
 
     # Storage commitment that peers ask of us

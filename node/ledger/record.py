@@ -21,7 +21,9 @@ def record_batch(db: Connection, batch: Batch) -> list[tuple[Instance, str]]:
             {"id": o.id, "listener": o.listener, "caller": o.caller, "opened_at": o.at, "how": ""} for o in batch.opened
         ]
         db.execute(insert(t.association), rows)
-    new, conflicts = _sort(db, batch.instances)
+    new, again, conflicts = _sort(db, batch.instances)
+    if again:
+        _revive(db, again)
     if new:
         columns = [column.name for column in t.instance.columns]
         _insert(db, t.instance, columns, [[getattr(instance, name) for name in columns] for instance in new])
@@ -49,10 +51,12 @@ def _insert(db: Connection, table: Table, columns: Sequence[str], rows: Sequence
     db.exec_driver_sql(str(compiled), [tuple(row[at] for at in order) for row in rows])
 
 
-def _sort(db: Connection, brought: Sequence[tuple[Instance, str]]) -> tuple[list[Instance], list[tuple[Instance, str]]]:
-    """(what is new, what is held with another content)."""
+def _sort(
+    db: Connection, brought: Sequence[tuple[Instance, str]]
+) -> tuple[list[Instance], list[Instance], list[tuple[Instance, str]]]:
+    """(what is new, what is held already, what is held with another content)."""
     held = _find_digests(db, [instance.sop_instance_uid for instance, _ in brought])
-    new, conflicts = [], []
+    new, again, conflicts = [], [], []
     for instance, association in brought:
         known = held.setdefault(instance.sop_instance_uid, "")
         if not known:
@@ -60,7 +64,22 @@ def _sort(db: Connection, brought: Sequence[tuple[Instance, str]]) -> tuple[list
             new.append(instance)
         elif known != instance.digest:
             conflicts.append((instance, association))
-    return new, conflicts
+        else:
+            again.append(instance)
+    return new, again, conflicts
+
+
+def _revive(db: Connection, again: Sequence[Instance]) -> None:
+    """What retention took and the sender brought again has its file again; that is no news for its study."""
+    i, s = t.instance, t.study
+    taken = i.c.expired_at.is_not(None)
+    for some in _chunks([instance.sop_instance_uid for instance in again]):
+        these = taken & i.c.sop_instance_uid.in_(some)
+        studies = list(db.execute(select(i.c.study_uid).where(these).distinct()).scalars())
+        if studies:
+            db.execute(update(i).where(these).values(expired_at=None))
+            last = max(instance.received_at for instance in again)
+            db.execute(update(s).where(s.c.study_uid.in_(studies) & (s.c.last_at < last)).values(last_at=last))
 
 
 def _find_digests(db: Connection, uids: Sequence[str]) -> dict[str, str]:
@@ -77,7 +96,8 @@ def find_classes(db: Connection, uids: Sequence[str]) -> dict[str, str]:
     i = t.instance
     found: dict[str, str] = {}
     for some in _chunks(uids):
-        query = select(i.c.sop_instance_uid, i.c.sop_class_uid).where(i.c.sop_instance_uid.in_(some))
+        present = i.c.sop_instance_uid.in_(some) & i.c.expired_at.is_(None)
+        query = select(i.c.sop_instance_uid, i.c.sop_class_uid).where(present)
         found.update({row.sop_instance_uid: row.sop_class_uid for row in db.execute(query)})
     return found
 

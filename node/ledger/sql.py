@@ -1,21 +1,22 @@
 """The ledger in SQL: each verb one transaction, each change of state a compare-and-set."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
 from node.errors import LostLease, UnknownJob
+from node.ledger import expiry
 from node.ledger import tables as t
+from node.ledger.deliveries import add_objects, replace_deliveries, select_deliveries, to_delivery, to_object
 from node.ledger.engine import open_engine
 from node.ledger.record import find_classes, record_batch
 from node.model.batch import Batch
 from node.model.commitment import Commitment
-from node.model.delivery import Delivery, DeliveryState, Kind, ResultObject
+from node.model.delivery import Delivery, DeliveryState, ResultObject
 from node.model.job import FINAL, TRANSITIONS, Event, Job, Priority, State
-from node.model.study import Instance, Quarantined, Study, StudyState
+from node.model.study import Finished, Instance, Quarantined, Study, StudyState
 
 
 class SqlLedger:
@@ -64,12 +65,14 @@ class SqlLedger:
             return {row.what: row.number for row in db.execute(select(t.door))}
 
     def count_instances(self) -> int:
+        query = select(func.count()).select_from(t.instance).where(t.instance.c.expired_at.is_(None))
         with self._reader.connect() as db:
-            return int(db.execute(select(func.count()).select_from(t.instance)).scalar_one())
+            return int(db.execute(query).scalar_one())
 
     def find_instances(self, study_uid: str, series_uids: Sequence[str] = ()) -> list[Instance]:
         i = t.instance
-        query = select(i).where(i.c.study_uid == study_uid).order_by(i.c.received_at)
+        present = (i.c.study_uid == study_uid) & i.c.expired_at.is_(None)
+        query = select(i).where(present).order_by(i.c.received_at)
         if series_uids:
             query = query.where(i.c.series_uid.in_(series_uids))
         with self._reader.connect() as db:
@@ -83,6 +86,24 @@ class SqlLedger:
         with self._reader.connect() as db:
             rows = db.execute(select(t.quarantine).order_by(t.quarantine.c.at.desc()))
             return [Quarantined(**row._mapping) for row in rows]
+
+    def remove_quarantined(self, path: str) -> None:
+        with self._engine.begin() as db:
+            db.execute(delete(t.quarantine).where(t.quarantine.c.path == path))
+
+    # Retention
+
+    def find_finished(self, before: float, failed_before: float, limit: int) -> list[Finished]:
+        with self._reader.connect() as db:
+            return expiry.find_finished(db, before, failed_before, limit)
+
+    def expire_study(self, study: Finished, failed_before: float, at: float) -> list[str]:
+        with self._engine.begin() as db:
+            return expiry.expire_study(db, study, failed_before, at)
+
+    def find_expired(self, paths: Sequence[str]) -> set[str]:
+        with self._reader.connect() as db:
+            return expiry.find_expired(db, paths)
 
     # Storage commitment that peers ask of us
 
@@ -228,10 +249,7 @@ class SqlLedger:
                     values |= {"attempt": 0}
             if not db.execute(update(j).where(as_read).values(values)).rowcount:
                 raise LostLease(f"job {job.id} is no longer {job.state} under this lease; its {to} is thrown away")
-            _add_objects(db, job, objects, at)
-            uids = [item.sop_instance_uid for item in objects]
-            for destination in job.deliver:
-                _add_deliveries(db, job.id, destination, uids if shares is None else shares.get(destination, ()), at)
+            add_objects(db, job, objects, shares, at)
             _remember(db, job.id, at, to, station, text, seconds or {})
             return _get_job(db, job.id)
 
@@ -252,7 +270,7 @@ class SqlLedger:
         self, job_id: str = "", destination: str = "", states: Sequence[DeliveryState] = (), due: float | None = None
     ) -> list[Delivery]:
         d = t.delivery
-        query = _deliveries()
+        query = select_deliveries()
         if job_id:
             query = query.where(d.c.job_id == job_id)
         if destination:
@@ -262,7 +280,7 @@ class SqlLedger:
         if due is not None:
             query = query.where(d.c.next_at <= due)
         with self._reader.connect() as db:
-            return [_delivery(row) for row in db.execute(query)]
+            return [to_delivery(row) for row in db.execute(query)]
 
     def move_delivery(
         self,
@@ -285,31 +303,19 @@ class SqlLedger:
             return bool(db.execute(update(d).where(as_read).values(values)).rowcount)
 
     def replace_deliveries(self, refused: Delivery, answer: str, at: float) -> bool:
-        d, o = t.delivery, t.result_object
-        here = (d.c.job_id == refused.job_id) & (d.c.destination == refused.destination)
         with self._engine.begin() as db:
-            known = select(d.c.sop_instance_uid).where(here)
-            query = select(o.c.sop_instance_uid, o.c.substitute)
-            query = query.where(o.c.sop_instance_uid.in_(known) & (o.c.substitute != "")).order_by(o.c.position)
-            pairs = {row.sop_instance_uid: row.substitute for row in db.execute(query)}
-            as_read = (d.c.sop_instance_uid == refused.object.sop_instance_uid) & (d.c.state == refused.state)
-            if refused.object.sop_instance_uid not in pairs or not db.execute(select(d).where(here & as_read)).first():
-                return False
-            replaced = update(d).where(here & d.c.sop_instance_uid.in_(list(pairs)))
-            db.execute(replaced.values(state=DeliveryState.REPLACED, answer=answer, attempts=d.c.attempts + 1))
-            _add_deliveries(db, refused.job_id, refused.destination, list(pairs.values()), at)
-            return True
+            return replace_deliveries(db, refused, answer, at)
 
     def find_objects(self, job_id: str) -> list[ResultObject]:
         o = t.result_object
         with self._reader.connect() as db:
             rows = db.execute(select(o).where(o.c.job_id == job_id).order_by(o.c.position))
-            return [_object(row) for row in rows]
+            return [to_object(row) for row in rows]
 
     def find_transaction(self, transaction_uid: str) -> list[Delivery]:
         with self._reader.connect() as db:
-            rows = db.execute(_deliveries().where(t.delivery.c.transaction_uid == transaction_uid))
-            return [_delivery(row) for row in rows]
+            rows = db.execute(select_deliveries().where(t.delivery.c.transaction_uid == transaction_uid))
+            return [to_delivery(row) for row in rows]
 
 
 def _supersede(db: Connection, study: Study, at: float) -> None:
@@ -322,23 +328,6 @@ def _supersede(db: Connection, study: Study, at: float) -> None:
         db.execute(update(j).where(j.c.id == job_id).values(state=State.CANCELED, reason=text, token=""))
         db.execute(delete(t.delivery).where(t.delivery.c.job_id == job_id))
         _remember(db, job_id, at, State.CANCELED, "match", text, {})
-
-
-def _add_objects(db: Connection, job: Job, objects: Sequence[ResultObject], at: float) -> None:
-    """A rerun that made the same objects adds nothing twice."""
-    o = t.result_object
-    for position, item in enumerate(objects):
-        db.execute(delete(o).where(o.c.sop_instance_uid == item.sop_instance_uid))
-        db.execute(insert(o).values(asdict(item) | {"job_id": job.id, "position": position}))
-
-
-def _add_deliveries(db: Connection, job_id: str, destination: str, uids: Sequence[str], at: float) -> None:
-    d = t.delivery
-    for uid in uids:
-        db.execute(delete(d).where((d.c.destination == destination) & (d.c.sop_instance_uid == uid)))
-        values: dict[str, Any] = {"destination": destination, "sop_instance_uid": uid, "job_id": job_id}
-        values |= {"state": DeliveryState.PENDING, "attempts": 0, "next_at": at, "made_at": at}
-        db.execute(insert(d).values(values))
 
 
 def _remember(
@@ -365,23 +354,3 @@ def _job(row: Row[Any]) -> Job:
 
 def _study(row: Row[Any]) -> Study:
     return Study(**dict(row._mapping) | {"state": StudyState(row.state)})
-
-
-def _deliveries() -> Any:
-    d, o = t.delivery, t.result_object
-    return (
-        select(d, o.c.sop_class_uid, o.c.modality, o.c.path, o.c.kind, o.c.substitute)
-        .join(o, o.c.sop_instance_uid == d.c.sop_instance_uid)
-        .order_by(d.c.job_id, o.c.position)
-    )
-
-
-def _delivery(row: Row[Any]) -> Delivery:
-    state = DeliveryState(row.state)
-    fields = (row.attempts, row.next_at, row.answer, row.transaction_uid, row.asked_at, row.made_at)
-    return Delivery(row.job_id, row.destination, _object(row), state, *fields)
-
-
-def _object(row: Row[Any]) -> ResultObject:
-    kind = Kind(row.kind)
-    return ResultObject(row.sop_instance_uid, row.sop_class_uid, row.modality, row.path, kind, row.substitute)

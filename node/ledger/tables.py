@@ -44,6 +44,7 @@ instance = Table(
     Column("path", String(200), nullable=False),
     Column("is_image", Boolean, nullable=False),
     Column("received_at", Float, nullable=False),
+    Column("expired_at", Float),
     Index("instance_by_study", "study_uid", "series_uid"),
 )
 

@@ -16,9 +16,9 @@ class Instance:
     """One SOP instance as it lies in the spool.
 
     path: relative to the spool; its name derives from the content, never from the wire.
-    digest: sha256 over transfer syntax and dataset bytes, as sent.
+    digest: XXH3 over transfer syntax and dataset bytes, as sent.
     is_image: False for objects that describe images (SEG, SR, KO, PR ...): they never open a study.
-    received_at: seconds since the epoch, UTC.
+    received_at: seconds since the epoch, UTC. expired_at: when retention took its file, None while it is there.
     """
 
     sop_instance_uid: str
@@ -31,6 +31,7 @@ class Instance:
     path: str
     is_image: bool
     received_at: float
+    expired_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,16 @@ class Study:
     closed_at: float | None
     evidence: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A study that nothing waits for any more. size: bytes of its files in the spool; last_at: of its last image."""
+
+    study_uid: str
+    version: int
+    last_at: float
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

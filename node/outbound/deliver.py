@@ -14,7 +14,7 @@ from pydicom.uid import generate_uid
 from pynetdicom import build_context, build_role, evt
 from pynetdicom.association import Association
 
-from node.config import Confirm, Settings
+from node.config import Settings
 from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, STUDY_ROOT_FIND
 from node.errors import PeerUnreachable
 from node.ledger import Ledger
@@ -22,6 +22,7 @@ from node.model.delivery import Delivery, DeliveryState, Kind
 from node.outbound.confirm import ask_commitment, find_by_query, settle_report
 from node.outbound.store import Answer, associate, make_contexts, read_kind, store_file
 from node.rounds import keep_going
+from node.sections import Confirm
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from threading import Lock
 
-from node.config import Callers, Peer, Settings
+from node.config import Settings
 from node.errors import AssociationRejected
+from node.sections import Callers, Peer
 from node.services import find_syntaxes, is_storage
 
 REJECTED_PERMANENT, REJECTED_TRANSIENT = 1, 2

@@ -3,8 +3,8 @@
 import ssl
 from typing import Any
 
-from node.config import Tls
 from node.errors import ConfigError
+from node.sections import Tls
 
 
 def make_server_context(tls: Tls) -> ssl.SSLContext:

@@ -12,7 +12,7 @@ from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 
 from node import errors
-from node.config import Listen, Settings
+from node.config import Settings
 from node.conformance import LIMITS, RESULTS, make_statement, name_uid
 from node.dicom.report import encode_refusal, encode_report
 from node.dicom.segmentation import encode_segmentation
@@ -23,6 +23,7 @@ from node.model.job import State
 from node.outbound.deliver import Deliverer
 from node.outbound.outbox import put_objects
 from node.outbound.report import Reporter
+from node.sections import Listen
 from tests.jobs import JOB, add_job
 from tests.results import make_author, make_result, make_stack
 from tests.series import make_series

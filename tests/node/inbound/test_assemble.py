@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from node.config import Completeness
 from node.inbound.assemble import Arrival, find_evidence
 from node.model.study import Study, StudyState
+from node.sections import Completeness
 
 RULES = Completeness(quiet=timedelta(seconds=10), broken=timedelta(seconds=60), give_up=timedelta(seconds=100))
 STUDY = Study("1.2.3", StudyState.RECEIVING, 1, 1000.0, 1005.0, None, "", "")

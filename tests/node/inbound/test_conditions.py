@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 from pydicom import Dataset
 
-from node.config import Route
 from node.inbound.conditions import find_mismatch
+from node.sections import Route
 from tests.series import make_series
 
 

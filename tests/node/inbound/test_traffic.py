@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from node.config import Listen
 from node.errors import AssociationRejected
 from node.inbound.spool import Spool
 from node.inbound.traffic import DRAG, Traffic
 from node.ledger import SqlLedger
+from node.sections import Listen
 from tests.jobs import add_job
 
 
