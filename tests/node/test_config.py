@@ -2,7 +2,8 @@
 
 import pytest
 
-from node.config import Callers, load_settings
+from node.config import load_settings
+from node.sections import Callers
 from node.errors import ConfigError
 
 
