@@ -27,6 +27,7 @@ WetreadError
 │   ├── TruncatedInstance   pixel data is shorter than the header says
 │   └── UnreadablePixels    pixel data cannot be decoded
 ├── EncodingError           a result cannot be written as a DICOM object; never sent
+│   └── OverlappingSegments a label map holds one segment a voxel: it must be BINARY
 ├── LedgerError
 │   ├── UnknownJob          no job has that id
 │   └── LostLease           the job belongs to somebody else by now; this answer is thrown away
@@ -162,6 +163,10 @@ class UnreadablePixels(InputError):
 
 class EncodingError(WetreadError):
     """A result cannot be written as a DICOM object; never sent."""
+
+
+class OverlappingSegments(EncodingError):
+    """A label map holds one segment a voxel: it must be BINARY."""
 
 
 class LedgerError(WetreadError):
