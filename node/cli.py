@@ -19,7 +19,7 @@ from rich.console import Console
 from node.config import Settings, load_settings
 from node.errors import ConfigError, LostLease, UnknownJob, WetreadError
 from node.ledger import Ledger
-from node.model.job import FINAL, State
+from node.model.job import FINAL, TRANSITIONS, State
 from node.oversight.logs import set_up_logs
 from node.supervisor.parent import die_with_parent
 from pipelines.terms import find_manifests, read_manifest
@@ -197,14 +197,16 @@ def show(job: Annotated[str, typer.Argument(help="a job id or its beginning")], 
 def retry(
     job: Annotated[str, typer.Argument(help="a job id or its beginning; empty with --failed")] = "",
     failed: Annotated[bool, typer.Option("--failed", help="every failed job")] = False,
+    peer: Annotated[str, typer.Option("--peer", help="every failed job of which this peer refused an object")] = "",
     config_file: ConfigFile = None,
 ) -> None:
     """Queue a failed job again: the same inputs, the same result uids."""
-    from node.tables import find_job
+    from node.tables import find_failed, find_job
 
-    _, ledger = _ledger(config_file)
-    chosen = ledger.find_jobs(states=[State.FAILED]) if failed else [find_job(ledger, job)]
-    for one in chosen:
+    settings, ledger = _ledger(config_file)
+    if peer and peer not in settings.peers:
+        raise ConfigError(f"no peer {peer!r}; there are: {', '.join(sorted(settings.peers)) or 'none'}")
+    for one in find_failed(ledger, peer) if failed or peer else [find_job(ledger, job)]:
         if one.state != State.FAILED:
             hint = "it is final" if one.state in FINAL else "it is still on its way"
             raise UnknownJob(f"job {one.id} is {one.state}, only a FAILED job is queued again: {hint}")
@@ -213,6 +215,21 @@ def retry(
             out.print(f"{one.id} queued")
         except LostLease as error:
             out.print(str(error))
+
+
+@app.command()
+def cancel(
+    job: Annotated[str, typer.Argument(help="a job id or its beginning")], config_file: ConfigFile = None
+) -> None:
+    """Cancel a job that has not reached a destination as a whole: what was not sent yet never will be."""
+    from node.tables import find_job
+
+    _, ledger = _ledger(config_file)
+    one = find_job(ledger, job)
+    if State.CANCELED not in TRANSITIONS[one.state]:
+        raise UnknownJob(f"job {one.id} is {one.state} and cannot be canceled any more")
+    ledger.move_job(one, State.CANCELED, time.time(), "cancel", "an operator asked for it")
+    out.print(f"{one.id} canceled")
 
 
 @routes.command("test")

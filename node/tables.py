@@ -14,7 +14,8 @@ from node.conformance import name_uid
 from node.errors import UnknownJob
 from node.inbound.trial import Verdict
 from node.ledger import Ledger
-from node.model.job import Job
+from node.model.delivery import DeliveryState
+from node.model.job import Job, State
 from node.oversight.overview import Row
 from node.sections import Callers, Peer
 from pipelines.terms import Manifest
@@ -33,6 +34,15 @@ def find_job(ledger: Ledger, beginning: str) -> Job:
     if len(found) != 1:
         raise UnknownJob(f"{len(found)} jobs begin with {beginning!r}; `wetread jobs` lists them")
     return found[0]
+
+
+def find_failed(ledger: Ledger, peer: str = "") -> list[Job]:
+    """The FAILED jobs, or those of them of which `peer` refused an object."""
+    failed = ledger.find_jobs(states=[State.FAILED])
+    if not peer:
+        return failed
+    refused = {d.job_id for d in ledger.find_deliveries(destination=peer, states=[DeliveryState.REFUSED])}
+    return [job for job in failed if job.id in refused]
 
 
 def make_rows(rows: Sequence[Row]) -> Group:

@@ -40,6 +40,12 @@ def replace_deliveries(db: Connection, refused: Delivery, answer: str, at: float
     return True
 
 
+def drop_pending(db: Connection, job_id: str) -> None:
+    """What was not sent of a job never will be."""
+    d = t.delivery
+    db.execute(delete(d).where((d.c.job_id == job_id) & (d.c.state == DeliveryState.PENDING)))
+
+
 def select_deliveries() -> Any:
     """All deliveries with their objects, in the order in which those were made."""
     d, o = t.delivery, t.result_object

@@ -153,7 +153,8 @@ class Ledger(Protocol):
         shares: Mapping[str, Sequence[str]] | None = None,
     ) -> Job:
         """Compare-and-set on (state, token) along the transition table; `objects` become deliveries in the same step.
-        shares: destination -> SOP Instance UIDs of those that it gets; by default every destination gets all.
+        shares: destination -> SOP Instance UIDs of those that it gets; by default every destination gets all. Of a job
+        that is CANCELED nothing is sent any more.
         Raises LostLease when the job is no longer as `job` says."""
         ...
 

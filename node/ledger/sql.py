@@ -9,7 +9,14 @@ from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, up
 from node.errors import LostLease, UnknownJob
 from node.ledger import expiry
 from node.ledger import tables as t
-from node.ledger.deliveries import add_objects, replace_deliveries, select_deliveries, to_delivery, to_object
+from node.ledger.deliveries import (
+    add_objects,
+    drop_pending,
+    replace_deliveries,
+    select_deliveries,
+    to_delivery,
+    to_object,
+)
 from node.ledger.engine import open_engine
 from node.ledger.record import find_classes, record_batch
 from node.model.batch import Batch
@@ -249,6 +256,8 @@ class SqlLedger:
                     values |= {"attempt": 0}
             if not db.execute(update(j).where(as_read).values(values)).rowcount:
                 raise LostLease(f"job {job.id} is no longer {job.state} under this lease; its {to} is thrown away")
+            if to == State.CANCELED:
+                drop_pending(db, job.id)
             add_objects(db, job, objects, shares, at)
             _remember(db, job.id, at, to, station, text, seconds or {})
             return _get_job(db, job.id)
@@ -326,7 +335,7 @@ def _supersede(db: Connection, study: Study, at: float) -> None:
     text = f"superseded by version {study.version} of the study"
     for (job_id,) in db.execute(select(j.c.id).where(stale)).all():
         db.execute(update(j).where(j.c.id == job_id).values(state=State.CANCELED, reason=text, token=""))
-        db.execute(delete(t.delivery).where(t.delivery.c.job_id == job_id))
+        drop_pending(db, job_id)
         _remember(db, job_id, at, State.CANCELED, "match", text, {})
 
 

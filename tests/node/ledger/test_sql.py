@@ -190,3 +190,17 @@ def test_a_ledger_of_an_older_version_gets_the_columns_that_came_since(tmp_path)
         db.commit()
     (item,) = SqlLedger(url).find_objects("j")
     assert (item.sop_instance_uid, item.kind, item.substitute) == ("2.25.1", Kind.REPORT, "")
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.CLAIMED, State.ENCODED])
+def test_of_a_canceled_job_nothing_is_sent_any_more(ledger, state):
+    job = add_job(ledger)
+    if state != State.QUEUED:
+        job = claim(ledger)
+    if state == State.ENCODED:
+        two = [OBJECTS[0], ResultObject("2.25.2", "1.2.840.10008.5.1.4.1.1.88.34", "SR", "j/2.25.2.dcm")]
+        job = ledger.move_job(job, State.ENCODED, 1003.0, "encode", objects=two)
+        ledger.move_delivery(ledger.find_deliveries(job.id)[0], DeliveryState.SENT, "0x0000", 0.0)
+    ledger.move_job(job, State.CANCELED, 1004.0, "cancel")
+    assert [d.state for d in ledger.find_deliveries(job.id)] == [DeliveryState.SENT] * (state == State.ENCODED)
+    assert ledger.claim_job(job.id, "w", 3000.0, 1005.0) is None
