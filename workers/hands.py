@@ -46,11 +46,13 @@ class Hands:
     def _work(self, job: Job) -> str:
         watch = Stopwatch()
         try:
-            objects = process_job(job, self._settings, self._ledger, self.warm, watch, _no_progress)
+            objects, shares = process_job(job, self._settings, self._ledger, self.warm, watch, _no_progress)
         except Exception as error:  # noqa: BLE001  judged by workers.retry, the one place that knows the policy
             return self._give_back(job, error, watch)
         text = f"{len(objects)} objects by {self._name} on {self.warm.device}"
-        self._ledger.move_job(job, State.ENCODED, time.time(), "encode", text, seconds=watch.seconds, objects=objects)
+        self._ledger.move_job(
+            job, State.ENCODED, time.time(), "encode", text, seconds=watch.seconds, objects=objects, shares=shares
+        )
         log.info("job %s encoded: %s", job.id, text)
         return "encoded"
 

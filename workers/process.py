@@ -5,31 +5,33 @@ A crash anywhere here leaves the job CLAIMED until its lease runs out; the rerun
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from pydicom import Dataset
-
 from node.config import Settings
 from node.dicom.authorship import Authorship
 from node.dicom.header import read_header
 from node.dicom.output_gate import check_objects
-from node.dicom.report import encode_refusal, encode_report
-from node.dicom.segmentation import encode_segmentation
+from node.dicom.refusal import find_reason
+from node.dicom.report import encode_refusal
 from node.dicom.selection import choose_stack
 from node.dicom.stack import Stack
 from node.dicom.stacking import read_stacks
+from node.dicom.upright import make_upright
 from node.dicom.volume import load_volume
-from node.errors import CannotUnderstand
+from node.errors import CannotUnderstand, ConfigError, NoMatchingSeries
 from node.ledger import Ledger
 from node.model.delivery import ResultObject
 from node.model.job import Job
 from node.outbound.outbox import put_objects
-from pipelines.pipeline import Progress
+from node.sections import Peer
+from pipelines.pipeline import Model, Progress
+from pipelines.steps.axes import with_axes
 from pipelines.terms import Result, Volume, get_manifest
+from workers.objects import Answer, Made, encode_objects
 from workers.warm import Warm
 
 T = TypeVar("T")
@@ -62,16 +64,38 @@ def make_author(job: Job, settings: Settings) -> Authorship:
     return Authorship(job.id, get_manifest(job.pipeline), created, settings.node.ae_title)
 
 
+def find_destinations(job: Job, settings: Settings) -> dict[str, Peer]:
+    """Where the results of `job` go. Raises ConfigError when one of them is no peer any more."""
+    if gone := [name for name in job.deliver if name not in settings.peers]:
+        raise ConfigError(f"route {job.route!r} delivers to {gone[0]!r}, which is not under [peers] any more")
+    return {name: settings.peers[name] for name in job.deliver}
+
+
 def process_job(
     job: Job, settings: Settings, ledger: Ledger, warm: Warm, watch: Stopwatch, progress: Progress
-) -> list[ResultObject]:
-    """Result objects of `job`, in the outbox. Raises InputError, PipelineError, EncodingError."""
+) -> tuple[list[ResultObject], dict[str, list[str]]]:
+    """Result objects of `job`, in the outbox, and which of them each destination gets. Raises InputError,
+    PipelineError, EncodingError."""
     author = make_author(job, settings)
     stack, volume, notes = watch.measure("load", lambda: _load(job, settings, ledger, author))
     model = watch.measure("warm", lambda: warm.get(job.pipeline))
-    result = watch.measure("run", lambda: model.run(volume, progress))
-    datasets = watch.measure("encode", lambda: encode_objects(stack, result, author, [*notes, *job.notes]))
-    return watch.measure("put", lambda: put_objects(settings.outbox, job.id, datasets))
+    result = watch.measure("run", lambda: _run(model, stack, volume, progress))
+    answer = Answer(stack, volume, result, author, (*notes, *job.notes))
+    peers = find_destinations(job, settings)
+    made = watch.measure("encode", lambda: encode_objects(answer, peers))
+    objects = watch.measure("put", lambda: _put(made, job, settings))
+    return objects, made.shares
+
+
+def _run(model: Model, stack: Stack, volume: Volume, progress: Progress) -> Result:
+    """What the pipeline finds, on an upright, even grid where the stack is none, laid back on the stack's planes."""
+    upright = make_upright(stack, volume)
+    result = upright.restore(model.run(upright.volume, progress))
+    return with_axes(result, volume.spacing)
+
+
+def _put(made: Made, job: Job, settings: Settings) -> list[ResultObject]:
+    return put_objects(settings.outbox, job.id, made.datasets, made.substitutes)
 
 
 def refuse_job(job: Job, settings: Settings, ledger: Ledger, name: str, sentence: str) -> list[ResultObject]:
@@ -84,21 +108,19 @@ def refuse_job(job: Job, settings: Settings, ledger: Ledger, name: str, sentence
             continue
     if not headers:
         return []
-    report = encode_refusal(headers, make_author(job, settings), name, sentence)
+    report = encode_refusal(headers, make_author(job, settings), name, sentence, reason=find_reason(name))
+    check_objects([report], headers)
     return put_objects(settings.outbox, job.id, [report])
 
 
-def encode_objects(stack: Stack, result: Result, author: Authorship, notes: Sequence[str]) -> list[Dataset]:
-    """SEG (when a segment is not empty) and SR of `result`, checked against their source."""
-    found = any(segment.mask.any() for segment in result.segments)
-    segmentation = encode_segmentation(stack, result, author) if found else None
-    report = encode_report(stack, result, author, segmentation, notes=notes)
-    objects = [segmentation, report] if segmentation is not None else [report]
-    check_objects(objects, stack.headers)
-    return objects
-
-
 def _load(job: Job, settings: Settings, ledger: Ledger, author: Authorship) -> tuple[Stack, Volume, tuple[str, ...]]:
-    stacks, refusals = read_stacks(find_files(job, settings, ledger))
-    stack, notes = choose_stack(stacks, refusals, author.manifest.requires, author.manifest.manufacturer)
+    manifest = author.manifest
+    files = find_files(job, settings, ledger)
+    if not files:
+        raise NoMatchingSeries("the images of this job are no longer in the spool")
+    requires = manifest.requires
+    stacks, refusals = read_stacks(
+        files, max_tilt_degrees=requires.max_tilt_degrees, max_uneven_mm=requires.max_uneven_mm
+    )
+    stack, notes = choose_stack(stacks, refusals, requires, manifest.manufacturer)
     return stack, load_volume(stack), notes

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset, dcmread
 
-from node.demo.overlay import Color, Gray, Mask, find_size, shade
 from node.demo.parts import Part, find_sources, read_parts
+from node.dicom.overlay import Color, Gray, Mask, find_size, shade
+from node.dicom.sheet import FAINT, INK, PAPER, choose_planes, choose_window
 from node.dicom.stack import Stack
 from node.dicom.stacking import read_stacks
 from node.dicom.volume import load_volume
+from node.dicom.wording import FOOTNOTE
 from pipelines.terms import Affine, Volume
 
 AXIAL_PLANES = 12
@@ -23,13 +25,9 @@ COLUMNS, TILE, CUT = 4, 256, 384
 """Axial pictures in a row; height and width of each, and of the coronal and sagittal ones, in pixels."""
 HEADER, FOOTER = 44, 36
 Sample = TypeVar("Sample", bound=np.generic)
-FOOTNOTE = "AI result, not for diagnosis"
-PAPER, INK, FAINT = (12, 12, 14), (235, 235, 235), (150, 150, 155)
 
 DISPLAY = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
 """Rows: the directions (LPS) in which the axes k, j, i of a picture run: to the feet, the back, the left."""
-LUNG_WINDOW, SOFT_WINDOW = (-1350.0, 150.0), (-160.0, 240.0)
-"""Lower and upper limit in HU: -600/1500 and 40/400 as center/width."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +78,9 @@ def set_scene(volume: Volume, parts: Sequence[Part]) -> Scene:
 
     spacing = tuple(volume.spacing[axis] for axis in axes)
     masks = tuple((turn(part.mask), part.color) for part in parts)
-    return Scene(turn(volume.voxels), spacing, masks, choose_window(volume, parts))
+    return Scene(
+        turn(volume.voxels), spacing, masks, choose_window(volume, [volume.voxels[part.mask] for part in parts])
+    )
 
 
 def find_turn(affine: Affine) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -88,27 +88,6 @@ def find_turn(affine: Affine) -> tuple[tuple[int, ...], tuple[int, ...]]:
     cosines = DISPLAY @ (affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0))
     axes = max(permutations(range(3)), key=lambda order: sum(abs(cosines[n, axis]) for n, axis in enumerate(order)))
     return axes, tuple(n for n, axis in enumerate(axes) if cosines[n, axis] < 0)
-
-
-def choose_window(volume: Volume, parts: Sequence[Part]) -> tuple[float, float]:
-    """Lower and upper limit of gray: CT for lungs when the segments are full of air, else for soft tissue; other
-    modalities by their own percentiles."""
-    if volume.modality != "CT":
-        low, high = np.percentile(volume.voxels[::2, ::2, ::2], (1.0, 99.5))
-        return float(low), float(high)
-    inside = [volume.voxels[part.mask] for part in parts if part.mask.any()]
-    airy = not inside or float(np.median(np.concatenate(inside))) < -300.0
-    return LUNG_WINDOW if airy else SOFT_WINDOW
-
-
-def choose_planes(mask: Mask, axis: int, count: int) -> list[int]:
-    """Up to `count` planes across `axis`, evenly from the first to the last that `mask` touches; of all when none."""
-    others = tuple(n for n in range(3) if n != axis)
-    touched = np.flatnonzero(mask.any(axis=others))
-    first, last = (touched[0], touched[-1]) if touched.size else (0, mask.shape[axis] - 1)
-    # The outermost planes show a speck at best: a small step inward.
-    inset = (last - first) / (4 * count)
-    return sorted({round(float(at)) for at in np.linspace(first + inset, last - inset, count)})
 
 
 def find_widest(mask: Mask, axis: int) -> int:

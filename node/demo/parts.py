@@ -8,7 +8,7 @@ from highdicom.color import CIELabColor
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from node.demo.overlay import Color, Mask
+from node.dicom.overlay import Color, Mask
 from node.dicom.stack import Stack
 
 PALETTE: tuple[Color, ...] = ((230, 120, 60), (70, 160, 230), (110, 200, 90), (220, 90, 170), (235, 200, 60))

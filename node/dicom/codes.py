@@ -14,7 +14,13 @@ ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 SEGMENTATION_DERIVATION = Code("113076", "DCM", "Segmentation")
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 
-# TID 1500 and the templates in it
+# TID 1500 and the templates in it: TID 1204, 1002, 1004, 1600, 1501, 1410, 1411, 1419, 300, 4019
+LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
+OBSERVER_TYPE = Code("121005", "DCM", "Observer Type")
+OBSERVER_UID = Code("121012", "DCM", "Device Observer UID")
+OBSERVER_NAME = Code("121013", "DCM", "Device Observer Name")
+OBSERVER_MANUFACTURER = Code("121014", "DCM", "Device Observer Manufacturer")
+OBSERVER_MODEL = Code("121015", "DCM", "Device Observer Model Name")
 IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
 DEVICE = Code("121007", "DCM", "Device")
 PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
@@ -27,13 +33,26 @@ IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
 MEASUREMENT_GROUP = Code("125007", "DCM", "Measurement Group")
 TRACKING_IDENTIFIER = Code("112039", "DCM", "Tracking Identifier")
 TRACKING_UID = Code("112040", "DCM", "Tracking Unique Identifier")
+FINDING_CATEGORY = Code("276214006", "SCT", "Finding category")
 FINDING = Code("121071", "DCM", "Finding")
 FINDING_SITE = Code("363698007", "SCT", "Finding Site")
 LATERALITY = Code("272741003", "SCT", "Laterality")
+ALGORITHM_NAME = Code("111001", "DCM", "Algorithm Name")
+ALGORITHM_VERSION = Code("111003", "DCM", "Algorithm Version")
+ALGORITHM_FAMILY = Code("111000", "DCM", "Algorithm Family")
 REFERENCED_SEGMENT = Code("121191", "DCM", "Referenced Segment")
+SEGMENTATION_SOURCE_SERIES = Code("121232", "DCM", "Source series for segmentation")
+IMAGE_REGION = Code("111030", "DCM", "Image Region")
+SOURCE_OF_MEASUREMENT = Code("121112", "DCM", "Source of Measurement")
 DERIVATION = Code("121401", "DCM", "Derivation")
+METHOD = Code("370129005", "SCT", "Measurement Method")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 COMMENT = Code("121106", "DCM", "Comment")
+
+# Linear measurements: CID 7470. Written as cornerstone's adapters look for them, by meaning and with a capital A
+LONG_AXIS = Code("103339001", "SCT", "Long Axis")
+SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
+MILLIMETER = Code("mm", "UCUM", "millimeter")
 
 # Whether a thing that was looked for is there: CID 240
 PRESENCE = Code("121052", "DCM", "Presence of property")
@@ -44,6 +63,9 @@ OUTCOME = Code("111017", "DCM", "CAD Processing and Findings Summary")
 WITHOUT_FINDINGS = Code("111241", "DCM", "All algorithms succeeded; without findings")
 WITH_FINDINGS = Code("111242", "DCM", "All algorithms succeeded; with findings")
 DID_NOT_RUN = Code("111245", "DCM", "No algorithms succeeded; without findings")
+
+# Why it did not run: DICOM has reasons for this or that, but no concept for a reason that an algorithm gives
+REASON = Code("REFUSALREASON", "99WETREAD", "Reason for refusal")
 
 # CID 29, the modalities that make volumes
 MODALITIES = {

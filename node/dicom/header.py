@@ -4,14 +4,18 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydicom import Dataset, dcmread
-from pydicom.datadict import keyword_for_tag
+from pydicom import DataElement, Dataset, dcmread
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.sequence import Sequence as DicomSequence
+from pydicom.tag import BaseTag, Tag
 
+from node.dicom.head import find_tag, read_head
 from node.errors import CannotUnderstand
 
 IDENTITY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
@@ -34,6 +38,15 @@ DAMAGE = (
 )
 """What parsing and decoding of damaged bytes raises, beside the parser's own OSError (see `is_damage`)."""
 
+ALONE = frozenset(
+    {"AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "SL", "SS", "SV", "TM", "UI", "UL", "US", "UV"}
+)
+"""Value representations whose bytes need nothing else, such as a character set, to be understood (PS3.5 6.2)."""
+NOT_ALONE = object()
+
+SHORT = 256
+"""Longest value in bytes that is kept decoded for the headers to come."""
+
 
 def read_header(path: Path) -> Dataset:
     """The instance at `path` without its pixel data, functional groups included.
@@ -43,8 +56,8 @@ def read_header(path: Path) -> Dataset:
     cannot be read at all.
     """
     try:
-        header = dcmread(path, stop_before_pixels=True, force=True)
-        missing = [keyword for keyword in IDENTITY if not header.get(keyword)]
+        header = read_head(path) or dcmread(path, stop_before_pixels=True, force=True)
+        missing = [keyword for keyword in IDENTITY if not find_value(header, keyword)]
     except (*DAMAGE, OSError) as error:
         if not is_damage(error):
             raise
@@ -107,16 +120,43 @@ def count_frames(header: Dataset) -> int:
 
 
 def find_value(dataset: Dataset, key: Any) -> Any:
-    """The value at a keyword or tag; None when absent, empty or not readable."""
+    """The value at a keyword or tag; None when absent, empty or not readable. A list of values is not to be changed:
+    other headers may share it."""
     try:
-        if key not in dataset:
+        tag = _find_tag(key)
+        # The same as get_item, which would take longer than the rest of what is done for each of a thousand slices.
+        element = dataset._dict.get(tag)
+        if element is None:
             return None
-        element = dataset[key]
-        value = None if element.is_empty else element.value
-        # The parser leaves a decimal or integer string that is neither as text.
-        return None if element.VR in ("DS", "IS") and isinstance(value, str) else value
+        if isinstance(element, RawDataElement) and element.length <= SHORT and element.is_little_endian:
+            value = _decode(tag, element.VR, element.value)
+            if value is not NOT_ALONE:
+                return value
+        return _to_value(dataset[tag])
     except (*DAMAGE, OSError):
         return None
+
+
+@lru_cache(maxsize=4096)
+def _find_tag(key: Any) -> BaseTag:
+    return find_tag(Tag(key))
+
+
+@lru_cache(maxsize=4096)
+def _decode(tag: BaseTag, vr: str | None, value: bytes | None) -> Any:
+    """The value of a little endian element, NOT_ALONE when its bytes do not suffice to know it. What hundreds of
+    slices say alike is decoded once."""
+    known = vr or (dictionary_VR(tag) if dictionary_has_tag(tag) else "")
+    if known not in ALONE:
+        return NOT_ALONE
+    implicit = vr is None
+    return _to_value(convert_raw_data_element(RawDataElement(tag, vr, len(value or b""), value, 0, implicit, True)))
+
+
+def _to_value(element: DataElement) -> Any:
+    value = None if element.is_empty else element.value
+    # The parser leaves a decimal or integer string that is neither as text.
+    return None if element.VR in ("DS", "IS") and isinstance(value, str) else value
 
 
 def _flatten(item: Dataset) -> dict[str, Any]:

@@ -21,6 +21,13 @@ PLUGINS = {**dict.fromkeys(jpeg.SYNTAXES, jpeg.PLUGIN), uid.RLELossless: "pydico
 """The one decoder for each compressed transfer syntax: what else happens to be installed changes no voxel."""
 PLAIN = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian)
 """Transfer syntaxes whose samples lie in the file as they lie in memory."""
+SAMPLE = ("BitsAllocated", "BitsStored", "PixelRepresentation", "SamplesPerPixel")
+TYPES = {
+    (bits, signed): np.dtype(f"<{'i' if signed else 'u'}{bits // 8}")
+    for bits in (8, 16, 32)
+    for signed in (False, True)
+}
+"""The type of a sample by Bits Allocated and Pixel Representation."""
 
 
 def read_planes(path: Path, header: Dataset, frames: Sequence[int]) -> Iterator[Stored]:
@@ -49,10 +56,7 @@ def keep_bits(stored: Stored, bits_stored: int) -> Stored:
 def _sample_type(header: Dataset) -> tuple[np.dtype[np.integer], int]:
     """The integer type of a sample, and Bits Stored; raises UnreadablePixels for what is no monochrome integer."""
     try:
-        allocated, stored, signed, samples = (
-            int(find_value(header, keyword))
-            for keyword in ("BitsAllocated", "BitsStored", "PixelRepresentation", "SamplesPerPixel")
-        )
+        allocated, stored, signed, samples = [int(find_value(header, keyword)) for keyword in SAMPLE]
     except (TypeError, ValueError):
         raise _unreadable(header, "its Image Pixel attributes are absent or make no sense") from None
     kind = find_value(header, "PhotometricInterpretation")
@@ -60,7 +64,7 @@ def _sample_type(header: Dataset) -> tuple[np.dtype[np.integer], int]:
         raise _unreadable(header, f"{kind} with {samples} samples per pixel is no monochrome image")
     if allocated not in (8, 16, 32) or not 1 <= stored <= allocated:
         raise _unreadable(header, f"{stored} of {allocated} bits per sample are no integer that is read here")
-    return np.dtype(f"<{'i' if signed else 'u'}{allocated // 8}"), stored
+    return TYPES[allocated, bool(signed)], stored
 
 
 def _read_plain(path: Path, header: Dataset, frames: Sequence[int], dtype: np.dtype[np.integer]) -> list[Stored] | None:
@@ -68,7 +72,7 @@ def _read_plain(path: Path, header: Dataset, frames: Sequence[int], dtype: np.dt
     header announces, unencoded: then a parser has to look."""
     if _transfer_syntax(header) not in PLAIN:
         return None
-    shape = (int(header.Rows), int(header.Columns))
+    shape = _shape(header)
     size = shape[0] * shape[1] * dtype.itemsize
     with path.open("rb", buffering=0) as file:
         start = _find_plain(file.fileno(), size * count_frames(header), header)
@@ -128,7 +132,8 @@ def _refuse_truncated(dataset: Dataset, header: Dataset, path: Path) -> None:
     Of a sequence of fragments without an end the parser leaves nothing, not even the header read before it.
     """
     held = len(dataset.get("PixelData") or b"")
-    expected = int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8 * count_frames(header)
+    rows, columns = _shape(header)
+    expected = rows * columns * int(header.BitsAllocated) // 8 * count_frames(header)
     if held >= expected or (held and _transfer_syntax(header).is_encapsulated):
         return
     raise TruncatedInstance(
@@ -137,12 +142,20 @@ def _refuse_truncated(dataset: Dataset, header: Dataset, path: Path) -> None:
     )
 
 
+def _shape(header: Dataset) -> tuple[int, int]:
+    """(rows, columns) of a frame."""
+    try:
+        return int(find_value(header, "Rows")), int(find_value(header, "Columns"))
+    except (TypeError, ValueError):
+        raise _unreadable(header, "its Rows or Columns are absent or make no sense") from None
+
+
 def _transfer_syntax(header: Dataset) -> uid.UID:
     """The declared transfer syntax; the one that the parser found where there is no declaration."""
     meta = getattr(header, "file_meta", None)
-    declared = meta.get("TransferSyntaxUID") if meta is not None else None
+    declared = find_value(meta, "TransferSyntaxUID") if meta is not None else None
     if declared:
-        return uid.UID(declared)
+        return declared if isinstance(declared, uid.UID) else uid.UID(str(declared))
     implicit, little = header.original_encoding
     if implicit:
         return uid.ImplicitVRLittleEndian

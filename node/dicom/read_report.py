@@ -15,13 +15,26 @@ LATERALITY_VALUES = {codes.LATERALITY.value, "G-C171"}
 
 
 def read_findings(dataset: Dataset) -> list[dict[str, Any]]:
-    """One dict for each measurement group (TID 1410, 1411, 1501) of `dataset`; none where there is no group.
+    """One dict for each finding of `dataset`: measurement groups (TID 1410, 1411, 1501) of one tracking uid are one.
 
     tracking_uid: str or None. finding, site, laterality: Code or None. absent: bool: looked for and not there.
     segment: {"sop_instance_uid": str, "number": int or None} or None. measurements: [{"concept": Code or None,
-    "value": float or None, "unit": Code or None, "derivation": Code or None}]. comments: sentences of the group.
+    "value": float or None, "unit": Code or None, "derivation": Code or None, "line": a region or None}], line: what it
+    was measured along. regions: [{"sop_instance_uid": str, "frame": int or None, "graphic_type": str,
+    "points": [(column, row)]}] in coordinates of the image (PS3.3 table C.18.6-1). comments: sentences of the group.
     """
-    return [_read_group(group) for group in _groups(dataset)]
+    findings: list[dict[str, Any]] = []
+    tracked: dict[str, dict[str, Any]] = {}
+    for group in _groups(dataset):
+        found = _read_group(group)
+        uid = found["tracking_uid"]
+        if uid is not None and uid in tracked:
+            _merge(tracked[uid], found)
+            continue
+        findings.append(found)
+        if uid is not None:
+            tracked[uid] = found
+    return findings
 
 
 def read_outcome(dataset: Dataset) -> str:
@@ -32,10 +45,12 @@ def read_outcome(dataset: Dataset) -> str:
 
 def find_outcome(dataset: Dataset) -> Code | None:
     """The outcome that `dataset` states (CID 6047), None where it states none."""
-    for container in _named(dataset, codes.QUALITATIVE_EVALUATIONS.value):
-        for item in _named(container, codes.OUTCOME.value):
-            return _value(item)
-    return None
+    return _find_evaluation(dataset, codes.OUTCOME)
+
+
+def find_refusal_reason(dataset: Dataset) -> Code | None:
+    """Why the algorithm did not run, where `dataset` is a refusal that says it as a code; else None."""
+    return _find_evaluation(dataset, codes.REASON)
 
 
 def read_notes(dataset: Dataset) -> list[str]:
@@ -46,6 +61,13 @@ def read_notes(dataset: Dataset) -> list[str]:
         for item in _children(container)
         if item.get("ValueType") == "TEXT"
     ]
+
+
+def _find_evaluation(dataset: Dataset, concept: Code) -> Code | None:
+    for container in _named(dataset, codes.QUALITATIVE_EVALUATIONS.value):
+        for item in _named(container, concept.value):
+            return _value(item)
+    return None
 
 
 def _groups(dataset: Dataset) -> Iterator[Dataset]:
@@ -65,12 +87,22 @@ def _read_group(group: Dataset) -> dict[str, Any]:
         "absent": any(_is_absent(item) for item in _children(group)),
         "segment": _segment(_first(group, codes.REFERENCED_SEGMENT.value)),
         "measurements": [_measurement(item) for item in _children(group) if item.get("ValueType") == "NUM"],
+        "regions": [_region(item) for item in _coordinates(group)],
         "comments": [
             str(item.get("TextValue", ""))
             for item in _children(group)
             if item.get("ValueType") == "TEXT" and item.get("RelationshipType") == "CONTAINS"
         ],
     }
+
+
+def _merge(found: dict[str, Any], more: dict[str, Any]) -> None:
+    """What another group says of the same finding; where both say something of which there is one, the first holds."""
+    for key in ("finding", "site", "laterality", "segment"):
+        found[key] = found[key] or more[key]
+    found["absent"] = found["absent"] or more["absent"]
+    for key in ("measurements", "regions", "comments"):
+        found[key] += more[key]
 
 
 def _is_absent(item: Dataset) -> bool:
@@ -82,12 +114,9 @@ def _segment(item: Dataset | None) -> dict[str, Any] | None:
     references = item.get("ReferencedSOPSequence") if item is not None else None
     if not references:
         return None
-    number = references[0].get("ReferencedSegmentNumber")
-    if number is not None and not isinstance(number, int):
-        number = next(iter(number), None)
     return {
         "sop_instance_uid": str(references[0].get("ReferencedSOPInstanceUID", "")),
-        "number": int(number) if number is not None else None,
+        "number": _first_number(references[0].get("ReferencedSegmentNumber")),
     }
 
 
@@ -100,7 +129,32 @@ def _measurement(item: Dataset) -> dict[str, Any]:
         "value": float(value) if value not in (None, "") else None,
         "unit": find_code(_item(measured, "MeasurementUnitsCodeSequence")),
         "derivation": _value(_first(item, codes.DERIVATION.value)),
+        "line": next((_region(child) for child in _coordinates(item)), None),
     }
+
+
+def _coordinates(item: Dataset) -> list[Dataset]:
+    return [child for child in _children(item) if child.get("ValueType") == "SCOORD"]
+
+
+def _region(item: Dataset) -> dict[str, Any]:
+    """Coordinates with the image that they are selected from."""
+    source = next((child for child in _children(item) if child.get("ValueType") == "IMAGE"), Dataset())
+    reference = _item(source, "ReferencedSOPSequence") or Dataset()
+    data = [float(value) for value in item.get("GraphicData") or []]
+    return {
+        "sop_instance_uid": str(reference.get("ReferencedSOPInstanceUID", "")),
+        "frame": _first_number(reference.get("ReferencedFrameNumber")),
+        "graphic_type": str(item.get("GraphicType", "")),
+        "points": list(zip(data[::2], data[1::2], strict=False)),
+    }
+
+
+def _first_number(value: Any) -> int | None:
+    """The first of one or many numbers; None where there is none."""
+    if value is not None and not isinstance(value, int):
+        value = next(iter(value), None)
+    return int(value) if value is not None else None
 
 
 def _children(item: Dataset | None) -> list[Dataset]:

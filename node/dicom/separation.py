@@ -69,19 +69,21 @@ class Part:
         return len(find_places(self.images))
 
 
-def separate(images: Sequence[Image]) -> list[Part]:
+def separate(images: Sequence[Image], max_tilt_degrees: float = 0.0) -> list[Part]:
     """`images`, all of one matrix and orientation, as parts whose planes do not collide.
 
     One part when nothing collides and nothing interleaves unevenly, or when no attribute tells the planes apart:
-    then the one part still collides and is the caller's to refuse.
+    then the one part still collides and is the caller's to refuse. Planes that a gantry tilted by no more than
+    max_tilt_degrees are even too; uneven ones never divide what does not collide, for anything fits them.
     """
     ordered = _order(images)
     collided = collides(ordered)
-    if not collided and (len(ordered) < 2 * MIN_PLANES or _is_even(ordered)):
+    if not collided and (len(ordered) < 2 * MIN_PLANES or _is_even(ordered, max_tilt_degrees)):
         return [Part(ordered)]
     for names, keys in _divisions(ordered):
         parts = _divide(ordered, keys, names)
-        if _is_resolved(parts) and (collided or (_interleaves(keys) and all(_is_even(p.images) for p in parts))):
+        even = collided or (_interleaves(keys) and all(_is_even(part.images, max_tilt_degrees) for part in parts))
+        if even and _is_resolved(parts):
             return parts
     return (_passes(ordered) if collided else []) or [Part(ordered)]
 
@@ -108,9 +110,9 @@ def _order(images: Sequence[Image]) -> tuple[Image, ...]:
     return tuple(images[n] for n in np.argsort(depths, kind="stable"))
 
 
-def _is_even(ordered: Sequence[Image]) -> bool:
+def _is_even(ordered: Sequence[Image], max_tilt_degrees: float) -> bool:
     try:
-        find_affine([image.plane for image in ordered])
+        find_affine([image.plane for image in ordered], max_tilt_degrees)
     except InputError:
         return False
     return True

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from pydicom import Dataset
 from pydicom.uid import UID
 
@@ -56,8 +57,13 @@ class Refusal:
         return str(self.first.SeriesInstanceUID)
 
 
-def read_stacks(paths: Iterable[Path]) -> tuple[list[Stack], list[Refusal]]:
+def read_stacks(
+    paths: Iterable[Path], *, max_tilt_degrees: float = 0.0, max_uneven_mm: float = 0.0
+) -> tuple[list[Stack], list[Refusal]]:
     """The stacks in the files of one or more series, and what makes none.
+
+    What is tilted or unevenly spaced beyond what find_affine is told to accept (nothing, unless a pipeline allows it)
+    is refused as TiltedGantry or UnevenGeometry; a stack within it says so: Stack.tilt_degrees, Stack.is_regular.
 
     Files of the same SOP Instance UID count once. Every other plane is in exactly one stack or one refusal, and the
     stacks of a series tell in `others` what else it holds. Stacks and refusals come in the order in which their
@@ -67,13 +73,14 @@ def read_stacks(paths: Iterable[Path]) -> tuple[list[Stack], list[Refusal]]:
     series: dict[str, dict[str, tuple[Dataset, Path]]] = defaultdict(dict)
     for path in paths:
         header = read_header(path)
-        series[str(header.SeriesInstanceUID)].setdefault(str(header.SOPInstanceUID), (header, path))
+        series_uid, uid = (str(find_value(header, keyword)) for keyword in ("SeriesInstanceUID", "SOPInstanceUID"))
+        series[series_uid].setdefault(uid, (header, path))
     stacks: list[Stack] = []
     refusals: list[Refusal] = []
     for instances in series.values():
         images, strange = _read_images(instances.values())
-        parts = [part for group in _group(images) for part in separate(group)]
-        found, refused = _judge(parts, strange)
+        parts = [part for group in _group(images) for part in separate(group, max_tilt_degrees)]
+        found, refused = _judge(parts, strange, max_tilt_degrees, max_uneven_mm)
         stacks += found
         refusals += refused
     return stacks, refusals
@@ -95,7 +102,8 @@ def _read_images(instances: Iterable[tuple[Dataset, Path]]) -> tuple[list[Image]
 
 
 def _refuse_no_image(header: Dataset) -> None:
-    kind = UID(str(header.SOPClassUID))
+    said = find_value(header, "SOPClassUID")
+    kind = said if isinstance(said, UID) else UID(str(said))
     if kind in NO_ACQUISITIONS or "Rows" not in header:
         raise NoMatchingSeries(f"{kind.name} is no acquired image")
     if not isinstance(find_value(header, "Modality"), str):
@@ -133,14 +141,16 @@ def _is_localizer(frame: Frame) -> bool:
     return "LOCALIZER" in list(frame.get("FrameType") or frame.get("ImageType") or ())
 
 
-def _judge(parts: Sequence[Part], strange: Sequence[Refusal]) -> tuple[list[Stack], list[Refusal]]:
+def _judge(
+    parts: Sequence[Part], strange: Sequence[Refusal], max_tilt_degrees: float, max_uneven_mm: float
+) -> tuple[list[Stack], list[Refusal]]:
     """The parts of one series as stacks or refusals."""
     good: list[tuple[Part, Affine]] = []
     refused = list(strange)
     crumbs: list[Part] = []
     for part in parts:
         try:
-            good.append((part, _find_grid(part)))
+            good.append((part, _find_grid(part, max_tilt_degrees, max_uneven_mm)))
         except TooFewSlices:
             crumbs.append(part)
         except InputError as error:
@@ -152,7 +162,7 @@ def _judge(parts: Sequence[Part], strange: Sequence[Refusal]) -> tuple[list[Stac
     return stacks, [_with_series(refusal) for refusal in refused]
 
 
-def _find_grid(part: Part) -> Affine:
+def _find_grid(part: Part, max_tilt_degrees: float, max_uneven_mm: float) -> Affine:
     """The grid of `part`; raises the InputError that names why there is none."""
     frame = part.images[0].frame
     if _is_localizer(frame):
@@ -165,7 +175,7 @@ def _find_grid(part: Part) -> Affine:
         _raise_duplicates(part)
     if frame.get("FrameOfReferenceUID") is None:
         raise NoFrameOfReference("there is no Frame of Reference UID, so no result could be placed")
-    return find_affine([image.plane for image in part.images])
+    return find_affine([image.plane for image in part.images], max_tilt_degrees, max_uneven_mm)
 
 
 def _raise_duplicates(part: Part) -> None:
@@ -215,6 +225,7 @@ def _to_stack(part: Part, affine: Affine, others: tuple[str, ...]) -> Stack:
     for image in part.images:
         sources.setdefault(id(image.frame.header), (len(sources), image.frame.header, image.path))
     plane = part.images[0].plane
+    positions = np.array([image.plane.position for image in part.images])
     return Stack(
         headers=tuple(header for _, header, _ in sources.values()),
         paths=tuple(path for _, _, path in sources.values()),
@@ -223,4 +234,5 @@ def _to_stack(part: Part, affine: Affine, others: tuple[str, ...]) -> Stack:
         affine=affine,
         orientation=name_orientation(plane.normal),
         others=others,
+        offsets=positions - positions[0] - np.arange(len(positions))[:, None] * affine[:3, 0],
     )

@@ -47,7 +47,7 @@ def find_values(head: bytes | bytearray, tags: Sequence[int], *, explicit: bool)
                 tag = next(wanted, 0)
                 if not tag:
                     return found
-            offset = _skip_items(head, start, explicit, 1) if length == UNDEFINED else start + length
+            offset = skip_items(head, start, explicit, 1) if length == UNDEFINED else start + length
     except (struct.error, ValueError):
         return None
 
@@ -67,7 +67,7 @@ def _read_element(head: bytes | bytearray, offset: int, explicit: bool) -> tuple
     raise ValueError("no value representation")
 
 
-def _skip_items(head: bytes | bytearray, offset: int, explicit: bool, depth: int) -> int:
+def skip_items(head: bytes | bytearray, offset: int, explicit: bool, depth: int) -> int:
     """Behind a sequence of undefined length."""
     if depth > DEEPEST:
         raise ValueError("too deep")
@@ -88,4 +88,4 @@ def _skip_item(head: bytes | bytearray, offset: int, explicit: bool, depth: int)
         tag, start, length = _read_element(head, offset, explicit)
         if tag == ITEM_END:
             return start
-        offset = _skip_items(head, start, explicit, depth + 1) if length == UNDEFINED else start + length
+        offset = skip_items(head, start, explicit, depth + 1) if length == UNDEFINED else start + length

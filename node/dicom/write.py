@@ -14,26 +14,34 @@ IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation"))
 IMPLEMENTATION_VERSION_NAME = "WETREAD_0_1"
 
 
-def new_file_meta(sop_class_uid: str, sop_instance_uid: str) -> FileMetaDataset:
-    """File Meta Information (PS3.10 7.1) of an object of ours: Explicit VR Little Endian."""
+def new_file_meta(
+    sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str = ExplicitVRLittleEndian
+) -> FileMetaDataset:
+    """File Meta Information (PS3.10 7.1) of an object of ours."""
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\0\1"
     meta.MediaStorageSOPClassUID = UID(sop_class_uid)
     meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
     meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     return meta
 
 
 def write_dicom(dataset: Dataset, path: Path) -> None:
-    """Write `dataset` to `path` (PS3.10, Explicit VR Little Endian); a reader never meets a part of it.
+    """Write `dataset` to `path` (PS3.10); a reader never meets a part of it.
+
+    In Explicit VR Little Endian, or in the transfer syntax of its file_meta where that has encapsulated pixels.
+    Raw elements of a dataset that declares itself read in this encoding, and Pixel Data that is a stream, are written
+    as they are and never held in memory as objects or as a whole.
 
     Written beside, synced, renamed; then the folder is synced, so that a crash after the return loses nothing.
     Raises OSError; nothing is left beside `path` then.
     """
     whole = Dataset(dataset)
-    whole.file_meta = new_file_meta(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID))
+    implicit, little = dataset.original_encoding
+    whole.set_original_encoding(implicit, little, dataset.original_character_set)
+    whole.file_meta = new_file_meta(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), _find_syntax(dataset))
     whole.preamble = b"\0" * 128
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -46,3 +54,11 @@ def write_dicom(dataset: Dataset, path: Path) -> None:
         part.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def _find_syntax(dataset: Dataset) -> UID:
+    """The transfer syntax to write: encapsulated pixels are in theirs, all else is ours to choose."""
+    meta = getattr(dataset, "file_meta", Dataset())
+    syntax = UID(str(meta.get("TransferSyntaxUID", "")))
+    known = syntax.is_transfer_syntax and not syntax.is_private
+    return syntax if known and syntax.is_encapsulated else ExplicitVRLittleEndian

@@ -8,11 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.terms.code import Code
+from pipelines.terms.label_mask import LabelMask, Mask
+from pipelines.terms.region import LESION, Axes, Box
 
-Mask = NDArray[np.bool_]
+
+class _MaskField:
+    """How `Segment.mask` is kept: an array as it is; a share of a label volume as that, made an array when read."""
+
+    def __get__(self, segment: "Segment | None", owner: type | None = None) -> Mask:
+        if segment is None:
+            raise AttributeError("mask")  # tells dataclass that the field has no default
+        held: Mask | LabelMask = segment.__dict__["mask"]
+        return held.to_array() if isinstance(held, LabelMask) else held
+
+    def __set__(self, segment: "Segment", value: Mask | LabelMask) -> None:
+        segment.__dict__["mask"] = value
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Segment:
     """A part of the volume with a name.
 
@@ -20,7 +33,8 @@ class Segment:
         identifiers and uids derive from it.
     label: Segment Label, for people.
     category, kind: Segmented Property Category and Type (PS3.16 CID 7150, 7151).
-    mask: bool, shape (k, j, i) of the source volume.
+    mask: bool, shape (k, j, i) of the source volume. Give a LabelMask where many segments share one label volume: it
+        is then made an array at each reading, so that a hundred classes do not cost a hundred volumes.
     site: anatomic region, when kind is not itself the anatomy.
     laterality: CID 244 code, when kind or site is one of a pair.
     color: sRGB 0-255, recommended for display.
@@ -30,10 +44,34 @@ class Segment:
     label: str
     category: Code
     kind: Code
-    mask: Mask
+    mask: _MaskField = _MaskField()
     site: Code | None = None
     laterality: Code | None = None
     color: tuple[int, int, int] = (230, 120, 60)
+
+    @property
+    def is_lesion(self) -> bool:
+        """True when its category says that it is no part of a sound body."""
+        return (self.category.value, self.category.scheme) == LESION
+
+    @property
+    def label_mask(self) -> LabelMask | None:
+        """The share of a label volume that the mask is; None where the mask is an array of its own."""
+        held = self.__dict__["mask"]
+        return held if isinstance(held, LabelMask) else None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the mask, without making it."""
+        shared = self.label_mask
+        shape: tuple[int, ...] = shared.labels.shape if shared is not None else self.mask.shape
+        return shape
+
+    @property
+    def is_empty(self) -> bool:
+        """True when the mask has no voxel; makes no array of a LabelMask."""
+        shared = self.label_mask
+        return shared.is_empty if shared is not None else not bool(self.mask.any())
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +93,7 @@ class Finding:
     concept: what was observed (SR Finding).
     absent: True says that it was looked for and is not there.
     qualifiers: pairs (concept, value) of coded evaluations.
+    box: where it is, when there is no segment of it. axes: its diameters in one plane (pipelines.steps.axes).
     """
 
     key: str
@@ -65,6 +104,8 @@ class Finding:
     measurements: tuple[Measurement, ...] = ()
     qualifiers: tuple[tuple[Code, Code], ...] = ()
     absent: bool = False
+    box: Box | None = None
+    axes: Axes | None = None
 
 
 class Severity(StrEnum):

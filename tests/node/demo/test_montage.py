@@ -9,8 +9,9 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.sr.codedict import codes
 
-from node.demo.montage import CUT, HEADER, TILE, choose_planes, find_turn, montage
+from node.demo.montage import CUT, HEADER, TILE, find_turn, montage
 from node.demo.series import Picture, write_series
+from node.dicom.sheet import choose_planes
 
 WHEN = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 COLORS = ((250, 60, 40), (40, 90, 250))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from node.dicom.geometry import find_affine, find_depths, name_orientation, read_plane
+from node.dicom.geometry import find_affine, find_depths, find_tilt, name_orientation, read_plane
 from node.dicom.header import find_frames
 from node.errors import MissingSlices, TiltedGantry, TooFewSlices, UnevenGeometry
 from tests.series import make_series
@@ -128,6 +128,82 @@ def test_a_tilted_gantry_is_refused_with_its_angle():
     slices = make_series(step=(0, 2.5 * np.tan(tilt), 2.5))
     with pytest.raises(TiltedGantry, match=r"15\.00 degrees"):
         find_affine(planes_of(slices))
+
+
+@pytest.mark.parametrize("degrees", [0.5, 15, 29.99, 30])
+def test_a_tilt_that_is_allowed_makes_a_sheared_affine_that_is_exact(degrees):
+    tilt = np.radians(degrees)
+    slices = make_series(shape=(9, 4, 4), orientation=(1, 0, 0, 0, np.cos(tilt), np.sin(tilt)), step=(0, 0, 2.5))
+    affine = find_affine(planes_of(slices), max_tilt_degrees=degrees)
+    for k, ds in enumerate(slices):
+        np.testing.assert_allclose((affine @ [k, 0, 0, 1])[:3], np.array(ds.ImagePositionPatient, float), atol=1e-9)
+    np.testing.assert_allclose(affine[:3, 0], [0, 0, 2.5], atol=1e-9)
+
+
+@pytest.mark.parametrize(("degrees", "allowed"), [(15, 14), (1, 0), (31, 60), (89, 90)])
+def test_a_tilt_beyond_what_is_allowed_is_refused_with_both_angles(degrees, allowed):
+    slices = make_series(step=(0, 2.5 * np.tan(np.radians(degrees)), 2.5))
+    with pytest.raises(TiltedGantry, match=rf"{degrees}\.00 degrees") as refusal:
+        find_affine(planes_of(slices), max_tilt_degrees=allowed)
+    assert (f"more than {min(allowed, 30)} degrees" in str(refusal.value)) == (allowed > 0)
+
+
+def test_a_tilt_is_measured_through_the_rounding_of_a_scanner():
+    positions = np.round(np.outer(np.arange(60), [0, 1.25 * np.tan(np.radians(12)), 1.25]), 2)
+    assert find_tilt(positions, np.array([0.0, 0.0, 1.0])) == pytest.approx(12, abs=0.2)
+    positions[30:, 1] += 2.0  # one jump is no tilt
+    assert find_tilt(positions, np.array([0.0, 0.0, 1.0])) == pytest.approx(12, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("depths", "strays"),
+    [
+        ([0, 2, 4, 6.3, 8, 10], 0.3),
+        ([0, 2, 4, 6, 9, 12], 1.0),
+        (np.cumsum(np.linspace(1.0, 1.02, 60)), 0.01),
+        ([0, 2, 4, 6, 8, 8.3], 1.7),
+    ],
+)
+def test_uneven_planes_are_accepted_up_to_what_neighbors_may_stray(depths, strays):
+    affine = find_affine(planes_at(depths), max_uneven_mm=strays + 0.01)
+    np.testing.assert_allclose(affine[2, 0], (depths[-1] - depths[0]) / (len(depths) - 1))
+    if strays > 0.1:
+        with pytest.raises(UnevenGeometry, match=f"more than {strays - 0.05:g} mm"):
+            find_affine(planes_at(depths), max_uneven_mm=strays - 0.05)
+
+
+def test_a_plane_shifted_within_itself_is_accepted_no_farther_than_allowed():
+    slices = make_series(shape=(7, 4, 4))
+    slices[3].ImagePositionPatient[0] += 0.5
+    find_affine(planes_of(slices), max_uneven_mm=0.51)
+    with pytest.raises(UnevenGeometry, match=r"stray by 0\.50 mm"):
+        find_affine(planes_of(slices), max_uneven_mm=0.4)
+
+
+def test_a_step_with_room_for_another_plane_is_refused_whatever_is_allowed():
+    with pytest.raises(UnevenGeometry, match="or 2 mean steps"):
+        find_affine(planes_at([0, 0.1, 0.2, 2.9, 3, 3.1, 5.8, 5.9, 6]), max_uneven_mm=100.0)
+
+
+@pytest.mark.parametrize("strays", [0.0, 0.1, 0.2])
+@pytest.mark.parametrize("planes", [12, 40])
+def test_a_missing_plane_is_named_among_uneven_ones(planes, strays):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        depths = 2.5 * (np.arange(planes) + rng.uniform(-strays, strays, planes))
+        gap = rng.integers(1, planes - 1)
+        find_affine(planes_at(depths), max_uneven_mm=2.5)
+        with pytest.raises(MissingSlices, match=f"planes missing, between {depths[gap - 1]:.2f} and"):
+            find_affine(planes_at(np.delete(depths, gap)), max_uneven_mm=2.5)
+
+
+def test_two_neighbors_that_strayed_apart_are_no_gap_where_uneven_planes_are_allowed():
+    depths = 2.5 * np.arange(30)
+    depths[14] -= 1.0
+    depths[15] += 1.0
+    with pytest.raises(MissingSlices):
+        find_affine(planes_at(depths))
+    find_affine(planes_at(depths), max_uneven_mm=2.0)
 
 
 def test_a_shear_that_moves_no_voxel_is_no_tilt():

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 
 from node.dicom.output_gate import check_objects
-from node.dicom.read_report import read_findings, read_notes, read_outcome
+from node.dicom.read_report import find_refusal_reason, read_findings, read_notes, read_outcome
 from node.dicom.report import encode_refusal, encode_report
 from node.dicom.segmentation import encode_segmentation
 from node.dicom.write import write_dicom
@@ -70,12 +70,15 @@ def test_judges_read_every_measurement_and_find_no_error(name, count, tmp_path):
     assert dciodvfy_errors(path) == []
     assert 'Procedure reported")=(25045-6,LN' in dsrdump(path)
     read = tid1500(path, tmp_path)
-    assert [group["measurementItems"] for group in read["Measurements"]] == (
+    numbers = [group for group in read["Measurements"] if group["measurementItems"] or not count]
+    assert [group["measurementItems"] for group in numbers] == (
         [[_as_dcmqi(m) for m in finding.measurements] for finding in result.findings]
     )
     if segmentation is not None:
-        assert {g["segmentationSOPInstanceUID"] for g in read["Measurements"]} == {segmentation.SOPInstanceUID}
-        assert [g["ReferencedSegment"] for g in read["Measurements"]] == list(range(1, count + 1))
+        assert {group["segmentationSOPInstanceUID"] for group in numbers} == {segmentation.SOPInstanceUID}
+        assert [group["ReferencedSegment"] for group in numbers] == list(range(1, count + 1))
+        regions = [group for group in read["Measurements"] if group not in numbers]
+        assert [g["TrackingUniqueIdentifier"] for g in regions] == [g["TrackingUniqueIdentifier"] for g in numbers]
     assert read["VerificationFlag"] == "UNVERIFIED"
 
 
@@ -116,6 +119,19 @@ def test_found_nothing_found_and_did_not_run_are_three_different_documents():
     assert refusal.SeriesDescription == "AI DID NOT RUN: Lung nodules"
     assert len({ds.SOPInstanceUID for ds in (found, nothing, refusal)}) == 2, "a rerun replaces what was found"
     assert refusal.SOPInstanceUID != nothing.SOPInstanceUID
+
+
+@pytest.mark.judge
+def test_a_refusal_may_say_its_reason_as_a_code(tmp_path):
+    headers, reason = make_series((3, 8, 8)), Code("MISSINGSLICES", "99WETREAD", "A plane is missing")
+    refusal = encode_refusal(headers, make_author(), "MissingSlices", SENTENCE, reason=reason)
+    path = save(refusal, tmp_path)
+    assert find_refusal_reason(pydicom.dcmread(path)) == reason
+    assert read_outcome(refusal) == "No algorithms succeeded; without findings"
+    assert find_refusal_reason(refuse(headers)) is None
+    assert dciodvfy_errors(path) == []
+    assert "MISSINGSLICES,99WETREAD" in dsrdump(path)
+    check_objects([refusal], headers)
 
 
 def test_a_refusal_without_an_image_is_refused_itself():
@@ -248,7 +264,8 @@ def test_reports_on_real_series_pass_the_judges(series, real_data, tmp_path):
     check_objects([segmentation, report], headers)
     path = save(report, tmp_path)
     assert dciodvfy_errors(path) == []
-    assert len(tid1500(path, tmp_path)["Measurements"]) == 2
+    groups = tid1500(path, tmp_path)["Measurements"]
+    assert len(groups) == 4 and len({group["TrackingUniqueIdentifier"] for group in groups}) == 2
     assert dciodvfy_errors(save(refuse(headers), tmp_path)) == []
 
 

@@ -111,6 +111,18 @@ def test_highdicom_reads_overlapping_segments_apart(tmp_path):
         assert np.array_equal(found[..., n] > 0, segment.mask)
 
 
+def test_highdicom_reads_the_same_voxels_by_source_frame(tmp_path):
+    stack = CORPUS["enhanced, some frames, reversed"]()
+    result = make_result(stack.shape, 2)
+    path, _ = read(encode_segmentation(stack, result, make_author()), tmp_path)
+    found = hd.seg.segread(path).get_pixels_by_source_frame(
+        stack.first.SOPInstanceUID, [number for _, number in stack.frames], ignore_spatial_locations=False,
+        assert_missing_frames_are_empty=True,
+    )  # fmt: skip
+    for n, segment in enumerate(result.segments):
+        assert np.array_equal(found[..., n] > 0, segment.mask)
+
+
 def test_segments_apart_say_so_and_empty_planes_have_no_frame():
     stack = CORPUS["plain"]()
     low, high = np.zeros(stack.shape, bool), np.zeros(stack.shape, bool)
@@ -179,7 +191,8 @@ def test_laterality_without_a_site_modifies_the_type():
     segment = make_segment(ellipsoid(stack.shape), site=None)
     ds = encode_segmentation(stack, Result((segment,), (make_finding(),)), make_author())
     assert "AnatomicRegionSequence" not in ds.SegmentSequence[0]
-    assert ds.SegmentSequence[0].SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Right"
+    (kind,) = ds.SegmentSequence[0].SegmentedPropertyTypeCodeSequence
+    assert kind.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Right"
 
 
 def test_the_algorithm_is_contributing_equipment_with_its_device_uid_and_equal_everywhere():

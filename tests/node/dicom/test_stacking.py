@@ -208,6 +208,42 @@ def test_uneven_planes_are_refused_by_name(tmp_path):
     assert isinstance(only_refusal(*stack_up(tmp_path, slices)).error, UnevenGeometry)
 
 
+def test_a_tilted_stack_that_is_allowed_says_so(tmp_path):
+    slices = make_series(step=(0, 0.5, 2.5), orientation=(1, 0, 0, 0, 1, 0))
+    (stack,), refusals = read_stacks(write_series(slices, tmp_path), max_tilt_degrees=12.0)
+    assert not refusals
+    assert stack.tilt_degrees == pytest.approx(np.degrees(np.arctan(0.2)))
+    assert (stack.is_regular, stack.is_upright) == (True, False)
+    np.testing.assert_allclose(stack.affine[:3, 0], [0, 0.5, 2.5], atol=1e-9)
+    np.testing.assert_allclose(stack.positions, [ds.ImagePositionPatient for ds in slices])
+
+
+def test_an_uneven_stack_that_is_allowed_knows_the_position_of_each_plane(tmp_path):
+    slices = make_series()
+    slices[2].ImagePositionPatient[2] += 0.4
+    slices[3].ImagePositionPatient[0] -= 0.3
+    random.Random(1).shuffle(slices)
+    (stack,), refusals = read_stacks(write_series(slices, tmp_path), max_uneven_mm=0.5)
+    assert not refusals
+    assert (stack.is_regular, stack.is_upright, stack.tilt_degrees) == (False, False, 0.0)
+    np.testing.assert_allclose(stack.positions, [header.ImagePositionPatient for header in stack.headers])
+    assert stack.positions[2].tolist() == [-10.0, -20.0, 33.4]
+
+
+def test_an_even_stack_is_regular_and_upright(tmp_path):
+    for n, orientation in enumerate([(1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1), (0.8, 0.6, 0, 0, 0, -1)]):
+        (stack,), _ = stack_up(tmp_path / str(n), make_series(orientation=orientation))
+        assert (stack.is_regular, stack.is_upright, stack.tilt_degrees) == (True, True, 0.0)
+        np.testing.assert_allclose(stack.positions, [header.ImagePositionPatient for header in stack.headers])
+
+
+def test_a_stray_plane_is_refused_whatever_is_allowed(tmp_path):
+    slices = [*make_series(), make_slice(np.ones((16, 18), np.int16), (-10, -20, 211.3))]
+    stacks, (refusal,) = read_stacks(write_series(slices, tmp_path), max_tilt_degrees=30.0, max_uneven_mm=500.0)
+    assert not stacks
+    assert isinstance(refusal.error, UnevenGeometry)
+
+
 def test_a_stray_plane_far_away_does_not_vanish(tmp_path):
     slices = [*make_series(), make_slice(np.ones((16, 18), np.int16), (-10, -20, 211.3))]
     assert isinstance(only_refusal(*stack_up(tmp_path, slices)).error, UnevenGeometry)
@@ -368,6 +404,7 @@ def test_real_series_are_stacks(real_data, folder):
     assert [stack.shape for stack in stacks] == REAL[folder]
     assert not refusals
     assert {stack.orientation for stack in stacks} == {"axial"}
+    assert all(stack.is_upright for stack in stacks)
 
 
 def test_real_single_slices_are_too_few(real_data):

@@ -41,9 +41,11 @@ def shade(
 
 
 def enlarge(mask: Mask, size: tuple[int, int]) -> Mask:
-    """`mask` at the display's `size` (height, width), its edges kept hard."""
-    image = Image.fromarray(mask.astype(np.uint8)).resize(size[::-1], Image.Resampling.NEAREST)
-    return np.asarray(image) > 0
+    """`mask` at the display's `size` (height, width), its edges kept hard; where that is smaller than the mask, a pixel
+    with any part of it counts, so that nothing small is lost."""
+    shrinks = size[0] < mask.shape[0] or size[1] < mask.shape[1]
+    way = Image.Resampling.BOX if shrinks else Image.Resampling.NEAREST
+    return np.asarray(Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).resize(size[::-1], way)) > 0
 
 
 def find_outline(mask: Mask) -> Mask:

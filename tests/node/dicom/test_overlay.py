@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from node.demo.overlay import OPACITY, enlarge, find_outline, find_size, shade
+from node.dicom.overlay import OPACITY, enlarge, find_outline, find_size, shade
 
 RED = (255, 0, 0)
 
@@ -39,3 +39,11 @@ def test_an_outline_at_display_size_lies_on_the_masks_edge():
     np.testing.assert_array_equal(shown, np.kron(mask, np.ones((10, 10), dtype=bool)))
     assert (shown & find_outline(shown) == find_outline(shown)).all()
     assert find_outline(shown).sum() < shown.sum()
+
+
+def test_what_is_small_is_not_lost_when_a_plane_is_shown_smaller():
+    mask = np.zeros((512, 512), dtype=bool)
+    mask[301, 77] = True
+    shown = enlarge(mask, (200, 200))
+    assert 1 <= shown.sum() <= 4
+    assert shown[301 * 200 // 512, 77 * 200 // 512]

@@ -1,0 +1,140 @@
+"""A result as one picture, for displays that can show nothing but pictures (PS3.3 A.8.1).
+
+Plain Secondary Capture Image Storage, one RGB frame a result: of all image classes the oldest and the one that every
+PACS takes, shows and prints, which cannot be said of the multi-frame classes. It has no place in the patient: nothing
+can be measured on it, and no model will read it again, for its modality is OT, not that of its source.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from pydicom import DataElement, Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from node.dicom import codes
+from node.dicom.authorship import Authorship
+from node.dicom.codes import to_concept
+from node.dicom.context import copy_request, copy_valid, new_object
+from node.dicom.laterality import add_laterality
+from node.dicom.lettering import Lettering, find_lettering
+from node.dicom.mask import BOX_COLOR, read_parts
+from node.dicom.overlay import Picture
+from node.dicom.plane_reference import reference_planes
+from node.dicom.privacy import add_privacy
+from node.dicom.sheet import LARGE, SMALL, WARNING, Line, Tile, choose_window, draw_sheet, spread_planes
+from node.dicom.stack import Stack
+from node.dicom.wording import (
+    FOOTNOTE,
+    format_value,
+    name_finding,
+    name_measurement,
+    name_plane,
+    state_caution,
+    state_notes,
+)
+from node.errors import EncodingError
+from pipelines.terms import Finding, Result, Volume
+
+MOST_TILES = 20
+MOST_LINES = 40
+"""Of the legend; what is left out is counted on it."""
+
+
+def encode_capture(
+    stack: Stack,
+    volume: Volume,
+    result: Result,
+    author: Authorship,
+    *,
+    lettering: Lettering | None = None,
+    series_number: int = 7006,
+) -> Dataset:
+    """A contact sheet of planes with the segments of `result` outlined, as a Secondary Capture.
+
+    volume: what load_volume made of `stack`. The sheet says who made it, what was found with its numbers, the notes,
+    and that it is not for diagnosis; no patient's name, id or date. lettering: the machine's own when None.
+    Raises EncodingError when volume or masks are not on the stack's grid.
+    """
+    picture, planes = draw_result(stack, volume, result, author, lettering or find_lettering())
+    ds = new_object(
+        stack.first, author, SecondaryCaptureImageStorage, "OT", "capture", series_number,
+        f"AI, not reviewed: {author.manifest.title}",
+    )  # fmt: skip
+    ds.update(copy_valid(stack.first, ["BodyPartExamined"]))
+    add_laterality(ds, stack.first)
+    if request := copy_request(stack.first):
+        ds.RequestAttributesSequence = request
+    ds.ConversionType, ds.ImageType, ds.PatientOrientation = "WSD", ["DERIVED", "SECONDARY"], ""
+    ds.DerivationDescription = f"Contact sheet of {len(planes)} planes with outlines. {state_caution(author)}"[:1024]
+    ds.ImageComments = f"{FOOTNOTE}: {author.manifest.not_for}"
+    ds.SourceImageSequence = reference_planes(stack, planes)
+    for item in ds.SourceImageSequence:
+        item.PurposeOfReferenceCodeSequence = [to_concept(codes.SOURCE_IMAGE)]
+    add_privacy(ds, stack.first)
+    _add_pixels(ds, picture)
+    return ds
+
+
+def draw_result(
+    stack: Stack, volume: Volume, result: Result, author: Authorship, lettering: Lettering
+) -> tuple[Picture, list[int]]:
+    """The sheet as RGB (height, width, 3), and the planes of the stack that are on it."""
+    if volume.shape != stack.shape:
+        raise EncodingError(f"the volume has shape {volume.shape}, its stack {stack.shape}")
+    touched = np.zeros(stack.shape[0], dtype=bool)
+    for part in read_parts(stack, result):
+        touched |= part.mask.any(axis=(1, 2))
+    planes = spread_planes(touched, MOST_TILES)
+    masks = [(part.mask[planes], part.color) for part in read_parts(stack, result)]
+    tiles = [
+        Tile(k, name_plane(stack, k), tuple((mask[n], color) for mask, color in masks if mask[n].any()))
+        for n, k in enumerate(planes)
+    ]
+    shown = volume.voxels[planes]
+    window = choose_window(volume, [shown[mask] for mask, _ in masks])
+    return draw_sheet(volume, tiles, window, _above(author), _beneath(result, author), lettering), planes
+
+
+def _above(author: Authorship) -> list[Line]:
+    manifest = author.manifest
+    return [
+        Line(manifest.title, LARGE),
+        Line(f"{FOOTNOTE}. {manifest.name} {manifest.version}, {manifest.manufacturer}", ink=WARNING),
+    ]
+
+
+def _beneath(result: Result, author: Authorship) -> list[Line]:
+    legend = list(_legend(result))
+    if len(legend) > MOST_LINES:
+        legend = [*legend[:MOST_LINES], Line(f"and {len(legend) - MOST_LINES} more")]
+    notes = [Line(text, SMALL, WARNING) for text in state_notes(result)]
+    return [*legend, *notes, Line(state_caution(author), SMALL), Line(FOOTNOTE, ink=WARNING)]
+
+
+def _legend(result: Result) -> Iterator[Line]:
+    """A line for each finding, and for each segment that no finding speaks of."""
+    colors = {segment.key: segment.color for segment in result.segments}
+    for finding in result.findings:
+        boxed = BOX_COLOR if finding.box is not None and not finding.absent else None
+        yield Line(_describe(finding, result), color=colors.get(finding.segment_key or "", boxed))
+    spoken = {finding.segment_key for finding in result.findings}
+    for segment in result.segments:
+        if segment.key not in spoken:
+            yield Line(segment.label, color=segment.color)
+
+
+def _describe(finding: Finding, result: Result) -> str:
+    name = name_finding(finding, result)
+    if finding.absent:
+        return f"{name}: looked for and not found"
+    numbers = ", ".join(f"{name_measurement(m)} {format_value(m)}" for m in finding.measurements)
+    return f"{name}: {numbers}" if numbers else name
+
+
+def _add_pixels(ds: Dataset, picture: Picture) -> None:
+    """Image Pixel (PS3.3 C.7.6.3): RGB by pixel, uncompressed, which every display reads."""
+    ds.Rows, ds.Columns, ds.SamplesPerPixel = picture.shape
+    ds.PhotometricInterpretation, ds.PlanarConfiguration, ds.PixelRepresentation = "RGB", 0, 0
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8, 8, 7
+    packed = picture.tobytes()
+    ds.add(DataElement("PixelData", "OB", packed + b"\0" * (len(packed) % 2)))

@@ -1,0 +1,189 @@
+"""A contact sheet: planes of a volume with what was found on them, and the words that go with it; pure drawing."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from node.dicom.lettering import Lettering
+from node.dicom.overlay import Color, Mask, Picture, find_size, shade
+from pipelines.terms import Volume
+
+PAPER, INK, FAINT = (12, 12, 14), (235, 235, 235), (150, 150, 155)
+WARNING = (255, 210, 80)
+LUNG_WINDOW, SOFT_WINDOW = (-1350.0, 150.0), (-160.0, 240.0)
+"""Lower and upper limit in HU: -600/1500 and 40/400 as center/width."""
+
+WIDTH, MARGIN, GAP = 1280, 16, 4
+"""Of the sheet, of what is written on it, between tiles; in pixels."""
+MOST_COLUMNS = 5
+SMALL, NORMAL, LARGE = 15, 19, 30
+"""Heights of letters in pixels."""
+
+SIDES = (("R", "L"), ("A", "P"), ("F", "H"))
+"""Where -x, +x, -y, +y, -z, +z of LPS point (PS3.3 C.7.6.1.1.1)."""
+ASIDE = np.sin(np.deg2rad(10.0))
+"""A direction has a second and third letter when it leans this far towards another axis."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tile:
+    """The plane `k` of the volume with its caption and the masks (rows, columns) on it, each in its color."""
+
+    k: int
+    caption: str
+    parts: tuple[tuple[Mask, Color], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A sentence beneath or above the tiles; with a patch of `color` before it where it explains one."""
+
+    text: str
+    size: int = NORMAL
+    ink: Color = INK
+    color: Color | None = None
+
+
+def choose_window(volume: Volume, inside: Sequence[NDArray[np.float32]]) -> tuple[float, float]:
+    """Lower and upper limit of gray: CT for lungs when what was found is full of air, else for soft tissue; other
+    modalities by their own percentiles. inside: voxels of each thing found."""
+    if volume.modality != "CT":
+        low, high = np.percentile(volume.voxels[::2, ::2, ::2], (1.0, 99.5))
+        return float(low), float(high)
+    found = [voxels for voxels in inside if voxels.size]
+    airy = not found or float(np.median(np.concatenate(found))) < -300.0
+    return LUNG_WINDOW if airy else SOFT_WINDOW
+
+
+def choose_planes(mask: Mask, axis: int, count: int) -> list[int]:
+    """Up to `count` planes across `axis`, evenly from the first to the last that `mask` touches; of all when none."""
+    others = tuple(n for n in range(3) if n != axis)
+    return spread_planes(np.logical_or.reduce(mask, axis=others), count)
+
+
+def spread_planes(touched: NDArray[np.bool_], count: int) -> list[int]:
+    """Up to `count` of the planes, evenly from the first to the last that is True in `touched`; of all when none is."""
+    met = np.flatnonzero(touched)
+    first, last = (met[0], met[-1]) if met.size else (0, len(touched) - 1)
+    # The outermost planes show a speck at best: a small step inward.
+    inset = (last - first) / (4 * count)
+    return sorted({round(float(at)) for at in np.linspace(first + inset, last - inset, count)})
+
+
+def draw_sheet(
+    volume: Volume,
+    tiles: Sequence[Tile],
+    window: tuple[float, float],
+    above: Sequence[Line],
+    beneath: Sequence[Line],
+    lettering: Lettering,
+) -> Picture:
+    """The sheet as RGB (height, WIDTH, 3): lines, tiles from left to right, lines.
+
+    Planes are shown as they are stored, rows across, with the patient's sides at their left and upper edges, in true
+    proportions. window: lower and upper limit of gray.
+    """
+    columns = min(MOST_COLUMNS, int(np.ceil(np.sqrt(1.25 * len(tiles)))))
+    room = WIDTH // columns - GAP
+    spacing = volume.spacing[1:]
+    size = find_size((volume.shape[1], volume.shape[2]), spacing, (room, room))
+    pen = _Pen(lettering)
+    top, bottom = pen.lay(above), pen.lay(beneath)
+    rows = -(-len(tiles) // columns)
+    height = _height(top) + rows * (size[0] + GAP) + _height(bottom)
+    page = Image.new("RGB", (WIDTH, height), PAPER)
+    draw = ImageDraw.Draw(page)
+    pen.write(draw, top, 0)
+    sides = name_side(-volume.affine[:3, 2]), name_side(-volume.affine[:3, 1])
+    for n, tile in enumerate(tiles):
+        at = (n % columns * (room + GAP) + (room - size[1]) // 2, _height(top) + n // columns * (size[0] + GAP))
+        page.paste(Image.fromarray(shade(volume.voxels[tile.k], window, tile.parts, size)), at)
+        _caption(draw, pen, (*at, *size), tile.caption, sides)
+    pen.write(draw, bottom, height - _height(bottom))
+    return np.asarray(page)
+
+
+def name_side(direction: NDArray[np.float64]) -> str:
+    """Where a direction (LPS) points: "A", or "AR" when it leans aside, the strongest first (PS3.3 C.7.6.1.1.1)."""
+    unit = direction / np.linalg.norm(direction)
+    order = sorted(range(3), key=lambda axis: -abs(unit[axis]))
+    return "".join(SIDES[axis][int(unit[axis] > 0)] for axis in order if abs(unit[axis]) > ASIDE)
+
+
+def _caption(
+    draw: ImageDraw.ImageDraw, pen: "_Pen", box: tuple[int, int, int, int], text: str, sides: tuple[str, str]
+) -> None:
+    """`text` in the lower left corner of the tile at `box` (left, top, height, width), `sides` at left and top."""
+    left, top, height, width = box
+    pen.put(draw, (left + 4, top + height - SMALL - 6), text, SMALL, INK)
+    pen.put(draw, (left + 4, top + height // 2 - SMALL // 2), sides[0], SMALL, FAINT)
+    pen.put(draw, (left + width // 2 - SMALL // 3, top + 2), sides[1], SMALL, FAINT)
+
+
+def _height(lines: Sequence[Line]) -> int:
+    return sum(_step(line) for line in lines) + MARGIN if lines else 0
+
+
+def _step(line: Line) -> int:
+    return line.size * 4 // 3
+
+
+class _Pen:
+    """Writes with the faces of a lettering; a font is loaded once for each size."""
+
+    def __init__(self, lettering: Lettering) -> None:
+        self._lettering = lettering
+        self._fonts: dict[tuple[Any, int], Any] = {}
+
+    def lay(self, lines: Sequence[Line]) -> list[Line]:
+        """`lines` broken between words so that each fits on the sheet; a patch of color stays with the first part."""
+        laid: list[Line] = []
+        for line in lines:
+            color = line.color
+            for text in self._wrap(self._lettering.make_writable(line.text), line.size):
+                laid.append(Line(text, line.size, line.ink, color))
+                color = None
+        return laid
+
+    def write(self, draw: ImageDraw.ImageDraw, lines: Sequence[Line], top: int) -> None:
+        """Laid lines, one under the other, from `top`."""
+        y = top + MARGIN // 2
+        for line in lines:
+            x = MARGIN
+            if line.color is not None:
+                draw.rectangle((x, y + 2, x + line.size, y + line.size), fill=line.color)
+                x += 2 * line.size
+            self.put(draw, (x, y), line.text, line.size, line.ink)
+            y += _step(line)
+
+    def put(self, draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, size: int, ink: Color) -> None:
+        """`text` with its upper left corner at `at`, edged darkly so that it is read on a bright image too."""
+        x, y = at
+        for font, run in self._runs(text, size):
+            draw.text((x, y + size), run, fill=ink, font=font, anchor="ls", stroke_width=1, stroke_fill=PAPER)
+            x += font.getlength(run)
+
+    def _wrap(self, text: str, size: int) -> Iterator[str]:
+        line = ""
+        for word in text.split():
+            longer = f"{line} {word}" if line else word
+            if line and self._measure(longer, size) > WIDTH - 3 * MARGIN - 2 * size:
+                yield line
+                line = word
+            else:
+                line = longer
+        yield line
+
+    def _measure(self, text: str, size: int) -> float:
+        return sum(float(font.getlength(run)) for font, run in self._runs(text, size))
+
+    def _runs(self, text: str, size: int) -> Iterator[tuple[Any, str]]:
+        for face, run in self._lettering.cut_runs(text):
+            key = (face, size)
+            if key not in self._fonts:
+                self._fonts[key] = ImageFont.load_default(size) if face is None else ImageFont.truetype(face.path, size)
+            yield self._fonts[key], run

@@ -1,0 +1,180 @@
+"""A node as `wetread up` runs it, with what it delivers to, each on loopback and in a folder of its own."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from processes import cpu_seconds
+from receivers import HERE, ROOT, CannotMeasure
+
+from node.config import load_settings
+from node.demo.pacs import StandInPacs
+from node.errors import PeerUnreachable
+from node.ledger import SqlLedger
+from node.outbound.echo import echo
+
+TOML = """
+[node]
+listen = "127.0.0.1:{door}"
+home = "{home}"
+[web]
+listen = "127.0.0.1:{web}"
+[completeness]
+quiet = "PT{quiet}S"
+[work]
+device = "cpu"
+"""
+PEER = """
+[peers.{name}-scanner]
+ae_title = "{scanner}"
+address = "127.0.0.1:{port}"
+send = true
+[peers.{name}]
+ae_title = "{title}"
+address = "127.0.0.1:{port}"
+confirm = "{confirm}"
+[[routes]]
+name = "to {name}"
+from = ["{name}-scanner"]
+when = {{ Modality = "CT" }}
+pipeline = "instant"
+deliver = ["{name}"]
+"""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """name: of the figures. promise: when an object counts as confirmed there. confirm: what the node asks for."""
+
+    name: str
+    promise: str
+    confirm: str
+    needs: str = ""
+
+    @property
+    def scanner(self):
+        """AE title whose images are answered to this destination."""
+        return f"SCAN-{self.name.upper()[:10]}"
+
+
+DESTINATIONS = (
+    Destination("storescp", "dcmtk storescp answered success", "none", "storescp"),
+    Destination("commitment", "a PACS on pynetdicom committed to it", "commitment"),
+)
+
+
+class WholeNode:
+    """The node and `destinations`, from entering to leaving. Ends what it started and nothing else."""
+
+    def __init__(self, folder, destinations, quiet):
+        self.folder = folder
+        self.door = find_port()
+        self._ports = {destination: find_port() for destination in destinations}
+        self._processes = []
+        text = TOML.format(door=self.door, web=find_port(), home=folder / "home", quiet=quiet)
+        for one, port in self._ports.items():
+            text += PEER.format(
+                name=one.name, scanner=one.scanner, title=one.name.upper(), port=port, confirm=one.confirm
+            )
+        self._config = folder / "wetread.toml"
+        self._config.write_text(text, "utf-8")
+        self._plugins = _install_plugin(folder / "plugin")
+
+    def __enter__(self):
+        try:
+            self._pacs = [self._start_destination(one, port) for one, port in self._ports.items()]
+            self._start([sys.executable, "-m", "node.cli", "up"], "node")
+            sys.path[:0] = self._plugins
+            self.ledger = SqlLedger(load_settings(self._config, {}).ledger_url)
+            wait_until(self._is_open, 120, f"the node does not open its door: {self.say_log()}")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for process in reversed(self._processes):
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for pacs in getattr(self, "_pacs", []):
+            if pacs is not None:
+                pacs.stop()
+        if hasattr(self, "ledger"):
+            self.ledger.close()
+
+    def cpu_seconds(self):
+        """User and system time of the node's processes so far."""
+        return cpu_seconds(self._processes[-1].pid)
+
+    def say_log(self):
+        """The end of what the node said."""
+        return "\n".join((self.folder / "node.log").read_text("utf-8").splitlines()[-15:])
+
+    def _start_destination(self, destination, port):
+        place = self.folder / destination.name
+        place.mkdir()
+        if destination.confirm == "commitment":
+            pacs = StandInPacs(place, destination.name.upper(), ("127.0.0.1", self.door, "WETREAD"))
+            pacs.start(port)
+            return pacs
+        self._start(["storescp", "--fork", "+B", "-pdu", "131072", "-od", str(place), str(port)], destination.name)
+        return None
+
+    def _start(self, command, name):
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("WETREAD_")}
+        environment |= {
+            "PYTHONPATH": os.pathsep.join(self._plugins),
+            "WETREAD_CONFIG": str(self._config),
+            "TCP_NODELAY": "1",
+        }
+        with (self.folder / f"{name}.log").open("wb") as log:
+            self._processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
+
+    def _is_open(self):
+        if any(process.poll() is not None for process in self._processes):
+            raise CannotMeasure(f"the node did not start: {self.say_log()}")
+        try:
+            echo("BENCH", ("127.0.0.1", self.door), "WETREAD")
+        except PeerUnreachable:
+            return False
+        return True
+
+
+def find_missing():
+    """Programs that a destination needs and that are not here: {destination name: program}."""
+    return {one.name: one.needs for one in DESTINATIONS if one.needs and shutil.which(one.needs) is None}
+
+
+def find_port():
+    """A port on loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(truth, seconds, complaint):
+    """The first true answer of `truth`; raises CannotMeasure after `seconds`."""
+    patience = time.monotonic() + seconds
+    while time.monotonic() < patience:
+        if answer := truth():
+            return answer
+        time.sleep(0.05)
+    raise CannotMeasure(complaint)
+
+
+def _install_plugin(folder):
+    """What sys.path needs so that the entry point group finds the instant pipeline."""
+    info = folder / "instant-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: instant\nVersion: 1.0\n", "utf-8")
+    (info / "entry_points.txt").write_text("[wetread.pipelines]\ninstant = instant_pipeline\n", "utf-8")
+    return [str(folder), str(HERE)]
