@@ -5,23 +5,23 @@
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from pydicom.uid import UID
+from pydicom.uid import UID, RLELossless
 
 from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, STUDY_ROOT_FIND, VERIFICATION
 from node.dicom.write import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.model.delivery import Kind
 from node.sections import Listen, Node, Peer, Tls
 from node.services import MESSAGE_SYNTAXES, ROLES, STORAGE_SYNTAXES, find_storage_classes
 
 TEMPLATE = Path(__file__).with_suffix(".md")
 
-RESULTS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.34")
-"""What a job makes: Segmentation and Comprehensive 3D SR (node/dicom/segmentation.py, report.py)."""
+LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 
 LIMITS = (
     ("processes", "listener processes on one port; every limit below holds for each of them"),
@@ -96,11 +96,13 @@ def _list_proposed() -> Iterable[Sequence[str]]:
     """As deliver.py, report.py and store.py of node/outbound propose them."""
     from pynetdicom import build_context
 
+    from node.outbound.outbox import KINDS
     from node.outbound.store import EXPLICIT, make_contexts
 
     commitment = build_context(STORAGE_COMMITMENT_PUSH_MODEL)
+    kinds = [(uid, RLELossless if uid == LABEL_MAP else EXPLICIT) for uid in KINDS]
     rows: list[tuple[Any, str, str]] = [
-        *((context, "SCU", "a result is due") for context in make_contexts([(uid, EXPLICIT) for uid in RESULTS])),
+        *((c, "SCU", _find_when(str(c.abstract_syntax), KINDS)) for c in make_contexts(kinds)),
         (commitment, "SCU", 'a result is due, `confirm = "commitment"`'),
         (build_context(STUDY_ROOT_FIND), "SCU", 'a result is due, `confirm = "query"`'),
         (commitment, "SCP", "a report on what we hold is due"),
@@ -109,6 +111,14 @@ def _list_proposed() -> Iterable[Sequence[str]]:
     for context, role, when in rows:
         uid = str(context.abstract_syntax)
         yield name_uid(uid), _code(uid), role, _name_all(context.transfer_syntax), when
+
+
+def _find_when(sop_class: str, kinds: Mapping[str, Kind]) -> str:
+    """When a peer is offered a result of this class."""
+    if sop_class == LABEL_MAP:
+        return 'a result is due, `segmentation = "labelmap"`'
+    usual = kinds[sop_class] in Peer.model_fields["objects"].get_default(call_default_factory=True)
+    return "a result is due" if usual else f'a result is due, `objects` has "{kinds[sop_class]}"'
 
 
 def _list_limits() -> Iterable[Sequence[str]]:

@@ -13,7 +13,8 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 
 from node import errors
 from node.config import Settings
-from node.conformance import LIMITS, RESULTS, make_statement, name_uid
+from node.conformance import LABEL_MAP, LIMITS, make_statement, name_uid
+from node.dicom.labelmap import encode_labelmap
 from node.dicom.report import encode_refusal, encode_report
 from node.dicom.segmentation import encode_segmentation
 from node.dicom.uids import VERIFICATION
@@ -21,7 +22,7 @@ from node.ledger import SqlLedger
 from node.model.commitment import Commitment
 from node.model.job import State
 from node.outbound.deliver import Deliverer
-from node.outbound.outbox import put_objects
+from node.outbound.outbox import KINDS, put_objects
 from node.outbound.report import Reporter
 from node.sections import Listen
 from tests.jobs import JOB, add_job
@@ -83,8 +84,14 @@ def test_every_status_that_refuses_an_instance_is_on_the_page():
     assert shown == {0x0000, *(kind.status for kind in refusals)}
 
 
-def test_a_job_makes_the_classes_of_the_page():
-    assert {ds.SOPClassUID for ds in make_objects()} == set(RESULTS)
+def make_everything():
+    """An object of each class that a job may send."""
+    stack = make_stack(make_series((4, 8, 9)))
+    others = [sop_class for sop_class in KINDS if sop_class != LABEL_MAP]
+    datasets = make_series((len(others), 4, 4))
+    for dataset, sop_class in zip(datasets, others, strict=True):
+        dataset.SOPClassUID = sop_class
+    return [encode_labelmap(stack, make_result(stack.shape), make_author()), *datasets]
 
 
 @pytest.fixture
@@ -127,6 +134,19 @@ def check_proposed(request, when):
     assert turned == {name for name, _, role, _, _ in rows if role == "SCP"}
     assert str(request.implementation_class_uid) in PAGE
     assert request.maximum_length_received == int(re.search(r"acceptor, (\d+) as requestor", PAGE)[1])
+
+
+def test_a_delivery_of_every_kind_proposes_every_line_of_the_page(pacs, make_house):
+    peer, asked = pacs
+    settings, ledger = make_house(peer)
+    add_job(ledger)
+    job = ledger.claim_job(JOB.id, "w", time.time() + 60, time.time())
+    objects = put_objects(settings.outbox, job.id, make_everything())
+    ledger.move_job(job, State.ENCODED, time.time(), "encode", objects=objects)
+    Deliverer("pacs", settings, ledger).tick(time.time())
+    check_proposed(
+        asked[0], {row[4] for row in read_table("4.2 Proposed") if "confirm" not in row[4] and row[2] == "SCU"}
+    )
 
 
 @pytest.mark.parametrize("confirm", ["commitment", "query"])
