@@ -28,6 +28,11 @@ RUN python -m pip install --no-deps .
 
 FROM docker.io/library/python:3.11-slim
 
+# Fonts for the names of patients on contact sheets and in PDF documents.
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends fonts-dejavu-core fonts-droid-fallback fonts-nanum \
+    && rm -rf /var/lib/apt/lists/*
+
 # The same uid as in node.Dockerfile: both write to one volume.
 RUN useradd --uid 10001 --no-create-home --home-dir /var/lib/wetread wetread \
     && install --directory --owner=wetread --mode=0750 /var/lib/wetread
