@@ -1,4 +1,4 @@
-"""Makes node/dicom/tables/iods.json: what PS3.3 says of the attributes of every object that this node sends.
+"""Makes node/dicom/gate/tables/iods.json: what PS3.3 says of the attributes of every object that this node sends.
 
     pip download --no-deps --dest wheels dicom-standard==0.1.0
     unzip wheels/dicom_standard-0.1.0-py3-none-any.whl -d wheels

@@ -18,16 +18,16 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from node.dicom.attributes_gate import AttributeFault, check_attributes
 from node.dicom.codes import PROCESSING_EQUIPMENT
 from node.dicom.context import ACQUISITION, OPTIONAL, TRIAL_TYPE_1, TRIAL_TYPE_2, TYPE_2, copy_valid
-from node.dicom.derived_gate import DERIVED, check_derived
-from node.dicom.drawing_gate import check_capture, check_caution, check_pdf, check_presentation
-from node.dicom.iod_tables import find_sop_classes
-from node.dicom.references_gate import Known, check_references, check_series
-from node.dicom.report_gate import DOCUMENTS, check_document
-from node.dicom.structures_gate import check_structures
-from node.dicom.value_gate import list_values
+from node.dicom.gate.attributes import AttributeFault, check_attributes
+from node.dicom.gate.derived import DERIVED, check_derived
+from node.dicom.gate.drawing import check_capture, check_caution, check_pdf, check_presentation
+from node.dicom.gate.iod_tables import find_sop_classes
+from node.dicom.gate.references import Known, check_references, check_series
+from node.dicom.gate.report import DOCUMENTS, check_document
+from node.dicom.gate.structures import check_structures
+from node.dicom.gate.values import list_values
 from node.errors import EncodingError
 
 IDENTITY = ["StudyInstanceUID", "PatientID", "PatientName", "IssuerOfPatientID", "AccessionNumber", "StudyID"]
@@ -52,7 +52,7 @@ UNREADABLE = (AttributeError, IndexError, KeyError, OverflowError, StopIteration
 def check_objects(objects: Sequence[Dataset], stack_headers: Sequence[Dataset]) -> None:
     """Raise EncodingError, naming object and attribute, unless `objects` are safe to send.
 
-    objects: all of one result, of any of the kinds that node.dicom.iod_tables knows. stack_headers: the source
+    objects: all of one result, of any of the kinds that node.dicom.gate.iod_tables knows. stack_headers: the source
     instances they speak of, all of one patient, study and frame of reference. Every object must be what PS3.3 says of
     its IOD, belong to that patient and study, be made by one algorithm and have new, valid uids; frames must lie on
     their source frames; whatever is referred to must be a source instance or another of `objects`.

@@ -131,7 +131,8 @@ EXPLAINED = """
 - Receivers: Wetread as `wetread listen` with `listen.processes = 4` unless the row says otherwise (the default is one);
   `tests/bench/limit.c`; dcmtk's `storescp --fork +B -pdu 131072` with TCP_NODELAY=1, its fastest mode; Orthanc without
   compression, plugins and HTTP, its sync policy as shipped (the file before success, the index later); both with PDUs
-  of 128 KB, the longest that they know, Wetread and the C receiver with 1 MB; pynetdicom's documented handler (`tests/bench/store_handler.py`), with and without fsync of file and folder.
+  of 128 KB, the longest that they know, Wetread and the C receiver with 1 MB; pynetdicom's documented handler
+  (`tests/bench/store_handler.py`), with and without fsync of file and folder.
 - Senders: `tests/bench/sender.c`, or `storescu` where the table says so. Every image is an instance of its own; nobody
   meets a duplicate. The time runs from the first connect to the last release.
 - Images are synthetic, with about 90 elements of header. Each receiver first takes four images that are not counted,

@@ -3,8 +3,8 @@
 import pytest
 
 from node.config import load_settings
-from node.sections import Callers
 from node.errors import ConfigError
+from node.sections import Callers
 
 
 def write(tmp_path, text):

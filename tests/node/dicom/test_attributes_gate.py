@@ -7,13 +7,13 @@ import pytest
 from pydicom import DataElement, Dataset
 from pydicom.datadict import tag_for_keyword
 
-from node.dicom.attributes_gate import AttributeFault, check_attributes
-from node.dicom.conditions import ALL, TAGS
-from node.dicom.frames_gate import check_frames
-from node.dicom.iod_tables import find_sop_classes, get_iod
+from node.dicom.gate.attributes import AttributeFault, check_attributes
+from node.dicom.gate.conditions import ALL, TAGS
+from node.dicom.gate.frames import check_frames
+from node.dicom.gate.iod_tables import find_sop_classes, get_iod
+from node.dicom.gate.values import find_fault, is_moment
 from node.dicom.report import encode_report
 from node.dicom.segmentation import encode_segmentation
-from node.dicom.value_gate import find_fault, is_moment
 from node.dicom.write import write_dicom
 from tests.results import make_author, make_result, make_stack
 from tests.series import make_series

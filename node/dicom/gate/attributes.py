@@ -2,7 +2,7 @@
 
 Every element at every depth is looked at: is it the IOD's, of its VR, with as many values or items as allowed, each of
 them valid and, where the Standard enumerates, one of its values. What the Standard makes conditional is required by
-node.dicom.conditions. Faults name the attribute and its place, never a value.
+node.dicom.gate.conditions. Faults name the attribute and its place, never a value.
 """
 
 from collections.abc import Mapping, Set
@@ -15,10 +15,10 @@ from pydicom import DataElement, Dataset
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import RawDataElement
 
-from node.dicom.conditions import CONDITIONS, find_conditions
 from node.dicom.context import OPTIONAL
-from node.dicom.iod_tables import Iod, Rule, Table, get_iod
-from node.dicom.value_gate import find_fault, is_moment, list_values
+from node.dicom.gate.conditions import CONDITIONS, find_conditions
+from node.dicom.gate.iod_tables import Iod, Rule, Table, get_iod
+from node.dicom.gate.values import find_fault, is_moment, list_values
 
 REQUIRED_MODULES = {
     "segmentation": {"frame-of-reference", "common-instance-reference"},
@@ -47,7 +47,7 @@ MANY = 32
 
 BULK = {"OB", "OW", "OF", "OD", "OL", "OV", "UN"}
 FRAMES, CONTOURS = 0x52009230, 0x30060040
-"""Sequences that may be too long for this walk: node.dicom.frames_gate and structures_gate look at what is in them, at
+"""Sequences that may be too long for this walk: node.dicom.gate.frames and structures_gate look at what is in them, at
 contours only as long as they are bytes."""
 
 
@@ -184,7 +184,7 @@ def check_attributes(
 
     copied: tag -> values taken over from the source as they were: what is wrong with them there stays so, at any depth.
     uids: uids of the source: they are repeated even where they are not valid.
-    Returns the walk, for the items of Per-Frame Functional Groups Sequence, which node.dicom.frames_gate looks at.
+    Returns the walk, for the items of Per-Frame Functional Groups Sequence, which node.dicom.gate.frames looks at.
     Raises KeyError when the SOP class is none that this node sends.
     """
     iod = get_iod(str(ds.SOPClassUID))

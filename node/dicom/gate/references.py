@@ -9,8 +9,8 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from node.dicom.attributes_gate import CONTOURS, FRAMES, TAKEN_OVER, AttributeFault
-from node.dicom.value_gate import list_values
+from node.dicom.gate.attributes import CONTOURS, FRAMES, TAKEN_OVER, AttributeFault
+from node.dicom.gate.values import list_values
 
 INSTANCE = Tag("ReferencedSOPInstanceUID").real
 SKIPPED = {Tag(keyword).real for keyword in TAKEN_OVER} | {

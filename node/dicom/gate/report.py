@@ -8,10 +8,10 @@ from pydicom import Dataset
 from pydicom.uid import UID, Comprehensive3DSRStorage, KeyObjectSelectionDocumentStorage
 
 from node.dicom import codes
-from node.dicom.attributes_gate import AttributeFault
 from node.dicom.codes import find_code
-from node.dicom.content_tree import Node, read_tree
-from node.dicom.references_gate import Known, check_reference, read_evidence
+from node.dicom.gate.attributes import AttributeFault
+from node.dicom.gate.content_tree import Node, read_tree
+from node.dicom.gate.references import Known, check_reference, read_evidence
 from pipelines.terms import Code
 
 DOCUMENTS = {Comprehensive3DSRStorage, KeyObjectSelectionDocumentStorage}

@@ -7,10 +7,10 @@ from pydicom import Dataset
 from pydicom.fileutil import buffer_length
 from pydicom.uid import UID, ExplicitVRLittleEndian, ParametricMapStorage, SegmentationStorage
 
-from node.dicom.attributes_gate import AttributeFault, Walk
-from node.dicom.frames_gate import check_frames
+from node.dicom.gate.attributes import AttributeFault, Walk
+from node.dicom.gate.frames import check_frames
+from node.dicom.gate.references import Known, check_frame_of_reference
 from node.dicom.read_frames import Frames, Source, read_frames
-from node.dicom.references_gate import Known, check_frame_of_reference
 
 LABEL_MAP = UID("1.2.840.10008.5.1.4.1.1.66.7")
 DERIVED = {SegmentationStorage, LABEL_MAP, ParametricMapStorage}

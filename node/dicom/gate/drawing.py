@@ -7,9 +7,9 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.fileutil import buffer_length
 
-from node.dicom.attributes_gate import AttributeFault
-from node.dicom.derived_gate import check_pixels
-from node.dicom.references_gate import INSTANCE, Known, find_references
+from node.dicom.gate.attributes import AttributeFault
+from node.dicom.gate.derived import check_pixels
+from node.dicom.gate.references import INSTANCE, Known, find_references
 
 CAUTION_PLACES = [
     "ImageComments", "DerivationDescription", "StructureSetDescription",

@@ -16,11 +16,11 @@ from pydicom.dataelem import RawDataElement
 from pydicom.filereader import read_dataset
 from pydicom.tag import Tag
 
-from node.dicom.attributes_gate import CONTOURS, AttributeFault, Walk
-from node.dicom.derived_gate import POSITION_TOLERANCE_MM, find_place
 from node.dicom.explicit_vr import walk_elements, walk_items
-from node.dicom.iod_tables import Table, get_iod
-from node.dicom.references_gate import Known, check_frame_of_reference, check_reference
+from node.dicom.gate.attributes import CONTOURS, AttributeFault, Walk
+from node.dicom.gate.derived import POSITION_TOLERANCE_MM, find_place
+from node.dicom.gate.iod_tables import Table, get_iod
+from node.dicom.gate.references import Known, check_frame_of_reference, check_reference
 
 IMAGES, KIND, COUNT, NUMBER, DATA = (
     Tag(keyword).real

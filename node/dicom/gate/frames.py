@@ -15,9 +15,9 @@ from pydicom.dataelem import RawDataElement
 from pydicom.filereader import read_dataset
 from pydicom.tag import Tag
 
-from node.dicom.attributes_gate import FRAMES, AttributeFault, Walk
 from node.dicom.explicit_vr import ITEM, NotPlain, walk_elements, walk_items
-from node.dicom.iod_tables import Table, get_iod
+from node.dicom.gate.attributes import FRAMES, AttributeFault, Walk
+from node.dicom.gate.iod_tables import Table, get_iod
 
 CONTENT = Tag("FrameContentSequence").real
 SEQUENCE_HEAD = 12

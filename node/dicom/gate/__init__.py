@@ -1,0 +1,1 @@
+"""What the output gate asks of each kind of object (node.dicom.output_gate)."""
