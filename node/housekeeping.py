@@ -13,7 +13,7 @@ from node.rounds import keep_going
 
 log = logging.getLogger(__name__)
 
-TICK = 0.25
+TICK = 0.1
 """Seconds between two looks at the ledger."""
 
 RING_AGAIN = 10.0

@@ -26,7 +26,7 @@ from node.sections import Confirm
 
 log = logging.getLogger(__name__)
 
-TICK = 0.25
+TICK = 0.1
 REPORT_WAIT = 2.0
 """Seconds to keep the association open for a commitment report; a later one comes on an association of its own."""
 
