@@ -251,7 +251,9 @@ def _refusal(case: Case, made: Made) -> Dataset | None:
 
 def _segmented(encode: Callable[[Stack, Result, Authorship], Dataset]) -> Callable[[Case, Made], Dataset | None]:
     """`encode` for the cases with a segmentation."""
-    return lambda case, made: encode(case.stack, case.result, AUTHOR) if case.result and "segmentation" in made else None
+    return lambda case, made: (
+        encode(case.stack, case.result, AUTHOR) if case.result and "segmentation" in made else None
+    )
 
 
 def _label_map(case: Case, made: Made) -> Dataset | None:

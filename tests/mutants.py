@@ -154,6 +154,11 @@ def _number_of_no_segment_in_map(ds: Dataset) -> None:
     del ds.SegmentSequence[-1]
 
 
+def _swap_labels(ds: Dataset) -> None:
+    *_, first, second = ds.SegmentSequence
+    first.SegmentLabel, second.SegmentLabel = second.SegmentLabel, first.SegmentLabel
+
+
 def put_title(ds: Dataset, value: str) -> None:
     ds.ConceptNameCodeSequence[0].CodeValue = value
 
@@ -210,6 +215,7 @@ MUTANTS: dict[str, tuple[str, Callable[[Dataset], None]]] = {
     "state without a displayed area": ("presentation state", drop("DisplayedAreaSelectionSequence")),
     "state of a day that is none": ("presentation state", put_raw("PresentationCreationDate", "2024-01-02")),
     "state of no image": ("presentation state", drop("ReferencedSeriesSequence")),
+    "labels of each other": ("label map", _swap_labels),
     "segment without a description": ("label map", _number_of_no_segment_in_map),
     "label map of no frame of reference": ("label map", drop("FrameOfReferenceUID")),
     "key objects of another title": ("key objects", lambda ds: put_title(ds, "121071")),

@@ -46,6 +46,8 @@ def read_head(path: Path) -> FileDataset | None:
 
     None when it is not plainly a little endian file with preamble, meta information and well formed elements: then
     the parser, which forgives much, has to look. Where in the file a value lay is not kept (`value_tell` is 0).
+    Sequences of undefined length are raw too, so that damage within their items, on which the parser gives the whole
+    file up, costs the sequence alone, as it does in those of defined length.
     Raises OSError when the file cannot be read.
     """
     descriptor = os.open(path, os.O_RDONLY)
@@ -89,7 +91,7 @@ def _learn(descriptor: int, head: bytes, before: Layout | None) -> Layout:
 def _read_layout(head: bytes, before: Layout | None, size: int) -> Layout:
     """The same from the beginning of a file of `size` bytes; raises struct.error when it does not suffice."""
     spans: dict[BaseTag, Span] = {}
-    start = _walk(head, START, size, spans, explicit=True, is_end=lambda tag: tag >= FIRST_OF_DATASET)
+    start = _walk(head, START, size, spans, explicit=True, is_end=lambda tag: tag >> 16 != 2)
     first = len(spans)
     syntax = UID((spans[TRANSFER_SYNTAX].raw.value or b"").rstrip(b"\0 ").decode("ascii"))
     if syntax in ("", DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian):

@@ -14,7 +14,7 @@ from pydicom import Dataset
 from node.dicom import codes, content
 from node.dicom.stack import Stack
 from node.errors import EncodingError
-from pipelines.terms import Axes, Box, Code, Mask
+from pipelines.terms import Axes, Box, Code, Mask, Segment
 
 BIDIRECTIONAL_TOOL = "Cornerstone3DTools@^0.1.0:Bidirectional"
 """Tracking Identifiers that begin so are given to cornerstone's tool with two perpendicular diameters (OHIF)."""
@@ -41,9 +41,23 @@ def mask_rectangle(mask: Mask) -> Rectangle | None:
     """Around the pixels of `mask`, bool (k, j, i), in the plane that has most of them; None when it has none."""
     counts = [np.count_nonzero(plane) for plane in mask]
     plane = int(np.argmax(counts))
-    if counts[plane] == 0:
-        return None
-    rows, columns = np.flatnonzero(mask[plane].any(axis=1)), np.flatnonzero(mask[plane].any(axis=0))
+    return _rectangle(plane, mask[plane]) if counts[plane] else None
+
+
+def segment_rectangle(segment: Segment) -> Rectangle | None:
+    """Around the pixels of `segment` in that of its planes which is nearest to the middle of the stack; None when it is
+    empty. Of a share of a label volume it makes no more than single planes."""
+    shared = segment.label_mask
+    planes = segment.shape[0]
+    for plane in sorted(range(planes), key=lambda k: abs(2 * k - planes + 1)):
+        mask = segment.mask[plane] if shared is None else shared.labels[plane] == shared.label
+        if mask.any():
+            return _rectangle(plane, mask)
+    return None
+
+
+def _rectangle(plane: int, mask: Mask) -> Rectangle:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return Rectangle(plane, float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
 
 

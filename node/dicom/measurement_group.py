@@ -17,6 +17,7 @@ from node.dicom.lesion import (
     mask_rectangle,
     plane_image,
     region_item,
+    segment_rectangle,
 )
 from node.dicom.mask import get_mask
 from node.dicom.segmentation import tracking_identifier
@@ -31,7 +32,7 @@ class Context:
 
     segments: of the result, by key. segmentation: the object that holds those which are not empty, if there is one.
     numbers: Segment Number in it by tracking uid. viewer_hints: name axes so that viewers of the cornerstone family
-    draw them.
+    draw them, and give every segment a rectangle.
     """
 
     stack: Stack
@@ -53,7 +54,8 @@ def make_context(
 
 
 def measurement_groups(finding: Finding, context: Context) -> list[Dataset]:
-    """The groups of `finding`: its numbers first; then, of a lesion, its rectangle; then its axes where it has them.
+    """The groups of `finding`: its numbers first; then its rectangle, of a lesion or for viewers that want one; then
+    its axes where it has them.
 
     Raises EncodingError when a number is not finite or a place lies outside the stack.
     """
@@ -61,7 +63,7 @@ def measurement_groups(finding: Finding, context: Context) -> list[Dataset]:
     groups = [_numbers(finding, segment, context)]
     if finding.absent:
         return groups
-    rectangle = _rectangle(finding, segment, context.stack)
+    rectangle = _rectangle(finding, segment, context)
     if rectangle is not None:
         opening = _opening(finding, segment, context)
         groups.append(_group("1410", [*opening, region_item(rectangle, context.stack)]))
@@ -153,9 +155,14 @@ def _segment_reference(segment: Segment | None, context: Context) -> list[Datase
     ]
 
 
-def _rectangle(finding: Finding, segment: Segment | None, stack: Stack) -> Rectangle | None:
-    """Of a lesion's mask, else of the finding's box; None when there is neither."""
-    rectangle = mask_rectangle(get_mask(segment, stack)) if segment is not None and segment.is_lesion else None
-    if rectangle is not None:
-        return rectangle
-    return box_rectangle(finding.box, stack.shape) if finding.box is not None else None
+def _rectangle(finding: Finding, segment: Segment | None, context: Context) -> Rectangle | None:
+    """Of a lesion's mask, else of the finding's box; None when there is neither. With viewer_hints of any segment: OHIF
+    (3.13) shows nothing at all of a report in which a finding has no coordinates."""
+    rectangle = None
+    if segment is not None and segment.is_lesion:
+        rectangle = mask_rectangle(get_mask(segment, context.stack))
+    if rectangle is None and finding.box is not None:
+        return box_rectangle(finding.box, context.stack.shape)
+    if rectangle is None and segment is not None and context.viewer_hints:
+        return segment_rectangle(segment)
+    return rectangle

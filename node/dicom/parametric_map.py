@@ -11,6 +11,7 @@ from pydicom import DataElement, Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import ParametricMapStorage
 
+from node.dicom.anatomy import frame_anatomy
 from node.dicom.authorship import Authorship
 from node.dicom.codes import ARTIFICIAL_INTELLIGENCE, to_concept
 from node.dicom.context import copy_valid, new_object, reference_series
@@ -22,7 +23,6 @@ from node.dicom.functional_groups import (
     shared_geometry,
     to_ds,
 )
-from node.dicom.laterality import add_laterality
 from node.dicom.segmentation import plane_positions
 from node.dicom.stack import Stack
 from node.errors import EncodingError
@@ -55,7 +55,6 @@ def _encode(stack: Stack, scalars: ScalarMap, author: Authorship, series_number:
         f"AI, not reviewed: {scalars.label}",
     )  # fmt: skip
     add_place(ds, stack)
-    add_laterality(ds, stack.first)
     _add_image(ds, stack, scalars)
     _add_dimensions(ds, author.uid(part, "dimensions"))
     ds.ReferencedSeriesSequence = reference_series(stack.headers, "ReferencedInstanceSequence")
@@ -108,6 +107,7 @@ def _add_dimensions(ds: Dataset, organization: str) -> None:
 def _shared_groups(stack: Stack, scalars: ScalarMap, lowest: float, highest: float) -> Dataset:
     """Geometry, what the values are, and a window that shows them all."""
     shared = shared_geometry(stack)
+    shared.FrameAnatomySequence = [frame_anatomy(stack.first)]
     shared.ParametricMapFrameTypeSequence = [make_item(FrameType=IMAGE_TYPE)]
     shared.PixelValueTransformationSequence = [
         make_item(RescaleIntercept=to_ds(0), RescaleSlope=to_ds(1), RescaleType="US")

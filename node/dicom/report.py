@@ -40,7 +40,8 @@ def encode_report(
     a finding with axes another TID 1501 group with their lengths and lines; both under the finding's tracking uid.
     notes: further sentences for the reader, as they are. part: names the report among those of its author, where there
     is one for each form of the segmentation. viewer_hints: begin the Tracking Identifier of axes with the
-    name of the tool that is to draw them, without which OHIF shows their lengths but no lines.
+    name of the tool that is to draw them, without which OHIF shows their lengths but no lines; and give every segment a
+    rectangle, without which it shows nothing of the whole report.
     Raises EncodingError when a measurement is not a finite number or a place is not in the stack. The headers of
     `stack` stay as they are.
     """

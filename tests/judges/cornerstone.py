@@ -76,10 +76,11 @@ def _errors(exhibit: "Exhibit", answer: dict[str, Any]) -> list[str]:
     assert result is not None
     if exhibit.kind == "report":
         return _lesion_errors(exhibit, answer["annotations"])
-    found = {int(number): count for number, count in answer["voxels"].items()}
-    wanted = dict(enumerate((int(s.mask.sum()) for s in result.segments if s.mask.any()), 1))
+    found = {int(number): (answer["names"].get(number), count) for number, count in answer["voxels"].items()}
+    drawn = [segment for segment in result.segments if not segment.is_empty]
+    wanted = {number: (segment.label, int(segment.mask.sum())) for number, segment in enumerate(drawn, 1)}
     wrong = sorted(number for number in {*found, *wanted} if found.get(number) != wanted.get(number))
-    return [f"segment {n}: {found.get(n, 0)} voxels instead of {wanted.get(n, 0)}" for n in wrong]
+    return [f"segment {n} is {found.get(n)} instead of {wanted.get(n)} (label, voxels)" for n in wrong]
 
 
 def _lesion_errors(exhibit: "Exhibit", annotations: list[dict[str, Any]]) -> list[str]:

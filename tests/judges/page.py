@@ -36,14 +36,16 @@ def make_page(court: Court) -> str:
 
 
 def _list_verdicts(court: Court) -> Iterable[Sequence[str]]:
-    """A row a kind of object: how many each judge looked at, and how many errors nothing forgave."""
+    """A row a kind of object: how many each judge looked at, and the errors that it found."""
     for kind in KINDS:
         made = [exhibit for exhibit in court.exhibits if exhibit.kind == kind]
         cells = []
         for judge in PANEL:
             said = {exhibit: errors for exhibit, errors in court.ask(judge).items() if exhibit in made}
-            errors = [error for one in said for error in said[one] if find_allowed(judge.name, one, error) is None]
-            cells.append(f"{len(said)}: {len(errors) or 'no'} errors" if said else "")
+            pairs = [(one, error) for one in said for error in said[one]]
+            forgiven = sum(find_allowed(judge.name, one, error) is not None for one, error in pairs)
+            left = f"{len(said)}: {len(pairs) - forgiven}" + (f" ({forgiven} forgiven)" if forgiven else "")
+            cells.append(left if said else "")
         yield kind, str(len(made)), *cells
 
 

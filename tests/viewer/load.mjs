@@ -2,7 +2,7 @@
 //
 // stdin:  {"sources": {name: [image, ...]}, "segmentations": [{"path", "source"}], "reports": [{"path", "source"}]}
 //         image: {"sop", "series", "frameOfReference", "frame", "rows", "columns", "position", "orientation", "spacing"}
-// stdout: {path: {"voxels": {segment number: count}} | {"annotations": [{"tool", "tracking", "plane", "points"}]} | {"error": text}}
+// stdout: {path: {"voxels": {segment number: count}, "names": {segment number: label}} | {"annotations": [{"tool", "tracking", "plane", "points"}]} | {"error": text}}
 import { readFileSync } from 'node:fs';
 
 globalThis.window ??= globalThis;
@@ -74,7 +74,8 @@ async function countVoxels({ path, source }) {
     for (const value of labelMap.voxelManager.getScalarData()) if (value) voxels[value] = (voxels[value] ?? 0) + 1;
   }
   cache.purgeCache();
-  return { voxels };
+  const names = Object.fromEntries(Object.keys(voxels).map(number => [number, made.segMetadata.data[number]?.SegmentLabel]));
+  return { voxels, names };
 }
 
 // The inverse of cornerstone's imageToWorldCoords, center of the first pixel at (0, 0). Like that function, which takes

@@ -75,7 +75,7 @@ def serve(dist: Path, pacs: str) -> Iterator[str]:
         return "*/*" if "/bulk" in path else "application/dicom+json"
 
     def read(path: str) -> tuple[int, str, bytes]:
-        name = path.split("?")[0].lstrip("/")
+        name = path.split("?", maxsplit=1)[0].lstrip("/")
         if name == "app-config.js":
             return 200, "text/javascript", f"window.config = {json.dumps(SETTINGS)};".encode()
         file = (dist / name).resolve()

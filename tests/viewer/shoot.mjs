@@ -19,34 +19,33 @@ async function clickIfThere(locator) {
   return locator.first().click({ timeout: 3000 }).then(() => true, () => false);
 }
 
-// The series, loaded as a reader would load it: by the button in its viewport.
-async function open(series) {
+// The series, loaded as a reader would load it: by the answer that its viewport asks for.
+async function open(series, answer) {
   await page.goto(`${plan.site}/viewer?StudyInstanceUIDs=${plan.study}&initialSeriesInstanceUID=${series}`);
-  await page.waitForSelector('[data-cy="viewport-pane"] canvas, .viewport-element canvas', { timeout: 90000 });
-  await settle(20);
-  for (const text of ['Skip all', 'Skip']) await clickIfThere(page.getByText(text, { exact: true }));
-  const loaded = await clickIfThere(page.getByText('LOAD', { exact: true }));
+  await settle(30);
+  await clickIfThere(page.getByText('Skip all', { exact: true }));
+  const answered = await clickIfThere(page.getByText(answer, { exact: true }));
   await settle(15);
-  return loaded;
+  return answered;
 }
 
-// Turns the wheel over the image until the corner of the viewport names this image, e.g. "I:42 (42/64)".
-async function scrollTo(plane) {
+// Turns the wheel over the image until the corner of the viewport names this one: "I:18 (18/64)".
+async function scrollTo(number) {
   await page.mouse.move(760, 420);
   for (let turn = 0; turn < 200; turn++) {
-    const text = await page.getByText(/\(\d+\/\d+\)/).first().textContent().catch(() => '');
-    const at = Number(/\((\d+)\//.exec(text ?? '')?.[1] ?? plane);
-    if (at === plane) break;
-    await page.mouse.wheel(0, at < plane ? 120 : -120);
+    const text = await page.getByText(/\(\d+\/\d+\)/).first().textContent();
+    const at = Number(/\((\d+)\//.exec(text)[1]);
+    if (at === number) break;
+    await page.mouse.wheel(0, at < number ? 120 : -120);
     await settle(0.4);
   }
   await settle(3);
 }
 
-console.log('segmentation loaded:', await open(plan.series.segmentation));
+if (!(await open(plan.segmentation, 'LOAD'))) throw new Error('OHIF does not offer to load the segmentation');
 await scrollTo(plan.image);
 await page.screenshot({ path: plan.segmentationPicture });
-console.log('report loaded:', await open(plan.series.report));
+if (!(await open(plan.report, 'Yes'))) console.error('OHIF does not offer to take the measurements over');
 await page.screenshot({ path: plan.reportPicture });
-console.log([...said].join('\n'));
+for (const text of said) console.error(text);
 await browser.close();

@@ -38,6 +38,7 @@ from node.dicom.write import write_dicom
 from pipelines.lung_seg.pipeline import LungSeg
 from pipelines.steps.axes import with_axes
 from pipelines.terms import Code, Finding, Mask, Measurement, Result, Segment, Volume
+from tests.mutants import walk
 from tests.viewer.serve import serve
 
 HERE = Path(__file__).parent
@@ -55,7 +56,7 @@ MILLILITER = Code("mL", "UCUM", "milliliter")
 def main() -> None:
     """Makes the objects, stores them in an Orthanc of its own, and shoots."""
     series, boxes, out = (Path(text) for text in sys.argv[1:4])
-    stack, volume, result = analyze(series, boxes)
+    stack, result = analyze(series, boxes)
     manifest = replace(LungSeg.manifest, title="Lungs, and the tumor in a reader's boxes")
     author = Authorship("screenshot", manifest, datetime.now(UTC), "WETREAD")
     dist = find_ohif()
@@ -69,7 +70,7 @@ def main() -> None:
                 shoot(site, stack, segmentation, report, out, name)
 
 
-def analyze(series: Path, boxes: Path) -> tuple[Stack, Volume, Result]:
+def analyze(series: Path, boxes: Path) -> tuple[Stack, Result]:
     """The lungs as lung-seg finds them, without the tumor, and the tumor as tissue in the reader's boxes."""
     (stack,), _ = read_stacks(sorted(path for path in series.rglob("*") if path.is_file()))
     volume = load_volume(stack)
@@ -80,7 +81,7 @@ def analyze(series: Path, boxes: Path) -> tuple[Stack, Volume, Result]:
     size = Measurement(VOLUME, round(float(tumor.sum()) * volume.voxel_ml, 2), MILLILITER)
     finding = Finding("mass", MASS, site=LUNG, segment_key="mass", measurements=(size,))
     result = Result((*segments, mass), (*lungs.findings, finding), lungs.notes)
-    return stack, volume, with_axes(result, volume.spacing)
+    return stack, with_axes(result, volume.spacing)
 
 
 def find_tumor(stack: Stack, volume: Volume, boxes: Path) -> Mask:
@@ -165,16 +166,25 @@ def upload(pacs: str, paths: list[Path]) -> None:
 
 
 def shoot(site: str, stack: Stack, segmentation: Dataset, report: Dataset, out: Path, name: str) -> None:
-    """Two pictures: the segmentation, and the report's measurements hydrated."""
+    """Two pictures: the segmentation, at the image that the report is drawn on, and the report."""
     plan = {
         "site": site,
         "study": stack.study_uid,
-        "series": {"image": stack.series_uid, "segmentation": segmentation.SeriesInstanceUID,
-                   "report": report.SeriesInstanceUID},
+        "segmentation": segmentation.SeriesInstanceUID,
+        "report": report.SeriesInstanceUID,
+        "image": find_image(stack, report),
         "segmentationPicture": str(out / f"{name}-segmentation.png"),
-        "reportPicture": str(out / f"{name}-report.png"),
-    }  # fmt: skip
-    subprocess.run(["node", str(HERE / "shoot.mjs")], input=json.dumps(plan), text=True, check=True, timeout=400)
+        "reportPicture": str(out / "report.png"),
+    }
+    subprocess.run(["node", str(HERE / "shoot.mjs")], input=json.dumps(plan), text=True, check=True, timeout=600)
+
+
+def find_image(stack: Stack, report: Dataset) -> int:
+    """The number, from 1 and from the head on, of the image with the rectangle of the report."""
+    rectangle = next(item for item in walk(report) if item.ValueType == "SCOORD")
+    image = rectangle.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    heights = sorted((float(header.ImagePositionPatient[2]), header.SOPInstanceUID) for header in stack.headers)
+    return 1 + [uid for _, uid in reversed(heights)].index(image)
 
 
 if __name__ == "__main__":

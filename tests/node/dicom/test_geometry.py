@@ -197,6 +197,13 @@ def test_a_missing_plane_is_named_among_uneven_ones(planes, strays):
             find_affine(planes_at(np.delete(depths, gap)), max_uneven_mm=2.5)
 
 
+def test_a_missing_plane_is_told_from_neighbors_that_strayed_apart_elsewhere():
+    depths = 2.5 * np.arange(40)
+    depths[[10, 11]] += -0.9, 0.9
+    with pytest.raises(MissingSlices, match=r"1 of 40 planes missing, between 60\.00 and 65\.00 mm"):
+        find_affine(planes_at(np.delete(depths, 25)), max_uneven_mm=2.5)
+
+
 def test_two_neighbors_that_strayed_apart_are_no_gap_where_uneven_planes_are_allowed():
     depths = 2.5 * np.arange(30)
     depths[14] -= 1.0

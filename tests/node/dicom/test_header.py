@@ -4,9 +4,10 @@ import random
 import warnings
 from pathlib import Path
 
+import pydicom
 import pytest
 from highdicom.legacy import LegacyConvertedEnhancedCTImage
-from pydicom import data, dcmread, dcmwrite
+from pydicom import dcmread, dcmwrite
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -21,6 +22,7 @@ from pydicom.uid import (
 from node.dicom.context import OPTIONAL, TYPE_2, copy_valid
 from node.dicom.head import FIRST_READ, read_head
 from node.dicom.header import DAMAGE, find_frames, find_value, read_header
+from node.dicom.walk import UNDEFINED
 from node.errors import CannotUnderstand, RefusedInstance
 from tests.series import make_series, write_series
 
@@ -126,11 +128,21 @@ def parse(path):
 
 
 def read_element(dataset, tag):
-    """The element, or what reading it raises."""
+    """The element, or the kind of error that reading it raises (its words may name a place in the file)."""
     try:
         return dataset[tag]
-    except DAMAGE as error:
-        return type(error), str(error)
+    except (*DAMAGE, OSError) as error:
+        return type(error)
+
+
+def is_same(one, other):
+    """Equal; or alike as text, where comparing finds NaN, which equals nothing, or what is unreadable deep within."""
+    try:
+        if one == other:
+            return True
+    except (*DAMAGE, OSError):
+        pass
+    return repr(one) == repr(other)
 
 
 def assert_same(found, parsed):
@@ -138,8 +150,8 @@ def assert_same(found, parsed):
     assert list(found.keys()) == list(parsed.keys())
     for tag in parsed.keys():  # noqa: SIM118 - a dataset iterates over its elements
         one, other = read_element(found, tag), read_element(parsed, tag)
-        assert one == other or repr(one) == repr(other), tag  # NaN is not equal to itself
-        if not isinstance(other, tuple):
+        assert is_same(one, other), tag
+        if not isinstance(other, type):
             assert (one.VR, one.is_undefined_length) == (other.VR, other.is_undefined_length), tag
 
 
@@ -165,7 +177,7 @@ def make_talkative(number=0, charset="ISO_IR 100", name="Åström^Måns"):
         block.add_new(offset, vr, value)
     inner, outer = Dataset(), Dataset()
     inner.CodeMeaning, inner.CodeValue = name, str(number)
-    outer.ProcedureCodeSequence = [inner, Dataset()]
+    outer.ProcedureCodeSequence, outer.RequestedProcedureDescription = [inner, Dataset()], name
     block.add_new(0x20, "SQ", [outer])
     for n, keyword in enumerate(("RequestAttributesSequence", "SourceImageSequence", "ProcedureCodeSequence")):
         setattr(ds, keyword, [outer] if n < 2 else [])
@@ -281,7 +293,7 @@ def test_damaged_bytes_are_read_as_the_parser_reads_them_or_left_to_it(tmp_path,
     read_head(tmp_path / "a")
     agreed = 0
     for _ in range(400):
-        content = bytearray(whole[: draw.choice([len(whole), draw.randrange(len(whole))])])
+        content = bytearray(whole[: draw.choice([len(whole), draw.randrange(1, len(whole))])])
         for _ in range(draw.randrange(3)):
             content[draw.randrange(128, len(content)) if len(content) > 128 else 0] = draw.randrange(256)
         path = tmp_path / "b"
@@ -289,8 +301,14 @@ def test_damaged_bytes_are_read_as_the_parser_reads_them_or_left_to_it(tmp_path,
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = read_head(path)
-            if found is not None:
-                assert_same(found, parse(path))
+            if found is None:
+                continue
+            try:
+                parsed = parse(path)
+            except (*DAMAGE, OSError):  # lost in items that it reads at once, and we when they are asked for
+                assert any(raw.length == UNDEFINED for raw in found.values())
+            else:
+                assert_same(found, parsed)
                 agreed += 1
     assert agreed > 100
 
@@ -319,12 +337,11 @@ def test_every_value_is_found_as_the_parser_decodes_it(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("suffix", ["dcm", "*"])
-def test_the_parsers_own_files_are_read_as_it_reads_them(suffix):
-    paths = [Path(name) for name in data.get_testdata_files(f"*.{suffix}" if suffix == "dcm" else "*CT*/*")]
-    found = [(path, read_head(path)) for path in paths]
-    assert sum(header is not None for _, header in found) > 10
-    for path, header in found:
+def test_the_parsers_own_files_are_read_as_it_reads_them():
+    folder = Path(pydicom.__file__).parent / "data/test_files"
+    headers = [(path, read_head(path)) for path in sorted(folder.rglob("*")) if path.is_file()]
+    assert sum(header is not None for _, header in headers) > 50
+    for path, header in headers:
         if header is not None:
             assert_same_file(header, parse(path))
 

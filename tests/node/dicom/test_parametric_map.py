@@ -151,10 +151,12 @@ def test_it_has_the_attributes_that_highdicom_writes():
 
 def _compare_groups(ours, theirs):
     """Functional groups alike, but for the VOI function, the window's margin and the words on the derivation;
-    highdicom puts frames in the order against the normal."""
+    highdicom puts frames in the order against the normal, and leaves Frame Anatomy out, which is mandatory."""
     one, other = ours.SharedFunctionalGroupsSequence[0], theirs.SharedFunctionalGroupsSequence[0]
-    assert _names(one) == _names(other)
-    for name in _names(one) - {"FrameVOILUTSequence"}:
+    assert _names(one) - _names(other) == {"FrameAnatomySequence"}
+    (anatomy,) = one.FrameAnatomySequence
+    assert (anatomy.FrameLaterality, anatomy.AnatomicRegionSequence[0].CodeMeaning) == ("U", "Chest")
+    for name in _names(other) - {"FrameVOILUTSequence"}:
         assert one[name].to_json_dict(None, 0) == other[name].to_json_dict(None, 0), name
     frames = zip(ours.PerFrameFunctionalGroupsSequence, theirs.PerFrameFunctionalGroupsSequence[::-1], strict=True)
     for one, other in frames:

@@ -15,7 +15,7 @@ from node.dicom.segmentation import encode_segmentation
 from node.dicom.write import write_dicom
 from node.errors import EncodingError
 from pipelines.steps.axes import with_axes
-from pipelines.terms import Axes, Box, Finding, Measurement, Result
+from pipelines.terms import Axes, Box, Finding, LabelMask, Measurement, Result
 from tests.judges import dciodvfy_errors, dsrdump, tid1500
 from tests.results import (
     ANATOMY,
@@ -141,7 +141,7 @@ def test_the_rectangle_lies_in_the_plane_where_most_of_the_lesion_is():
     assert mask_rectangle(np.zeros((4, 12, 12), bool)) is None
 
 
-def test_a_lesion_has_three_groups_under_one_tracking_uid_and_an_organ_has_one():
+def test_a_lesion_has_three_groups_under_one_tracking_uid():
     stack = make_stack(make_series())
     result = with_axes(make_result(stack.shape), spacing_of(stack))
     ds, report = encode(stack, result)
@@ -150,8 +150,23 @@ def test_a_lesion_has_three_groups_under_one_tracking_uid_and_an_organ_has_one()
     uids = {next(i.UID for i in g.ContentSequence if i.ValueType == "UIDREF") for g in groups}
     assert uids == {ds.SegmentSequence[0].TrackingUID}
     assert [[i.ValueType for i in g.ContentSequence].count("NUM") for g in groups] == [2, 0, 2]
-    organ = Result((make_segment(result.segments[0].mask, category=ANATOMY),), (make_finding(),))
-    assert len(groups_of(encode(stack, with_axes(organ, spacing_of(stack)))[1])) == 1
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["mask", "share of a label volume"])
+def test_an_organ_has_a_rectangle_for_viewers_in_a_plane_that_it_is_in_and_none_without_the_hint(shared):
+    stack = make_stack(make_series((9, 12, 14)))
+    labels = np.zeros(stack.shape, np.uint8)
+    labels[6:, 2:5, 3:9] = 7
+    mask = LabelMask(labels, 7) if shared else labels == 7
+    organ = Result((make_segment(mask, category=ANATOMY),), (make_finding(),))
+    _, report = encode(stack, with_axes(organ, spacing_of(stack)))
+    groups = groups_of(report)
+    assert [g.ContentTemplateSequence[0].TemplateIdentifier for g in groups] == ["1411", "1410"]
+    (region,) = (i for i in groups[1].ContentSequence if i.ValueType == "SCOORD")
+    assert list(region.GraphicData) == [3, 2, 9, 2, 9, 5, 3, 5, 3, 2]
+    (image,) = (reference for reference in region.ContentSequence[0].ReferencedSOPSequence)
+    assert image.ReferencedSOPInstanceUID == stack.headers[6].SOPInstanceUID
+    assert len(groups_of(encode(stack, organ, viewer_hints=False)[1])) == 1
 
 
 @pytest.mark.parametrize("hints", [True, False])

@@ -30,6 +30,7 @@ from tests.balls import (
     grid_places,
     make_depths,
     on_planes,
+    places,
     stack_of,
     surface_errors,
     tilted_head,
@@ -112,6 +113,10 @@ def test_a_stack_against_its_normal_is_answered_like_one_along_it(orientation):
         found.append(planes_of_segmentation(encode_segmentation(stack, result, make_author()), slices))
     assert dice(found[0], on_planes(slices)) >= 0.95
     assert dice(found[0], found[1]) > 0.98
+    even = ball_series(make_depths(2.5), orientation=orientation, tilt=15, towards=2.0)
+    for order in (even, even[::-1]):
+        assert stack_of(order).tilt_degrees == pytest.approx(15, abs=0.01)
+        assert not stack_of(order).is_upright
 
 
 ANGLE = st.floats(0, 2 * np.pi)
@@ -184,25 +189,30 @@ def test_the_upright_volume_shows_the_patient_where_it_is(orientation, jitter, r
     slices = ball_series(make_depths(2.5, 12.0, jitter, 3), orientation=orientation, tilt=20, towards=1.0)
     slices = slices[::-1] if reverse else slices
     stack = stack_of(slices)
-    voxels = np.stack([1000 - 20 * distances(ds) for ds in slices]).astype(np.float32)
+    field = np.array([7.0, -5.0, 3.0])
+    voxels = np.stack([places(ds) @ field for ds in slices]).astype(np.float32)
     upright = make_upright(stack, Volume(voxels, stack.affine, "1.2", "CT"))
-    expected = 1000 - 20 * np.linalg.norm(grid_places(upright.volume.shape, upright.volume.affine) - CENTER, axis=-1)
-    near = expected > 1000 - 20 * 12
-    assert np.abs(upright.volume.voxels - expected)[near].mean() < 4  # 0.2 mm
-    middle = np.median((upright.volume.voxels - expected)[near])
-    assert abs(middle) < 4
+    expected = grid_places(upright.volume.shape, upright.volume.affine) @ field
+    corners = upright.placement.corners
+    first, end = corners.max(axis=0) + 1, corners.min(axis=0) + upright.placement.size - 1  # where all planes reach
+    inner = (slice(None), slice(first[0], end[0]), slice(first[1], end[1]))
+    assert expected[inner].size > 10_000
+    np.testing.assert_allclose(upright.volume.voxels[inner], expected[inner], atol=0.1)  # 0.01 mm
 
 
 @pytest.mark.parametrize(("modality", "fill"), [("CT", -1024.0), ("MR", -3.0)])
-def test_where_no_plane_reaches_there_is_air(modality, fill):
-    stack = stack_of(ball_series(make_depths(5.0), orientation=tilted_head(30), tilt=30))
+@pytest.mark.parametrize("towards", [np.pi / 2, -np.pi / 2])
+def test_where_no_plane_reaches_there_is_air(modality, fill, towards):
+    stack = stack_of(ball_series(make_depths(5.0, 12.0, 0.3), tilt=30, towards=towards))
     voxels = np.full(stack.shape, 7, np.float32)
-    voxels[2, 3, 4] = -3
+    voxels[0, 0] = -3
     made = make_upright(stack, Volume(voxels, stack.affine, "1.2", modality)).volume
-    assert (made.voxels[0, -1] == fill).all()
-    assert (made.voxels[-1, 0] == fill).all()
-    share = np.count_nonzero(made.voxels == 7) / (stack.shape[0] * stack.shape[1] * stack.shape[2])
-    assert share == pytest.approx(1.0, abs=0.01)
+    ahead = -1 if towards > 0 else 0
+    assert (made.voxels[0, ahead] == fill).all()
+    assert (made.voxels[-1, -1 - ahead] == fill).all()
+    elsewhere = made.voxels[10:].round(3)
+    assert set(np.unique(elsewhere)) == {7, fill}, "what one of two planes reaches is not mixed with air"
+    assert np.count_nonzero(elsewhere == 7) >= elsewhere.shape[0] * stack.shape[1] * stack.shape[2]
     assert (made.modality, made.frame_of_reference_uid) == (modality, "1.2")
 
 
