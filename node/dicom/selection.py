@@ -44,7 +44,7 @@ class Candidate:
         """`stack` as the frame of its first plane describes it."""
         index, number = stack.frames[0]
         frame = find_frames(stack.headers[index], [number])[0]
-        spacing = round(float(np.linalg.norm(stack.affine[:3, 0])), 3)
+        spacing = round(abs(float(stack.affine[:3, 0] @ stack.normal)), 3)
         return cls(
             stack,
             frame,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from node.dicom.placement import Placement, Plane, lay_mask, lay_values, place_planes, slide
 from node.dicom.stack import Stack
 from node.dicom.volume import AIR_HU
-from pipelines.terms import Note, Result, Volume
+from pipelines.terms import Box, Finding, Note, Result, Volume
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,8 +33,9 @@ class Upright:
         """`result`, found in `volume`, on the planes of `stack`, with notes that say so.
 
         Masks are taken from the nearest voxel (less than 0.5 mm away along the normal, half a pixel within the
-        plane), maps linearly. Findings stay as they are: their numbers were measured on the upright grid, where
-        a voxel has the volume that it should. An upright stack's result is returned as it is.
+        plane), maps linearly; a box becomes the one around what it holds, axes are to be found again. Numbers stay:
+        they were measured on the upright grid, where a voxel has the volume that it should. An upright stack's result
+        is returned as it is.
         Raises ValueError when a mask or a map is not of the volume's shape.
         """
         if self.placement is None:
@@ -52,9 +53,17 @@ class Upright:
         return replace(
             result,
             segments=segments,
+            findings=tuple(self._lay_finding(finding, placement) for finding in result.findings),
             maps=tuple(replace(scalars, values=lay_values(scalars.values, placement)) for scalars in result.maps),
             notes=(*result.notes, *describe(self.stack), *lost),
         )
+
+    def _lay_finding(self, finding: Finding, placement: Placement) -> Finding:
+        laid = None
+        if finding.box is not None:
+            mask = lay_mask(finding.box.to_mask(self.volume.shape), placement)
+            laid = Box.around(mask) if mask.any() else None
+        return replace(finding, box=laid, axes=None)
 
 
 def make_upright(stack: Stack, volume: Volume) -> Upright:

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.lung_seg.sides import LEFT, RIGHT
 from pipelines.steps.measure import Density, measure_density
-from pipelines.terms import Code, Finding, Mask, Measurement, Note, Result, Segment, Severity, Volume
+from pipelines.terms import Box, Code, Finding, Mask, Measurement, Note, Result, Segment, Severity, Volume
 
 LUNG = Code("39607008", "SCT", "Lung")
 ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
@@ -42,7 +42,13 @@ def make_result(
         segments=tuple(_make_segment(side, mask) for side, mask in present.items()),
         findings=(
             *(_make_finding(side, density, volume.voxel_ml) for side, density in densities.items()),
-            Finding("lungs", LUNG, laterality=BOTH, measurements=_measure(total, volume.voxel_ml)),
+            Finding(
+                "lungs",
+                LUNG,
+                laterality=BOTH,
+                measurements=_measure(total, volume.voxel_ml),
+                box=Box.around(np.logical_or.reduce(list(present.values()))),
+            ),
         ),
         notes=tuple(_make_notes(volume, present, cut)),
         seconds=seconds,

@@ -4,7 +4,12 @@ Places are index coordinates (k, j, i) of the volume: voxel n has its center at 
 Volume.affine maps them to millimeters, whatever the stack's orientation.
 """
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.terms.label_mask import Mask
 
 Point = tuple[float, float]
 
@@ -25,6 +30,25 @@ class Box:
     def __post_init__(self) -> None:
         if not all(low < high for low, high in zip(self.low, self.high, strict=True)):
             raise ValueError(f"a box has some extent along every axis, not {self.low} to {self.high}")
+
+    @classmethod
+    def around(cls, mask: Mask) -> "Box":
+        """The least box that holds all voxels of `mask`, bool (k, j, i). Raises ValueError when it has none."""
+        places = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+        if not places[0].size:
+            raise ValueError("an empty mask has no box")
+        (k0, k1), (j0, j1), (i0, i1) = ((float(place[0]), float(place[-1])) for place in places)
+        return cls((k0 - 0.5, j0 - 0.5, i0 - 0.5), (k1 + 0.5, j1 + 0.5, i1 + 0.5))
+
+    def to_mask(self, shape: tuple[int, int, int]) -> Mask:
+        """The voxels of a volume of `shape` whose centers are within."""
+        mask = np.zeros(shape, np.bool_)
+        reach = [
+            slice(max(math.ceil(low), 0), max(math.floor(high) + 1, 0))
+            for low, high in zip(self.low, self.high, strict=True)
+        ]
+        mask[tuple(reach)] = True
+        return mask
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from node.dicom.upright import make_upright
 from node.dicom.volume import load_volume
 from node.dicom.write import write_dicom
 from node.errors import DuplicateSlices, MissingSlices, TiltedGantry, UnevenGeometry
-from pipelines.terms import Code, Result, ScalarMap, Volume
+from pipelines.terms import Axes, Box, Code, Result, ScalarMap, Volume
 from tests.balls import (
     AIR_HU,
     CENTER,
@@ -242,6 +242,22 @@ def test_maps_and_findings_come_back_too_and_the_notes_say_what_was_done():
     assert "not evenly spaced: they are 1." in said
     assert "laid back on each image" in said
     assert "ITK or dcmqi" in said
+
+
+def test_a_box_comes_back_around_what_it_held_and_axes_are_to_be_found_again():
+    slices = ball_series(make_depths(2.5, 12.0, 0.2), orientation=tilted_head(20), tilt=20)
+    stack = stack_of(slices)
+    truth = on_planes(slices)
+    upright = make_upright(stack, Volume(np.where(truth, 100, 0).astype(np.float32), stack.affine, "1.2", "MR"))
+    box = Box.around(upright.volume.voxels >= 50)
+    axes = Axes(0, ((0, 0), (0, 9)), ((-1, 4), (1, 4)), 9.0, 2.0)
+    found = replace(make_finding(), segment_key=None, box=box, axes=axes)
+    (laid,) = upright.restore(Result((), (found,))).findings
+    assert laid.axes is None
+    inside = laid.box.to_mask(stack.shape)
+    assert inside[truth].mean() > 0.95
+    middle = np.argwhere(inside).mean(axis=0) - np.argwhere(truth).mean(axis=0)
+    assert np.abs(middle).max() < 1.0, "pixels and planes"
 
 
 def test_what_was_found_in_the_padding_is_not_shown_and_told():
