@@ -45,7 +45,7 @@ async function scrollTo(number) {
 if (!(await open(plan.segmentation, 'LOAD'))) throw new Error('OHIF does not offer to load the segmentation');
 await scrollTo(plan.image);
 await page.screenshot({ path: plan.segmentationPicture });
-if (!(await open(plan.report, 'Yes'))) console.error('OHIF does not offer to take the measurements over');
+if (!(await open(plan.report, 'Yes'))) throw new Error('OHIF does not offer to load the measurements');
 await page.screenshot({ path: plan.reportPicture });
 for (const text of said) console.error(text);
 await browser.close();
