@@ -80,7 +80,6 @@ def _add_identity(ds: Dataset, picture: Picture, run: str) -> None:
     ds.SeriesNumber, ds.AcquisitionNumber, ds.PositionReferenceIndicator = 1, 1, ""
     ds.PatientPosition, ds.BodyPartExamined = "HFS", picture.body_part
     ds.Manufacturer, ds.ManufacturerModelName = "Wetread", "demo"
-    ds.QualityControlImage = "YES"
 
 
 def _add_times(ds: Dataset, when: datetime) -> None:
