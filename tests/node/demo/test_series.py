@@ -59,7 +59,6 @@ def test_nobody_can_take_it_for_a_patient(tmp_path):
     image = pydicom.dcmread(write_series(make_picture("CT"), tmp_path, "run", WHEN)[0])
     assert image.PatientName == "Wetread^Demo Chest"
     assert image.PatientID.startswith("WETREAD-DEMO-")
-    assert image.QualityControlImage == "YES"
     assert image.StudyDescription == "Wetread demo: no patient"
     assert (image.PatientSex, image.StudyDate, image.StudyTime) == ("O", "20240506", "070809")
     assert image.SpecificCharacterSet == "ISO_IR 192"
