@@ -12,9 +12,10 @@ import numpy as np
 from pydicom import Dataset
 
 from node.dicom import codes, content
+from node.dicom.extent import Extent
 from node.dicom.stack import Stack
 from node.errors import EncodingError
-from pipelines.terms import Axes, Box, Code, Mask, Segment
+from pipelines.terms import Axes, Box, Code
 
 BIDIRECTIONAL_TOOL = "Cornerstone3DTools@^0.1.0:Bidirectional"
 """Tracking Identifiers that begin so are given to cornerstone's tool with two perpendicular diameters (OHIF)."""
@@ -37,28 +38,26 @@ class Rectangle:
         return [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
 
 
-def mask_rectangle(mask: Mask) -> Rectangle | None:
-    """Around the pixels of `mask`, bool (k, j, i), in the plane that has most of them; None when it has none."""
-    counts = [np.count_nonzero(plane) for plane in mask]
-    plane = int(np.argmax(counts))
-    return _rectangle(plane, mask[plane]) if counts[plane] else None
+def largest_rectangle(extent: Extent) -> Rectangle:
+    """Around the pixels of `extent` in the plane that has most of them."""
+    counts = [np.count_nonzero(extent.crop(extent.planes[n : n + 1])) for n in range(len(extent.planes))]
+    return _rectangle(extent, int(np.argmax(counts)))
 
 
-def segment_rectangle(segment: Segment) -> Rectangle | None:
-    """Around the pixels of `segment` in that of its planes which is nearest to the middle of the stack; None when it is
-    empty. Of a share of a label volume it makes no more than single planes."""
-    shared = segment.label_mask
-    planes = segment.shape[0]
-    for plane in sorted(range(planes), key=lambda k: abs(2 * k - planes + 1)):
-        mask = segment.mask[plane] if shared is None else shared.labels[plane] == shared.label
-        if mask.any():
-            return _rectangle(plane, mask)
-    return None
+def middle_rectangle(extent: Extent, planes: int) -> Rectangle:
+    """Around the pixels of `extent` in that of its planes which is nearest to the middle of a stack of `planes`."""
+    return _rectangle(extent, int(np.argmin(np.abs(2 * extent.planes - planes + 1))))
 
 
-def _rectangle(plane: int, mask: Mask) -> Rectangle:
+def _rectangle(extent: Extent, number: int) -> Rectangle:
+    """Around the pixels in the plane that is the `number`th which `extent` meets, from 0."""
+    mask = extent.crop(extent.planes[number : number + 1])[0]
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return Rectangle(plane, float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+    top, left = extent.rows.start, extent.columns.start
+    return Rectangle(
+        int(extent.planes[number]),
+        float(left + columns[0]), float(top + rows[0]), float(left + columns[-1] + 1), float(top + rows[-1] + 1),
+    )  # fmt: skip
 
 
 def box_rectangle(box: Box, shape: tuple[int, int, int]) -> Rectangle:

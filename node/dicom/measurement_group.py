@@ -9,18 +9,18 @@ from pydicom import Dataset
 from node.dicom import codes, content
 from node.dicom.authorship import Authorship
 from node.dicom.content import CONTAINS, HAS_CONCEPT_MODIFIER, HAS_OBSERVATION_CONTEXT
+from node.dicom.extent import Extent, find_extents
 from node.dicom.lesion import (
     BIDIRECTIONAL_TOOL,
     Rectangle,
     axis_items,
     box_rectangle,
-    mask_rectangle,
+    largest_rectangle,
+    middle_rectangle,
     plane_image,
     region_item,
-    segment_rectangle,
 )
-from node.dicom.mask import get_mask
-from node.dicom.segmentation import tracking_identifier
+from node.dicom.segmentation import check_masks, tracking_identifier
 from node.dicom.stack import Stack
 from node.errors import EncodingError
 from pipelines.terms import Finding, Measurement, Result, Segment
@@ -30,7 +30,8 @@ from pipelines.terms import Finding, Measurement, Result, Segment
 class Context:
     """What the groups of a report have in common.
 
-    segments: of the result, by key. segmentation: the object that holds those which are not empty, if there is one.
+    segments: of the result, by key; extents: of those that are not empty. segmentation: the object that holds these, if
+    there is one.
     numbers: Segment Number in it by tracking uid. viewer_hints: name axes so that viewers of the cornerstone family
     draw them, and give every segment a rectangle.
     """
@@ -38,6 +39,7 @@ class Context:
     stack: Stack
     author: Authorship
     segments: Mapping[str, Segment]
+    extents: Mapping[str, Extent]
     segmentation: Dataset | None
     numbers: Mapping[str, int]
     viewer_hints: bool
@@ -46,11 +48,13 @@ class Context:
 def make_context(
     stack: Stack, result: Result, author: Authorship, segmentation: Dataset | None, viewer_hints: bool
 ) -> Context:
-    """The context of the groups of `result`."""
+    """The context of the groups of `result`. Raises EncodingError when a mask is not on the grid of `stack`."""
+    check_masks(stack, result)
+    extents = {extent.segment.key: extent for extent in find_extents(result)}
     items = segmentation.SegmentSequence if segmentation is not None else []
     numbers = {str(item.TrackingUID): int(item.SegmentNumber) for item in items if "TrackingUID" in item}
     segments = {segment.key: segment for segment in result.segments}
-    return Context(stack, author, segments, segmentation, numbers, viewer_hints)
+    return Context(stack, author, segments, extents, segmentation, numbers, viewer_hints)
 
 
 def measurement_groups(finding: Finding, context: Context) -> list[Dataset]:
@@ -158,11 +162,11 @@ def _segment_reference(segment: Segment | None, context: Context) -> list[Datase
 def _rectangle(finding: Finding, segment: Segment | None, context: Context) -> Rectangle | None:
     """Of a lesion's mask, else of the finding's box; None when there is neither. With viewer_hints of any segment: OHIF
     (3.13) shows nothing at all of a report in which a finding has no coordinates."""
-    rectangle = None
-    if segment is not None and segment.is_lesion:
-        rectangle = mask_rectangle(get_mask(segment, context.stack))
-    if rectangle is None and finding.box is not None:
+    extent = context.extents.get(segment.key) if segment is not None else None
+    if extent is not None and extent.segment.is_lesion:
+        return largest_rectangle(extent)
+    if finding.box is not None:
         return box_rectangle(finding.box, context.stack.shape)
-    if rectangle is None and segment is not None and context.viewer_hints:
-        return segment_rectangle(segment)
-    return rectangle
+    if extent is not None and context.viewer_hints:
+        return middle_rectangle(extent, context.stack.shape[0])
+    return None

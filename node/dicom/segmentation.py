@@ -66,15 +66,20 @@ def encode_segmentation(stack: Stack, result: Result, author: Authorship, *, ser
 
 def find_masks(stack: Stack, result: Result) -> list[Extent]:
     """The extents of the segments of `result` that are not empty. Raises EncodingError as encode_segmentation does."""
+    check_masks(stack, result)
+    extents = find_extents(result)
+    if not extents:
+        raise EncodingError("no segment has a voxel: there is nothing to segment")
+    return extents
+
+
+def check_masks(stack: Stack, result: Result) -> None:
+    """Raise EncodingError that names the segment unless every mask is bool and lies on the grid of `stack`."""
     for segment in result.segments:
         if segment.shape != stack.shape:
             raise EncodingError(f"mask of {segment.key!r} has shape {segment.shape}, its stack {stack.shape}")
         if segment.label_mask is None and segment.mask.dtype != np.bool_:
             raise EncodingError(f"mask of {segment.key!r} is {segment.mask.dtype}, not bool")
-    extents = find_extents(result.segments)
-    if not extents:
-        raise EncodingError("no segment has a voxel: there is nothing to segment")
-    return extents
 
 
 def new_segmentation(

@@ -1,7 +1,7 @@
 """The counter between science and hospital: the only part of `pipelines` that `node` may import."""
 
 from pipelines.terms.code import Code
-from pipelines.terms.label_mask import LabelMask, Mask
+from pipelines.terms.label_mask import LabelMask, LabelVolume, Mask
 from pipelines.terms.manifest import Manifest, Requires, find_manifests, get_manifest, read_manifest
 from pipelines.terms.region import Axes, Box
 from pipelines.terms.result import Finding, Measurement, Note, Result, ScalarMap, Segment, Severity
@@ -14,6 +14,7 @@ __all__ = [
     "Code",
     "Finding",
     "LabelMask",
+    "LabelVolume",
     "Manifest",
     "Mask",
     "Measurement",

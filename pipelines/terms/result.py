@@ -140,7 +140,7 @@ class ScalarMap:
     unit: Code
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Result:
     """All that one run of a pipeline says. A result without segments still has findings that say `absent`."""
 

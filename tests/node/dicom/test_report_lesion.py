@@ -7,7 +7,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from node.dicom.lesion import box_rectangle, mask_rectangle
+from node.dicom.extent import find_extents
+from node.dicom.lesion import box_rectangle, largest_rectangle, middle_rectangle
 from node.dicom.output_gate import check_objects
 from node.dicom.read_report import read_findings
 from node.dicom.report import encode_report
@@ -136,9 +137,11 @@ def test_the_rectangle_lies_in_the_plane_where_most_of_the_lesion_is():
     mask = np.zeros((4, 12, 12), bool)
     mask[1, 2:4, 0:10] = True
     mask[3, 5:12, 6:12] = True
-    found = mask_rectangle(mask)
+    (extent,) = find_extents(Result((make_segment(mask), make_segment(mask & False, "none")), (make_finding(),)))
+    found = largest_rectangle(extent)
     assert (found.plane, found.left, found.top, found.right, found.bottom) == (3, 6.0, 5.0, 12.0, 12.0)
-    assert mask_rectangle(np.zeros((4, 12, 12), bool)) is None
+    found = middle_rectangle(extent, 4)
+    assert (found.plane, found.left, found.top, found.right, found.bottom) == (1, 0.0, 2.0, 10.0, 4.0)
 
 
 def test_a_lesion_has_three_groups_under_one_tracking_uid():

@@ -165,7 +165,8 @@ def test_bits_can_be_read_from_any_place_in_pieces_of_any_size(shape):
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 4, shape).astype(np.uint8)
     labels[:, :2] = labels[:, :, :1] = 0
-    extents = find_extents([make_segment(LabelMask(labels, n), str(n)) for n in (1, 2, 3)])
+    segments = tuple(make_segment(LabelMask(labels, n), str(n)) for n in (1, 2, 3))
+    extents = find_extents(Result(segments, (make_finding("1"),)))
     planes = np.tile(np.arange(shape[0]), 3)
     every = [extent for extent in extents for _ in range(shape[0])]
     frames = PackedFrames(every, planes, shape[1], shape[2])
