@@ -22,6 +22,7 @@ REASONS: dict[str, Code] = {
         (errors.DuplicateSlices, "R114", "Different slices at one position"),
         (errors.MixedSeries, "R115", "The series makes no stack"),
         (errors.NoFrameOfReference, "R116", "No Frame of Reference UID"),
+        (errors.PriorMissing, "R117", "No earlier study to compare with"),
         (errors.TruncatedInstance, "R120", "Pixel data is truncated"),
         (errors.UnreadablePixels, "R121", "Pixel data cannot be decoded"),
     )

@@ -1,14 +1,20 @@
 """A dataset as a Part 10 file that is either whole on disk or not there at all."""
 
 import os
+import struct
 from pathlib import Path
 
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from node.dicom.packed_frames import PackedFrames
 from node.durable import sync_directory
+from node.errors import EncodingError
 from node.model.uid import derive_uid
+
+PIXEL_DATA = struct.Struct("<HH2sHI")
+"""The head of an element of ours in Explicit VR Little Endian (PS3.5 7.1.2)."""
 
 IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation"))
 IMPLEMENTATION_VERSION_NAME = "WETREAD_0_1"
@@ -32,28 +38,44 @@ def write_dicom(dataset: Dataset, path: Path) -> None:
     """Write `dataset` to `path` (PS3.10); a reader never meets a part of it.
 
     In Explicit VR Little Endian, or in the transfer syntax of its file_meta where that has encapsulated pixels.
-    Raw elements of a dataset that declares itself read in this encoding, and Pixel Data that is a stream, are written
-    as they are and never held in memory as objects or as a whole.
+    Raw elements of a dataset that declares itself read in this encoding are written as they are, and PackedFrames as
+    they come: neither is held in memory as objects or as a whole.
 
     Written beside, synced, renamed; then the folder is synced, so that a crash after the return loses nothing.
     Raises OSError; nothing is left beside `path` then.
     """
-    whole = Dataset(dataset)
+    whole = Dataset({tag: dataset.get_item(tag) for tag in dataset.keys()})  # noqa: SIM118  iterating a dataset reads its values
     implicit, little = dataset.original_encoding
     whole.set_original_encoding(implicit, little, dataset.original_character_set)
     whole.file_meta = new_file_meta(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), _find_syntax(dataset))
     whole.preamble = b"\0" * 128
+    frames = _take_stream(whole)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             dcmwrite(file, whole, enforce_file_format=True, implicit_vr=False, little_endian=True)
+            if frames is not None:
+                file.write(PIXEL_DATA.pack(0x7FE0, 0x0010, b"OB", 0, len(frames)))
             file.flush()
+            if frames is not None:
+                frames.write_at(file.fileno(), file.tell())
             os.fsync(file.fileno())
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def _take_stream(whole: Dataset) -> PackedFrames | None:
+    """Pixel Data that is a stream, taken from `whole`, whose last element it is."""
+    if "PixelData" not in whole or not isinstance(whole["PixelData"].value, PackedFrames):
+        return None
+    frames: PackedFrames = whole["PixelData"].value
+    if max(whole.keys()) != whole["PixelData"].tag:
+        raise EncodingError("nothing may follow the Pixel Data of an object of ours")
+    del whole["PixelData"]
+    return frames
 
 
 def _find_syntax(dataset: Dataset) -> UID:

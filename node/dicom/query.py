@@ -1,0 +1,60 @@
+"""Query/Retrieve identifiers (PS3.4 C.6.2.1, Study Root): what is asked at each level, and what an answer says.
+
+QIDO-RS answers with the same attributes (PS3.18 10.6), so one reading serves both.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydicom import Dataset
+
+from node.dicom.header import find_value
+from node.model.archive import FoundInstance, FoundSeries, FoundStudy
+
+STUDY_KEYS = (
+    "StudyInstanceUID",
+    "PatientID",
+    "IssuerOfPatientID",
+    "StudyDate",
+    "StudyTime",
+    "ModalitiesInStudy",
+    "StudyDescription",
+)
+SERIES_KEYS = ("SeriesInstanceUID", "Modality", "BodyPartExamined", "SeriesDescription")
+IMAGE_KEYS = ("SOPInstanceUID", "SOPClassUID")
+
+
+def make_identifier(level: str, matching: dict[str, str | Sequence[str]], returned: Sequence[str] = ()) -> Dataset:
+    """An identifier at `level` (STUDY, SERIES, IMAGE): matching keys with their values, the others to be answered."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = level
+    for keyword in returned:
+        setattr(identifier, keyword, "")
+    for keyword, value in matching.items():
+        setattr(identifier, keyword, list(value) if isinstance(value, tuple | list) else value)
+    if not all(text.isascii() for value in matching.values() for text in value):
+        identifier.SpecificCharacterSet = "ISO_IR 192"
+    return identifier
+
+
+def to_study(answer: Dataset) -> FoundStudy:
+    """What an answer at STUDY level says."""
+    texts = [_text(answer, keyword) for keyword in STUDY_KEYS]
+    modalities = find_value(answer, "ModalitiesInStudy") or ()
+    many = (modalities,) if isinstance(modalities, str) else tuple(modalities)
+    return FoundStudy(*texts[:5], tuple(str(one).strip() for one in many), texts[6])
+
+
+def to_series(answer: Dataset) -> FoundSeries:
+    """What an answer at SERIES level says."""
+    return FoundSeries(*(_text(answer, keyword) for keyword in SERIES_KEYS))
+
+
+def to_instance(answer: Dataset) -> FoundInstance:
+    """What an answer at IMAGE level says."""
+    return FoundInstance(*(_text(answer, keyword) for keyword in IMAGE_KEYS))
+
+
+def _text(answer: Dataset, keyword: str) -> str:
+    value: Any = find_value(answer, keyword)
+    return "" if value is None else str(value).strip()
