@@ -19,9 +19,10 @@ from rich.console import Console
 from node.config import Settings, load_settings
 from node.errors import ConfigError, LostLease, UnknownJob, WetreadError
 from node.ledger import Ledger
-from node.model.job import FINAL, TRANSITIONS, State
+from node.model.job import FINAL, TRANSITIONS, Priority, State
 from node.oversight.logs import set_up_logs
 from node.supervisor.parent import die_with_parent
+from node.web.access.commands import app as users
 from pipelines.terms import find_manifests, read_manifest
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -29,6 +30,7 @@ config = typer.Typer(no_args_is_help=True, help="Check or show the configuration
 app.add_typer(config, name="config")
 routes = typer.Typer(no_args_is_help=True, help="Try the routes.")
 app.add_typer(routes, name="routes")
+app.add_typer(users, name="users")
 out = Console()
 
 ConfigFile = Annotated[
@@ -210,11 +212,44 @@ def retry(
         if one.state != State.FAILED:
             hint = "it is final" if one.state in FINAL else "it is still on its way"
             raise UnknownJob(f"job {one.id} is {one.state}, only a FAILED job is queued again: {hint}")
+        if one.superseded_by:
+            raise UnknownJob(f"job {one.id} is superseded by job {one.superseded_by}, which speaks for the study")
         try:
             ledger.move_job(one, State.QUEUED, time.time(), "retry", "an operator asked for it")
             out.print(f"{one.id} queued")
         except LostLease as error:
             out.print(str(error))
+
+
+@app.command()
+def resend(
+    job: Annotated[str, typer.Argument(help="a job id or its beginning")],
+    peer: Annotated[str, typer.Option("--peer", help="to this destination alone")] = "",
+    config_file: ConfigFile = None,
+) -> None:
+    """Send the results of a CONFIRMED or FAILED job again: the same objects, the same uids. Nothing is computed."""
+    from node.outbound.resend import resend as send_again
+    from node.tables import find_job
+
+    settings, ledger = _ledger(config_file)
+    one = find_job(ledger, job)
+    try:
+        out.print(f"{one.id}: {send_again(ledger, one, settings.outbox, peer)} objects will be sent again")
+    except LostLease as error:
+        raise UnknownJob(f"{error}: look again") from error
+
+
+@app.command()
+def peers(as_json: Annotated[bool, typer.Option("--json")] = False, config_file: ConfigFile = None) -> None:
+    """Show how each peer is: last heard from, last answer, circuit, and what waits for it."""
+    from node.oversight.peers import list_peers
+    from node.tables import make_peer_rows
+
+    rows = list_peers(*_ledger(config_file))
+    if as_json:
+        out.print_json(data=[row.to_dict() for row in rows])
+    else:
+        out.print(make_peer_rows(rows))
 
 
 @app.command()
@@ -230,6 +265,35 @@ def cancel(
         raise UnknownJob(f"job {one.id} is {one.state} and cannot be canceled any more")
     ledger.move_job(one, State.CANCELED, time.time(), "cancel", "an operator asked for it")
     out.print(f"{one.id} canceled")
+
+
+@app.command()
+def priority(
+    job: Annotated[str, typer.Argument(help="a job id or its beginning")],
+    to: Annotated[Priority, typer.Argument(help="stat, routine or off-peak")],
+    config_file: ConfigFile = None,
+) -> None:
+    """Change how urgent a waiting job is: the next free worker of its lane takes the most urgent one."""
+    from node.tables import find_job
+
+    _, ledger = _ledger(config_file)
+    one = find_job(ledger, job)
+    ledger.set_priority(one, to, time.time())
+    out.print(f"{one.id} {one.priority} -> {to}")
+
+
+@app.command()
+def complete(
+    study: Annotated[str, typer.Argument(help="a Study Instance UID or its beginning")], config_file: ConfigFile = None
+) -> None:
+    """Close a study that waits for images, and process what is there. Images that come later open its next version."""
+    from node.model.expectation import Expectation, Kind
+    from node.tables import find_open_study
+
+    _, ledger = _ledger(config_file)
+    one = find_open_study(ledger, study)
+    ledger.put_expectation(Expectation(one.study_uid, Kind.OPERATOR, "", time.time()))
+    out.print(f"{one.study_uid} will be closed{': ' + one.waits if one.waits else ''}", highlight=False, soft_wrap=True)
 
 
 @routes.command("test")
@@ -270,7 +334,10 @@ def doctor(config_file: ConfigFile = None) -> None:
 @config.command("check")
 def check_config(config_file: ConfigFile = None) -> None:
     """Say whether the configuration is right; an error names the key."""
+    from node.web.access.anonymous import find_anonymous
+
     settings = _settings(config_file)
+    find_anonymous(settings)
     out.print(f"right: {len(settings.routes)} routes, {len(settings.peers)} peers, home {settings.node.home}")
 
 

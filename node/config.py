@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydicom.datadict import tag_for_keyword
 
 from node.errors import ConfigError
+from node.route_order import order_routes
 from node.sections import (
     Completeness,
     Condition,
@@ -19,6 +20,7 @@ from node.sections import (
     Node,
     Peer,
     Queue,
+    Retrieve,
     Route,
     Section,
     Tls,
@@ -56,20 +58,30 @@ class Settings(Section):
         installed = find_manifests()
         for index, route in enumerate(self.routes):
             place = f"routes[{index}] ({route.name!r})"
-            for path in route.when:
-                if unknown := [keyword for keyword in path.split(".") if tag_for_keyword(keyword) is None]:
-                    raise ValueError(f"{place}: when.{path}: {unknown[0]!r} is not a DICOM keyword")
+            _check_keywords(place, route)
             if route.pipeline not in installed:
                 raise ValueError(f"{place}: no pipeline {route.pipeline!r}; there are: {', '.join(sorted(installed))}")
             for key, names in (("from", route.sources), ("deliver", route.deliver)):
                 for name in names:
                     if name not in self.peers:
                         raise ValueError(f"{place}: {key} names {name!r}, which is not under [peers]")
+            for name in route.gather.sources if route.gather else ():
+                if name not in self.peers or not self.peers[name].query:
+                    raise ValueError(f"{place}: gather.from names {name!r}, which is no peer with query = true")
         for name, peer in self.peers.items():
+            if peer.query and peer.retrieve == Retrieve.WADO and not peer.dicomweb:
+                raise ValueError(f"peers.{name}.retrieve = 'wado' needs peers.{name}.dicomweb")
             if peer.tls_name and not (self.listen.tls and self.listen.tls.authorities):
                 raise ValueError(f"peers.{name}.tls_name needs listen.tls.authorities, which signed its certificate")
+        _refuse_twice("peers: the web_user", [peer.web_user for peer in self.peers.values() if peer.web_user])
         _refuse_twice("routes", [route.name for route in self.routes])
-        _refuse_twice("peers: the AE title", [peer.ae_title for peer in self.peers.values()])
+        _refuse_twice("peers: the AE title", [peer.ae_title for peer in self.peers.values() if peer.ae_title])
+        return self
+
+    @model_validator(mode="after")
+    def check_order(self) -> "Settings":
+        """What a route comes after is there, and no circle."""
+        order_routes(self.routes)
         return self
 
     @property
@@ -83,6 +95,15 @@ class Settings(Section):
     @property
     def ledger_url(self) -> str:
         return f"sqlite:///{self.node.home / 'ledger.sqlite'}"
+
+
+def _check_keywords(place: str, route: Route) -> None:
+    """Conditions ask of attributes that there are."""
+    expected = [(f"expects[{n}]", table) for n, table in enumerate(route.expects)]
+    for key, table in [("when", route.when), ("study", route.study), *expected]:
+        for path in table:
+            if unknown := [keyword for keyword in path.split(".") if tag_for_keyword(keyword) is None]:
+                raise ValueError(f"{place}: {key}.{path}: {unknown[0]!r} is not a DICOM keyword")
 
 
 def _refuse_twice(what: str, names: list[str]) -> None:
@@ -116,6 +137,9 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     updates: dict[str, Any] = {"node": settings.node.model_copy(update={"home": _absolute(settings.node.home, base)})}
     if settings.listen.tls:
         updates["listen"] = settings.listen.model_copy(update={"tls": _absolute_tls(settings.listen.tls, base)})
+    web_places = {name: _absolute(place, base) for name, place in dict(settings.web).items() if isinstance(place, Path)}
+    updates["web"] = settings.web.model_copy(update=web_places)
+    updates["peers"] = {name: _absolute_peer(peer, base) for name, peer in settings.peers.items()}
     return settings.model_copy(update=updates)
 
 
@@ -128,6 +152,11 @@ def _absolute(place: Path, base: Path) -> Path:
 def _absolute_tls(tls: Tls, base: Path) -> Tls:
     places = {"certificate": tls.certificate, "key": tls.key, "authorities": tls.authorities}
     return tls.model_copy(update={name: _absolute(place, base) for name, place in places.items() if place})
+
+
+def _absolute_peer(peer: Peer, base: Path) -> Peer:
+    places = {name: _absolute(place, base) for name, place in dict(peer.web).items() if isinstance(place, Path)}
+    return peer.model_copy(update={"web": peer.web.model_copy(update=places)})
 
 
 def _find(environ: Mapping[str, str]) -> Path | None:

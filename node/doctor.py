@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -14,7 +15,9 @@ from node.durable import sync_directory
 from node.errors import PeerUnreachable
 from node.ledger import Ledger
 from node.outbound.echo import echo
+from node.outbound.stow import probe
 from node.oversight.health import broker_answers
+from node.sections import Peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,11 @@ def examine(settings: Settings, ledger: Ledger) -> Iterator[Check]:
     near = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  compared, not bound
     yield _check_echo("door", settings, (near, int(port)), settings.node.ae_title)
     for name, peer in settings.peers.items():
-        yield _check_echo(f"peer {name}", settings, (peer.host, peer.port), peer.ae_title)
+        if peer.address:
+            yield _check_echo(f"peer {name}", settings, (peer.host, peer.port), peer.ae_title)
+        if peer.dicomweb:
+            yield _check_web(f"peer {name}", settings, peer)
+    yield from _check_circuits(ledger)
     yield from _check_hands(settings)
 
 
@@ -67,6 +74,22 @@ def _check_echo(what: str, settings: Settings, address: tuple[str, int], title: 
     except PeerUnreachable as error:
         return Check(what, False, str(error))
     return Check(what, True, f"{title} at {address[0]}:{address[1]} answers C-ECHO")
+
+
+def _check_web(what: str, settings: Settings, peer: Peer) -> Check:
+    try:
+        return Check(what, True, probe(peer, settings.deliver.answer_wait.total_seconds()))
+    except PeerUnreachable as error:
+        return Check(what, False, str(error))
+
+
+def _check_circuits(ledger: Ledger) -> Iterator[Check]:
+    """Those that are open: nothing goes to their peer but a try now and then."""
+    for name, circuit in sorted(ledger.find_circuits().items()):
+        if circuit.is_open:
+            since, then = (datetime.fromtimestamp(at, UTC) for at in (circuit.opened_at, circuit.next_at))
+            times = f"open since {since:%Y-%m-%d %H:%M:%S} UTC, next try {then:%H:%M:%S}"
+            yield Check(f"circuit {name}", False, f"{times}: {circuit.answer}")
 
 
 def _check_hands(settings: Settings) -> Iterator[Check]:

@@ -10,6 +10,7 @@ WetreadError
 ├── AssociationRejected     a caller is not let in (PS3.8 9.3.4)
 ├── ProtocolViolation       a peer broke the rules of the connection: it is aborted (PS3.8 9.3.8)
 ├── InputError              a series cannot be read as a volume; the job fails by name
+│   ├── PriorMissing        the route requires an earlier study of the patient, and none was found in time
 │   ├── NoMatchingSeries    no series of the study is what the pipeline reads
 │   │   ├── NotAcquired      a localizer, projection, reformation, capture or parameter map
 │   │   ├── AlreadyProcessed made by an algorithm like ours, or with annotations burned in
@@ -26,10 +27,13 @@ WetreadError
 │   ├── NoFrameOfReference  the series has no Frame of Reference UID
 │   ├── TruncatedInstance   pixel data is shorter than the header says
 │   └── UnreadablePixels    pixel data cannot be decoded
+├── DependencyFailed        the job that this one comes after ended without results, or there is none
+├── IncompleteStudy         what was expected of a study did not come; its jobs wait for an operator
 ├── EncodingError           a result cannot be written as a DICOM object; never sent
 │   └── OverlappingSegments a label map holds one segment a voxel: it must be BINARY
 ├── LedgerError
 │   ├── UnknownJob          no job has that id
+│   ├── UnknownStudy        no study that is still open has that uid
 │   └── LostLease           the job belongs to somebody else by now; this answer is thrown away
 ├── DeliveryError
 │   ├── PeerUnreachable     no association (transient)
@@ -97,6 +101,10 @@ class InputError(WetreadError):
     """A series cannot be read as a volume; the job fails by name."""
 
 
+class PriorMissing(InputError):
+    """The route requires an earlier study of the patient, and none was found in time."""
+
+
 class NoMatchingSeries(InputError):
     """No series of the study is what the pipeline reads."""
 
@@ -161,6 +169,14 @@ class UnreadablePixels(InputError):
     """Pixel data cannot be decoded."""
 
 
+class DependencyFailed(WetreadError):
+    """The job that this one comes after ended without results, or there is none."""
+
+
+class IncompleteStudy(WetreadError):
+    """What was expected of a study did not come; its jobs wait for an operator."""
+
+
 class EncodingError(WetreadError):
     """A result cannot be written as a DICOM object; never sent."""
 
@@ -175,6 +191,10 @@ class LedgerError(WetreadError):
 
 class UnknownJob(LedgerError):
     """No job has that id."""
+
+
+class UnknownStudy(LedgerError):
+    """No study that is still open has that uid."""
 
 
 class LostLease(LedgerError):
@@ -206,4 +226,12 @@ class WorkerLost(WorkerError):
 
 
 class OutOfTime(WorkerError):
-    """The job ran past its pipeline's time limit."""
+    """The job ran past its pipeline's time limit; it is tried once more."""
+
+    transient = True
+
+
+class OutOfMemory(WorkerError):
+    """The pipeline asked for more memory than its device had; it is tried once more, on the CPU."""
+
+    transient = True

@@ -7,6 +7,7 @@ from node.config import Settings
 from node.inbound.enqueue import Enqueuer
 from node.inbound.spool import Spool
 from node.ledger import Ledger
+from node.ledger.dependencies import fail_stranded
 from node.model.job import Job, State
 from node.outbound.confirm import settle_jobs
 from node.rounds import keep_going
@@ -21,6 +22,9 @@ RING_AGAIN = 10.0
 ring, since only one claim of a job succeeds."""
 
 SWEEP = 3600.0
+
+REMEMBER = 86400.0
+"""Seconds for which an announcement waits for the images of its study."""
 
 
 class Housekeeper:
@@ -45,9 +49,11 @@ class Housekeeper:
             self._take_back(job, now)
         self._enqueuer.ring(unheard)
         settle_jobs(self._ledger)
+        fail_stranded(self._ledger, now)
         if now - self._swept > SWEEP:
             self._swept = now
             self._spool.sweep(now - SWEEP)
+            self._ledger.forget_expectations(now - REMEMBER)
 
     def _take_back(self, job: Job, now: float) -> None:
         """A worker went silent under `job`: again, or FAILED after work.attempts."""

@@ -1,19 +1,19 @@
-"""What wakes a worker: a task name and a job id, nothing more. The ledger is the truth; this is the doorbell."""
+"""What wakes a worker: the name of a lane, nothing more. The ledger is the truth; this is the doorbell.
 
-from collections.abc import Sequence
+A ring says that a job waits, not which: whoever hears it claims the most urgent one then. So a job that becomes urgent
+while it waits, or comes later and is, needs no other ring.
+"""
+
+from collections.abc import Mapping
 
 from celery import Celery
-
-from node.model.job import Job, Priority
-from pipelines.terms import get_manifest
+from kombu import Connection
 
 RUN = "wetread.run"
 LANES = ("gpu", "cpu", "io")
-STEPS = {Priority.STAT: 0, Priority.ROUTINE: 4, Priority.OFF_PEAK: 8}
-"""Redis transport: 0 is served first."""
 
-GRACE = 30
-"""Seconds between asking a job that ran out of time to stop and killing its process."""
+MOST = 1000
+"""Rings of one lane that the broker holds: as many as workers could hear until housekeeping rings again."""
 
 
 def make_app(url: str) -> Celery:
@@ -40,8 +40,6 @@ def make_app(url: str) -> Celery:
         broker_connection_retry=True,
         broker_transport_options={
             "visibility_timeout": 24 * 3600,
-            "priority_steps": sorted(STEPS.values()),
-            "queue_order_strategy": "priority",
             "socket_connect_timeout": 2,
             "socket_timeout": 30,
             "max_retries": 1,
@@ -51,25 +49,27 @@ def make_app(url: str) -> Celery:
 
 
 class Doorbell:
-    """Rings for jobs. Losing a ring is harmless: housekeeping rings again."""
+    """Rings for lanes. Losing a ring is harmless: housekeeping rings again."""
 
     def __init__(self, url: str) -> None:
         self._app = make_app(url)
 
-    def ring(self, jobs: Sequence[Job]) -> None:
-        """One message per job. Raises OSError-like errors of the transport when the broker is away."""
+    def ring(self, waiting: Mapping[str, int]) -> None:
+        """As many rings for each lane as jobs wait in it, those counted that nobody has heard yet.
+
+        Raises OSError-like errors of the transport when the broker is away.
+        """
         with self._app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
-            for job in jobs:
-                limit = get_manifest(job.pipeline).time_limit_s
-                self._app.send_task(
-                    RUN,
-                    args=[job.id],
-                    queue=job.lane,
-                    priority=STEPS[job.priority],
-                    connection=connection,
-                    soft_time_limit=limit,
-                    time_limit=limit + GRACE,
-                    retry=False,
-                    ignore_result=True,
-                )
+            for lane, count in waiting.items():
+                for _ in range(min(count, MOST) - _count_unheard(connection, lane)):
+                    self._app.send_task(
+                        RUN, args=[lane], queue=lane, connection=connection, retry=False, ignore_result=True
+                    )
+
+
+def _count_unheard(connection: Connection, lane: str) -> int:
+    try:
+        return int(connection.default_channel.queue_declare(lane, passive=True).message_count)
+    except connection.channel_errors:
+        return 0  # the broker forgets a queue that is empty

@@ -1,4 +1,4 @@
-"""What the door speaks: abstract syntaxes, their transfer syntaxes and our roles in them (PS3.4 annexes A, B, J).
+"""What the door speaks: abstract syntaxes, their transfer syntaxes and our roles in them (PS3.4 annexes A, B, J, R).
 
 The conformance statement is made from this page.
 """
@@ -9,6 +9,7 @@ from pydicom.uid import UID, AllTransferSyntaxes
 
 VERIFICATION = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT_PUSH_MODEL = "1.2.840.10008.1.20.1"
+INSTANCE_AVAILABILITY_NOTIFICATION = "1.2.840.10008.5.1.4.33"
 
 NEWER_SYNTAXES = (
     "1.2.840.10008.1.2.4.94",  # JPIP Referenced
@@ -24,8 +25,13 @@ STORAGE_SYNTAXES = tuple(dict.fromkeys([*(str(syntax) for syntax in AllTransferS
 MESSAGE_SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 """For what is read at once: Implicit VR Little Endian, Explicit VR Little and Big Endian."""
 
-ROLES = {VERIFICATION: ("SCP",), STORAGE_COMMITMENT_PUSH_MODEL: ("SCP", "SCU")}
-"""Verification; storage commitment as SCP for what we hold, as SCU for the reports to our own requests."""
+ROLES = {
+    VERIFICATION: ("SCP",),
+    STORAGE_COMMITMENT_PUSH_MODEL: ("SCP", "SCU"),
+    INSTANCE_AVAILABILITY_NOTIFICATION: ("SCP",),
+}
+"""Verification; storage commitment as SCP for what we hold, as SCU for the reports to our own requests; notifications
+of what a PACS has."""
 
 
 @cache

@@ -3,7 +3,6 @@
 Each role imports its own stations: a listener needs neither the queue nor the web server in its memory.
 """
 
-import time
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -11,9 +10,12 @@ from node.config import Settings
 from node.errors import ConfigError
 from node.inbound.spool import Spool
 from node.ledger import Ledger, SqlLedger
+from node.sections import CountBy, Retrieve
 
 if TYPE_CHECKING:
+    from node.inbound.gather import Gatherer
     from node.inbound.listener import Listener
+    from node.model.archive import Archive
 
 
 def open_ledger(settings: Settings) -> Ledger:
@@ -33,14 +35,28 @@ def make_listener(settings: Settings, number: int = 0) -> "Listener":
 
     ledger = open_ledger(settings)
     spool = open_spool(settings)
-    return Listener(settings, spool, ledger, lambda report: settle_report(ledger, report, time.time() + 1.0), number)
+    return Listener(settings, spool, ledger, lambda report: settle_report(ledger, report, settings.deliver), number)
+
+
+def make_gatherer(settings: Settings, ledger: Ledger, spool: Spool) -> "Gatherer":
+    """Who fetches what jobs wait for."""
+    from node.inbound.gather import Gatherer
+    from node.outbound.retrieve import DimseArchive
+    from node.outbound.wado import WebArchive
+
+    def open_archive(name: str) -> "Archive":
+        by_web = settings.peers[name].retrieve == Retrieve.WADO
+        return WebArchive(name, settings) if by_web else DimseArchive(name, settings)
+
+    return Gatherer(settings, ledger, spool, open_archive)
 
 
 def run_keeping(settings: Settings, stop: Event) -> None:
-    """Housekeeping, retention, and for each peer who delivers to it and who reports to it, each on a thread of its own,
-    until `stop` is set."""
+    """Housekeeping, retention, and for each peer who delivers to it, who reports to it and who counts there, each on a
+    thread of its own, until `stop` is set."""
     from node.housekeeping import Housekeeper
     from node.inbound.enqueue import Enqueuer
+    from node.outbound.count import Counter
     from node.outbound.deliver import Deliverer
     from node.outbound.report import Reporter
     from node.queue import Doorbell
@@ -51,8 +67,12 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     housekeeper = Housekeeper(settings, ledger, enqueuer, spool)
     retention = Retention(settings, ledger, spool, lambda: find_free_gb(settings.spool))
     deliverers = [Deliverer(name, settings, ledger) for name in sorted(settings.peers)]
-    reporters = [Reporter(name, settings, ledger) for name in sorted(settings.peers)]
+    reporters = [Reporter(name, settings, ledger) for name, peer in sorted(settings.peers.items()) if peer.address]
     runs = [housekeeper.run, retention.run, *(one.run for one in deliverers), *(one.run for one in reporters)]
+    counted = [name for name, peer in sorted(settings.peers.items()) if peer.count_by != CountBy.NONE]
+    runs += [Counter(name, settings, ledger).run for name in counted]
+    if any(route.gather for route in settings.routes):
+        runs.append(make_gatherer(settings, ledger, spool).run)
     threads = [Thread(target=run, args=(stop,)) for run in runs]
     for thread in threads:
         thread.start()
@@ -65,12 +85,10 @@ def run_web(settings: Settings, stop: Event) -> None:
     import uvicorn
 
     from node.web.app import make_web
+    from node.web.server import configure_server
 
-    host, port = settings.web.listen.rsplit(":", 1)
     application = make_web(settings, open_ledger(settings), open_spool(settings))
-    server = uvicorn.Server(
-        uvicorn.Config(application, host=host, port=int(port), log_config=None, log_level="warning")
-    )
+    server = uvicorn.Server(configure_server(settings, application))
     thread = Thread(target=server.run, daemon=True)
     thread.start()
     while not stop.wait(0.5):

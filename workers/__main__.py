@@ -10,7 +10,7 @@ from workers.device import count_gpus
 
 
 def main() -> None:
-    """Serves every lane until a signal: TERM finishes the job at hand, QUIT does not."""
+    """Serves work.lanes until a signal: TERM finishes the job at hand, QUIT does not."""
     set_up_logs("work")
     die_with_parent()
     from workers.app import app, settings
@@ -23,7 +23,7 @@ def main() -> None:
             "worker",
             "--pool=prefork",
             f"--concurrency={children}",
-            "--queues=gpu,cpu,io",
+            f"--queues={','.join(settings.work.lanes)}",
             f"--hostname=work-{os.getpid()}@{socket.gethostname()}",
             "--loglevel=WARNING",
             "--without-gossip",

@@ -36,8 +36,8 @@ def warm_up(**_signal: Any) -> None:
 
 
 @app.task(name=RUN)  # type: ignore[untyped-decorator]
-def run(job_id: str) -> str:
-    """One ring of the doorbell. Returns what came of it, for the log."""
+def run(lane: str) -> str:
+    """One ring of the doorbell: a job of `lane` waits. Returns what came of it, for the log."""
     from workers.hands import get_hands
 
-    return get_hands(settings).answer(job_id)
+    return get_hands(settings).answer(lane)

@@ -8,17 +8,24 @@ import time
 from billiard import current_process
 
 from node.config import Settings
-from node.errors import LostLease, WetreadError
+from node.errors import LostLease, OutOfMemory, WetreadError, WorkerLost
 from node.ledger import SqlLedger
 from node.model.delivery import ResultObject
 from node.model.job import Job, State
+from pipelines.terms import get_manifest
 from workers.device import pick_device
 from workers.heartbeat import Heartbeat
+from workers.leash import Leash
 from workers.process import Stopwatch, process_job, refuse_job
-from workers.retry import is_refusal, judge
+from workers.retry import is_out_of_memory, is_refusal, judge
 from workers.warm import Warm
 
 log = logging.getLogger(__name__)
+
+
+TURN = 4
+"""One in so many claims of a child goes to a job that has waited longer than work.patience, however urgent others are:
+so that what is not urgent never starves."""
 
 
 class Hands:
@@ -28,33 +35,50 @@ class Hands:
         self._settings = settings
         self._ledger = SqlLedger(settings.ledger_url)
         self._name = f"{socket.gethostname()}/{os.getpid()}"
+        self._claims = 0
         self.warm = Warm(pick_device(settings.work.device, getattr(current_process(), "index", 0) or 0))
+        self._careful = self.warm if self.warm.device == "cpu" else Warm("cpu")
 
-    def answer(self, job_id: str) -> str:
-        """Claims and runs the job; a job that somebody else has, or that is past running, is left alone."""
+    def answer(self, lane: str) -> str:
+        """Claims the job of `lane` that is next and runs it; nothing when none may run now."""
         now, lease = time.time(), self._settings.work.lease.total_seconds()
-        job = self._ledger.claim_job(job_id, self._name, now + lease, now)
+        self._claims += 1
+        aged = now - self._settings.work.patience.total_seconds() if self._claims % TURN == 0 else None
+        job = self._ledger.claim_next([lane], self._name, now + lease, now, waiting_since=aged)
         if job is None:
-            return "not to be claimed"
+            return "nothing to claim"
+        leash = Leash(job.id, _find_limit(job))
         try:
-            with Heartbeat(self._ledger, job, lease):
-                return self._work(job)
+            with Heartbeat(self._ledger, job, lease, leash.cut):
+                return self._work(job, leash)
         except LostLease as error:
             log.warning("%s", error)
             return "lost"
 
-    def _work(self, job: Job) -> str:
-        watch = Stopwatch()
+    def _work(self, job: Job, leash: Leash) -> str:
+        watch, warm = Stopwatch(), self._pick_models(job)
         try:
-            objects, shares = process_job(job, self._settings, self._ledger, self.warm, watch, _no_progress)
+            with leash:
+                objects, shares = process_job(job, self._settings, self._ledger, warm, watch, _no_progress)
+        except LostLease:
+            raise
         except Exception as error:  # noqa: BLE001  judged by workers.retry, the one place that knows the policy
+            if is_out_of_memory(error):
+                warm.forget()
             return self._give_back(job, error, watch)
-        text = f"{len(objects)} objects by {self._name} on {self.warm.device}"
+        text = f"{len(objects)} objects by {self._name} on {warm.device}"
         self._ledger.move_job(
             job, State.ENCODED, time.time(), "encode", text, seconds=watch.seconds, objects=objects, shares=shares
         )
         log.info("job %s encoded: %s", job.id, text)
         return "encoded"
+
+    def _pick_models(self, job: Job) -> Warm:
+        """Those on this child's device; on the CPU when the job ran out of memory, or took its worker with it."""
+        if job.attempt == 1:
+            return self.warm
+        last = [event.text for event in self._ledger.find_history(job.id) if event.state == State.QUEUED][-1]
+        return self._careful if last.startswith((OutOfMemory.__name__, WorkerLost.__name__)) else self.warm
 
     def _give_back(self, job: Job, error: Exception, watch: Stopwatch) -> str:
         state, reason = judge(error, job.attempt, self._settings.work.attempts)
@@ -71,6 +95,14 @@ class Hands:
         except WetreadError as failure:
             log.error("job %s: not even the refusal could be written: %s", job.id, failure)
             return []
+
+
+def _find_limit(job: Job) -> float:
+    """Seconds that the pipeline of `job` may take; a pipeline that is gone fails by name soon enough."""
+    try:
+        return float(get_manifest(job.pipeline).time_limit_s)
+    except (KeyError, ValueError):
+        return 60.0
 
 
 def _no_progress(_share: float, _activity: str) -> None:

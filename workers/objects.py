@@ -74,7 +74,7 @@ def encode_objects(answer: Answer, peers: Mapping[str, Peer]) -> Made:
     answer = replace(answer, notes=(*answer.notes, *lacking))
     forms = _encode_forms(answer, {_wish(peer) for peer in peers.values()} or {BINARY})
     for objects in (*forms.values(), others):
-        check_objects(_flatten(objects), answer.stack.headers)
+        check_objects(_flatten(objects), answer.stack.headers, answer.author.predecessors)
     made = Made([dataset for objects in (*forms.values(), others) for dataset in _flatten(objects)])
     if LABELMAP in forms:
         made.substitutes.update(zip(_uids(forms[LABELMAP]), _uids(forms[BINARY]), strict=True))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,12 +21,15 @@ from node.dicom.report import encode_refusal
 from node.dicom.selection import choose_stack
 from node.dicom.stack import Stack
 from node.dicom.stacking import read_stacks
+from node.dicom.succession import state_version
 from node.dicom.upright import make_upright
 from node.dicom.volume import load_volume
 from node.errors import CannotUnderstand, ConfigError, NoMatchingSeries
+from node.inbound.priors import check_priors
 from node.ledger import Ledger
+from node.ledger.versions import find_predecessors
 from node.model.delivery import ResultObject
-from node.model.job import Job
+from node.model.job import Gathering, Job, Late
 from node.outbound.outbox import put_objects
 from node.sections import Peer
 from pipelines.pipeline import Model, Progress
@@ -53,15 +57,18 @@ class Stopwatch:
 
 
 def find_files(job: Job, settings: Settings, ledger: Ledger) -> list[Path]:
-    """The image files of the job's series in the spool."""
+    """The image files of the job's series in the spool; without those that came after it was made, where it stays
+    beside the job of a later version."""
+    until = inf if job.late == Late.REPLACE or job.gathering != Gathering.NONE else job.created_at
     instances = ledger.find_instances(job.study_uid, job.series_uids)
-    return [settings.spool / instance.path for instance in instances if instance.is_image]
+    return [settings.spool / one.path for one in instances if one.is_image and one.received_at <= until]
 
 
-def make_author(job: Job, settings: Settings) -> Authorship:
-    """Who signs the objects of `job`."""
+def make_author(job: Job, settings: Settings, ledger: Ledger) -> Authorship:
+    """Who signs the objects of `job`, and what they replace."""
     created = datetime.fromtimestamp(job.created_at, UTC)
-    return Authorship(job.id, get_manifest(job.pipeline), created, settings.node.ae_title)
+    earlier = find_predecessors(job, ledger)
+    return Authorship(job.id, get_manifest(job.pipeline), created, settings.node.ae_title, job.version, earlier)
 
 
 def find_destinations(job: Job, settings: Settings) -> dict[str, Peer]:
@@ -76,11 +83,11 @@ def process_job(
 ) -> tuple[list[ResultObject], dict[str, list[str]]]:
     """Result objects of `job`, in the outbox, and which of them each destination gets. Raises InputError,
     PipelineError, EncodingError."""
-    author = make_author(job, settings)
+    author = make_author(job, settings, ledger)
     stack, volume, notes = watch.measure("load", lambda: _load(job, settings, ledger, author))
     model = watch.measure("warm", lambda: warm.get(job.pipeline))
     result = watch.measure("run", lambda: _run(model, stack, volume, progress))
-    answer = Answer(stack, volume, result, author, (*notes, *job.notes))
+    answer = Answer(stack, volume, result, author, (*notes, *state_version(author), *job.notes))
     peers = find_destinations(job, settings)
     made = watch.measure("encode", lambda: encode_objects(answer, peers))
     objects = watch.measure("put", lambda: _put(made, job, settings))
@@ -108,8 +115,9 @@ def refuse_job(job: Job, settings: Settings, ledger: Ledger, name: str, sentence
             continue
     if not headers:
         return []
-    report = encode_refusal(headers, make_author(job, settings), name, sentence, reason=find_reason(name))
-    check_objects([report], headers)
+    author = make_author(job, settings, ledger)
+    report = encode_refusal(headers, author, name, sentence, reason=find_reason(name))
+    check_objects([report], headers, author.predecessors)
     return put_objects(settings.outbox, job.id, [report])
 
 
@@ -118,6 +126,7 @@ def _load(job: Job, settings: Settings, ledger: Ledger, author: Authorship) -> t
     files = find_files(job, settings, ledger)
     if not files:
         raise NoMatchingSeries("the images of this job are no longer in the spool")
+    check_priors(job)
     requires = manifest.requires
     stacks, refusals = read_stacks(
         files, max_tilt_degrees=requires.max_tilt_degrees, max_uneven_mm=requires.max_uneven_mm

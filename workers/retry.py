@@ -2,13 +2,14 @@
 
 import logging
 
-from billiard.exceptions import SoftTimeLimitExceeded
-
-from node.errors import InputError, OutOfTime, WetreadError
+from node.errors import InputError, OutOfMemory, OutOfTime, WetreadError
 from node.model.job import State
 from pipelines.errors import PipelineError, UnsuitableVolume
 
 log = logging.getLogger(__name__)
+
+GREEDY_TRIES = 2
+"""Attempts of a job that used up its time or its memory: more would keep others waiting for the same end."""
 
 
 def judge(error: BaseException, attempt: int, attempts: int) -> tuple[State, str]:
@@ -17,15 +18,23 @@ def judge(error: BaseException, attempt: int, attempts: int) -> tuple[State, str
     Foreseen errors speak for themselves; of an unforeseen one only the class is shown, since its text may quote the
     dataset, and the trace goes to the log, whose formatter drops that text too.
     """
-    if isinstance(error, SoftTimeLimitExceeded):
-        return State.FAILED, f"{OutOfTime.__name__}: the pipeline ran past its time limit"
+    if is_out_of_memory(error):
+        error = OutOfMemory("the pipeline asked for more memory than its device had")
     if isinstance(error, (WetreadError, PipelineError)):
         reason = f"{type(error).__name__}: {error}"
-        if getattr(error, "transient", False) and attempt < attempts:
+        tries = min(attempts, GREEDY_TRIES) if isinstance(error, (OutOfTime, OutOfMemory)) else attempts
+        if getattr(error, "transient", False) and attempt < tries:
             return State.QUEUED, reason
         return State.FAILED, reason
     log.error("unforeseen %s, a bug", type(error).__name__, exc_info=error)
     return State.FAILED, f"unforeseen {type(error).__name__}; the trace is in the worker's log"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for what Python, and torch on any device, raise when memory is used up. Torch is not imported for it: the
+    worker's parent must not, and in a child it is there."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return isinstance(error, MemoryError) or "OutOfMemoryError" in kinds or "DefaultCPUAllocator" in str(error)
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -1,5 +1,6 @@
 """Models that stay in memory between studies: loading weights for every study is what makes peers slow."""
 
+import gc
 import logging
 from collections.abc import Sequence
 
@@ -25,6 +26,15 @@ class Warm:
             self._models[key] = pipeline.load(self.device)
             log.info("pipeline %s %s is warm on %s", name, pipeline.manifest.version, self.device)
         return self._models[key]
+
+    def forget(self) -> None:
+        """Gives the memory of every model back; the next job loads its own again."""
+        self._models.clear()
+        gc.collect()
+        if self.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.empty_cache()
 
     def load_all(self, names: Sequence[str]) -> None:
         """Loads what can be loaded; what cannot fails again, by name, when a job asks for it."""

@@ -14,6 +14,9 @@ ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 SEGMENTATION_DERIVATION = Code("113076", "DCM", "Segmentation")
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 
+# What a report is to the one before it: CID 7009
+REPLACED_REPORT = Code("121360", "DCM", "Replaced report")
+
 # TID 1500 and the templates in it: TID 1204, 1002, 1004, 1600, 1501, 1410, 1411, 1419, 300, 4019
 LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
 OBSERVER_TYPE = Code("121005", "DCM", "Observer Type")

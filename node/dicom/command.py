@@ -10,6 +10,7 @@ C_ECHO_RQ = 0x0030
 C_CANCEL_RQ = 0x0FFF
 N_EVENT_REPORT_RQ = 0x0100
 N_ACTION_RQ = 0x0130
+N_CREATE_RQ = 0x0140
 RESPONSE = 0x8000
 """This bit of the Command Field makes a response of a request."""
 

@@ -13,6 +13,7 @@ from pydicom.valuerep import validate_value
 
 from node.dicom.authorship import Authorship
 from node.dicom.codes import ACQUISITION_EQUIPMENT, PROCESSING_EQUIPMENT, to_concept
+from node.dicom.succession import add_predecessors
 from node.dicom.write import new_file_meta
 
 TYPE_2 = [
@@ -58,7 +59,9 @@ def new_object(
 
     Patient, General Study, Patient Study, Clinical Trial, General Series, Enhanced General Equipment and SOP Common
     (PS3.3 C.7.1 to C.7.5, C.12.1). `part` names the object among those of its author: "segmentation", "report" ...
-    Its uids derive from it, its times are `author.created`: the same call makes the same bytes.
+    Its uids derive from it, its times are `author.created`: the same call makes the same bytes. The next version of an
+    object goes on in its series under the number of the version; what belongs to the series, its date and time and its
+    description too, stays as it was.
     """
     ds = copy_valid(source, ["StudyInstanceUID", *TYPE_2, *OPTIONAL])
     for keyword in TYPE_2:
@@ -66,12 +69,16 @@ def new_object(
     ds.update(_clinical_trial(source))
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.SOPClassUID, ds.SOPInstanceUID = sop_class_uid, author.uid(part)
-    ds.SeriesInstanceUID, ds.SeriesNumber = author.uid(part, "series"), series_number
-    ds.Modality, ds.InstanceNumber, ds.SeriesDescription = modality, 1, title[:64]
+    ds.Modality, ds.SeriesNumber, ds.SeriesDescription = modality, series_number, title[:64]
+    before = author.find_series(part, str(source.get("FrameOfReferenceUID", "")))
+    ds.SeriesInstanceUID = before.series_uid if before else author.uid(part, "series")
+    ds.InstanceNumber = author.version if before else 1
     created = local_time(source, author.created)
-    for event in ("Series", "Content", "InstanceCreation"):
-        setattr(ds, f"{event}Date", created.strftime("%Y%m%d"))
-        setattr(ds, f"{event}Time", created.strftime("%H%M%S"))
+    began = local_time(source, before.began_at) if before else created
+    for event, moment in (("Series", began), ("Content", created), ("InstanceCreation", created)):
+        setattr(ds, f"{event}Date", moment.strftime("%Y%m%d"))
+        setattr(ds, f"{event}Time", moment.strftime("%H%M%S"))
+    add_predecessors(ds, author.find_predecessors(part, sop_class_uid, modality))
     _add_equipment(ds, source, author)
     ds.file_meta = new_file_meta(sop_class_uid, ds.SOPInstanceUID)
     return ds

@@ -18,6 +18,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from node.dicom.authorship import Predecessor
 from node.dicom.codes import PROCESSING_EQUIPMENT
 from node.dicom.context import ACQUISITION, OPTIONAL, TRIAL_TYPE_1, TRIAL_TYPE_2, TYPE_2, copy_valid
 from node.dicom.gate.attributes import AttributeFault, check_attributes
@@ -27,6 +28,7 @@ from node.dicom.gate.iod_tables import find_sop_classes
 from node.dicom.gate.references import Known, check_references, check_series
 from node.dicom.gate.report import DOCUMENTS, check_document
 from node.dicom.gate.structures import check_structures
+from node.dicom.gate.succession import check_succession
 from node.dicom.gate.values import list_values
 from node.errors import EncodingError
 
@@ -49,13 +51,16 @@ OTHER_KINDS = {
 UNREADABLE = (AttributeError, IndexError, KeyError, OverflowError, StopIteration, TypeError, ValueError)
 
 
-def check_objects(objects: Sequence[Dataset], stack_headers: Sequence[Dataset]) -> None:
+def check_objects(
+    objects: Sequence[Dataset], stack_headers: Sequence[Dataset], earlier: Sequence[Predecessor] = ()
+) -> None:
     """Raise EncodingError, naming object and attribute, unless `objects` are safe to send.
 
     objects: all of one result, of any of the kinds that node.dicom.gate.iod_tables knows. stack_headers: the source
     instances they speak of, all of one patient, study and frame of reference. Every object must be what PS3.3 says of
     its IOD, belong to that patient and study, be made by one algorithm and have new, valid uids; frames must lie on
-    their source frames; whatever is referred to must be a source instance or another of `objects`.
+    their source frames; whatever is referred to must be a source instance or another of `objects`. earlier: the objects
+    that these replace: they must name them as that, and may go on in their series.
     """
     if not stack_headers:
         raise EncodingError("no source instance was given to check against")
@@ -69,7 +74,7 @@ def check_objects(objects: Sequence[Dataset], stack_headers: Sequence[Dataset]) 
         for ds in objects
         for item in ds.get("SegmentSequence") or []
     }
-    known = Known(sources, {str(ds.get("SOPInstanceUID", "")): ds for ds in objects}, uids, segments)
+    known = Known(sources, {str(ds.get("SOPInstanceUID", "")): ds for ds in objects}, uids, segments, {one.sop_instance_uid: one for one in earlier})
     classes = find_sop_classes()
     for ds in objects:
         try:
@@ -107,6 +112,7 @@ def _check_object(ds: Dataset, known: Known) -> None:
     if ds.SOPClassUID in DOCUMENTS:
         check_document(ds, known)
     check_references(ds, known)
+    check_succession(ds, known)
     if ds.SOPClassUID in OTHER_KINDS:
         OTHER_KINDS[ds.SOPClassUID](ds, known)
 

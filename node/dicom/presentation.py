@@ -59,7 +59,7 @@ def encode_presentation(
         ds.RequestAttributesSequence = request
     ds.PresentationCreationDate, ds.PresentationCreationTime = ds.pop("ContentDate").value, ds.pop("ContentTime").value
     ds.ContentLabel, ds.ContentCreatorName = "AI_OUTLINES", ""
-    ds.ContentDescription = f"{author.manifest.name} {author.manifest.version}"[:64]
+    ds.ContentDescription = author.describe(f"{author.manifest.name} {author.manifest.version}")
     _add_images(ds, stack)
     add_grayscale(ds, stack, limits)
     annotations, layers = _draw(stack, result)

@@ -3,6 +3,7 @@
 QIDO-RS answers with the same attributes (PS3.18 10.6), so one reading serves both.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ def make_identifier(level: str, matching: dict[str, str | Sequence[str]], return
 
 def to_study(answer: Dataset) -> FoundStudy:
     """What an answer at STUDY level says."""
-    texts = [_text(answer, keyword) for keyword in STUDY_KEYS]
+    texts = [_uid(answer, STUDY_KEYS[0]), *(_text(answer, keyword) for keyword in STUDY_KEYS[1:])]
     modalities = find_value(answer, "ModalitiesInStudy") or ()
     many = (modalities,) if isinstance(modalities, str) else tuple(modalities)
     return FoundStudy(*texts[:5], tuple(str(one).strip() for one in many), texts[6])
@@ -47,12 +48,18 @@ def to_study(answer: Dataset) -> FoundStudy:
 
 def to_series(answer: Dataset) -> FoundSeries:
     """What an answer at SERIES level says."""
-    return FoundSeries(*(_text(answer, keyword) for keyword in SERIES_KEYS))
+    return FoundSeries(_uid(answer, SERIES_KEYS[0]), *(_text(answer, keyword) for keyword in SERIES_KEYS[1:]))
 
 
 def to_instance(answer: Dataset) -> FoundInstance:
     """What an answer at IMAGE level says."""
-    return FoundInstance(*(_text(answer, keyword) for keyword in IMAGE_KEYS))
+    return FoundInstance(*(_uid(answer, keyword) for keyword in IMAGE_KEYS))
+
+
+def _uid(answer: Dataset, keyword: str) -> str:
+    """It becomes part of requests and addresses: "" for what is no UID (PS3.5 9.1)."""
+    text = _text(answer, keyword)
+    return text if re.fullmatch(r"[0-9.]{1,64}", text) else ""
 
 
 def _text(answer: Dataset, keyword: str) -> str:

@@ -94,7 +94,7 @@ def new_segmentation(
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PixelRepresentation = 1, "MONOCHROME2", 0
     ds.ImageType = ["DERIVED", "PRIMARY"]
     ds.ContentLabel = "AI_SEGMENTATION"
-    ds.ContentDescription = f"{author.manifest.name} {author.manifest.version}"[:64]
+    ds.ContentDescription = author.describe(f"{author.manifest.name} {author.manifest.version}")
     ds.ContentCreatorName = ""
     add_lossy_history(ds, stack.first)
     ds.ReferencedSeriesSequence = reference_series(stack.headers, "ReferencedInstanceSequence")

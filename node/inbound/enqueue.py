@@ -7,19 +7,26 @@ whose bell housekeeping rings.
 
 import logging
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from node.config import Settings
-from node.errors import CannotUnderstand
-from node.inbound.assemble import Arrival, find_evidence
-from node.inbound.match import match_study, read_samples
+from node.errors import CannotUnderstand, IncompleteStudy
+from node.inbound.assemble import Arrival, Judgment, Verdict, judge_study
+from node.inbound.expected import Expected, Word
+from node.inbound.gather import is_gathered, with_gathering
+from node.inbound.late import settle_late
+from node.inbound.match import digest_series, match_study, read_samples
 from node.ledger import Ledger
-from node.model.job import Job
+from node.ledger.gathering import GATHERED
+from node.model.job import Gathering, Job, State
 from node.model.study import Study, StudyState
 from node.queue import Doorbell
+from node.sections import OnGiveUp
 
 log = logging.getLogger(__name__)
 
@@ -31,38 +38,79 @@ class Enqueuer:
         self._settings = settings
         self._ledger = ledger
         self._bell = bell
+        self._expected = Expected(settings, ledger)
 
     def close_complete(self, now: float) -> int:
         """Judges every study that is RECEIVING; returns how many were closed."""
-        return sum(self._close(study, now) for study in self._ledger.find_studies(StudyState.RECEIVING))
+        word = self._expected.read_word()
+        return sum(self._close(study, word, now) for study in self._ledger.find_studies(StudyState.RECEIVING))
 
     def ring(self, jobs: list[Job]) -> bool:
-        """Rings for `jobs` and remembers it; False when the broker is away (housekeeping tries again)."""
+        """Rings in the lanes of `jobs` and remembers it; False when the broker is away (housekeeping tries again)."""
         if not jobs:
             return True
+        lanes, now = {job.lane for job in jobs}, time.time()
         try:
-            self._bell.ring(jobs)
+            self._bell.ring({lane: count for lane, count in self._ledger.count_free(now).items() if lane in lanes})
         except (OSError, OperationalError, RedisError) as error:
             log.warning("the broker is away, %d wake-ups wait: %s", len(jobs), type(error).__name__)
             return False
-        self._ledger.mark_rung([job.id for job in jobs], time.time())
+        self._ledger.mark_rung([job.id for job in jobs], now)
         return True
 
-    def _close(self, study: Study, now: float) -> bool:
+    def _close(self, study: Study, word: Word, now: float) -> bool:
         arrivals = [Arrival(*row) for row in self._ledger.find_associations(study.study_uid)]
-        evidence = find_evidence(study, arrivals, self._settings.completeness, now)
-        if evidence is None:
+        judgment = self._judge(study, arrivals, word, now)
+        if judgment.verdict == Verdict.WAIT:
+            if judgment.text != study.waits:
+                self._ledger.note_wait(study, judgment.text)
             return False
-        jobs, reason = self._match(study, {arrival.caller for arrival in arrivals}, now, evidence)
-        if not self._ledger.close_study(study, now, evidence, reason, jobs):
+        evidence = judgment.text
+        if self._is_gathered(study, arrivals):
+            jobs, reason = list[Job](), GATHERED
+        else:
+            jobs, reason = self._match(study, {arrival.caller for arrival in arrivals}, now, evidence)
+        late = settle_late(jobs, self._ledger.find_jobs(study.study_uid) if study.version > 1 else [])
+        jobs, reason = late.jobs, reason or late.reason
+        if judgment.verdict == Verdict.GAVE_UP and self._settings.completeness.on_give_up == OnGiveUp.FAIL:
+            jobs = [replace(job, state=State.FAILED, reason=f"{IncompleteStudy.__name__}: {evidence}") for job in jobs]
+        jobs = [with_gathering(job, self._settings) for job in jobs]
+        if not self._ledger.close_study(study, now, evidence, reason, jobs, late.remarks):
             return False
+        self._expected.forget(study)
         log.info("study %s %s; %s", study.study_uid, evidence, reason or f"{len(jobs)} jobs")
-        self.ring(jobs)
+        self.ring([job for job in jobs if job.state == State.QUEUED and is_due(job, now)])
         return True
+
+    def _is_gathered(self, study: Study, arrivals: Sequence[Arrival]) -> bool:
+        askings = self._ledger.find_askings(study.study_uid)
+        asked = {caller for caller, _, _ in askings}
+        others = {peer.ae_title for peer in self._settings.peers.values() if peer.ae_title} - asked
+        return is_gathered(askings, arrivals, others)
+
+    def _judge(self, study: Study, arrivals: Sequence[Arrival], word: Word, now: float) -> Judgment:
+        """Headers are read for what the routes expect only when nothing else keeps the study open."""
+        rules = self._settings.completeness
+        claims = self._expected.find_claims(study, arrivals, word, now)
+        judgment = judge_study(study, arrivals, claims, rules, now)
+        if judgment.verdict == Verdict.WAIT:
+            return judgment
+        missing = self._expected.find_missing_series(study, {arrival.caller for arrival in arrivals})
+        judgment = judge_study(study, arrivals, [*claims, *missing], rules, now) if missing else judgment
+        if judgment.verdict == Verdict.GAVE_UP and rules.on_give_up == OnGiveUp.ASK:
+            hint = f"`wetread complete {study.study_uid}` closes it as it is"
+            return Judgment(Verdict.WAIT, f"gave up waiting: {judgment.why}; {hint}")
+        return judgment
 
     def _match(self, study: Study, callers: set[str], now: float, evidence: str) -> tuple[list[Job], str]:
         try:
-            samples = read_samples(self._ledger.find_instances(study.study_uid), Path(self._settings.spool))
+            instances = self._ledger.find_instances(study.study_uid)
+            samples = read_samples(instances, Path(self._settings.spool))
         except CannotUnderstand as error:
             return [], f"the study cannot be read back: {error}"
-        return match_study(study, samples, callers, self._settings, now, evidence)
+        return match_study(study, samples, callers, self._settings, now, evidence, digest_series(instances))
+
+
+def is_due(job: Job, now: float) -> bool:
+    """True when a worker may claim it at once."""
+    return not job.after and job.not_before <= now and job.gathering != Gathering.ASKING

@@ -1,7 +1,8 @@
 """The listener: a Storage SCP that answers success only when an instance is kept.
 
-Verification, every storage class in every transfer syntax (node.services), and storage commitment both ways. pynetdicom
-negotiates; before that the lobby waits with whoever connected, and after it each association has a thread.
+Verification, every storage class in every transfer syntax (node.services), storage commitment both ways, and notices of
+what a PACS has. pynetdicom negotiates; before that the lobby waits with whoever connected, and after it each
+association has a thread.
 """
 
 import _thread
@@ -18,12 +19,14 @@ from threading import Condition, Lock
 from node.config import Settings
 from node.errors import AssociationRejected, ConfigError, ProtocolViolation
 from node.inbound.association import Association, Door
+from node.inbound.availability import Availability
 from node.inbound.budget import Budget
 from node.inbound.commitments import Commitments, CommitReport
 from node.inbound.heap import give_back_large
 from node.inbound.lobby import Lobby
 from node.inbound.negotiate import accept, read_request
 from node.inbound.receive import Receiver
+from node.inbound.reception import Reception
 from node.inbound.recorder import Recorder
 from node.inbound.spool import Spool
 from node.inbound.traffic import Traffic
@@ -31,6 +34,7 @@ from node.inbound.wire import BUFFER, SMALL_BUFFER, Gone, Silent, Wire, encode_a
 from node.ledger import Ledger
 from node.security.access import Access, Caller
 from node.security.tls import find_names, make_server_context
+from node.services import INSTANCE_AVAILABILITY_NOTIFICATION, STORAGE_COMMITMENT_PUSH_MODEL
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +78,7 @@ class Listener:
         self._access = Access(settings)
         self._traffic = Traffic(limits, _budget(limits.max_associations, limits.max_half_open), spool, ledger)
         self._commitments = Commitments(
-            ledger, self._recorder, on_commit, frozenset(peer.ae_title for peer in settings.peers.values())
+            ledger, self._recorder, on_commit, frozenset(p.ae_title for p in settings.peers.values() if p.address)
         )
         self._door = Door(
             name=f"listen-{number}",
@@ -82,7 +86,12 @@ class Listener:
             max_bytes=limits.max_association_gb * 10**9,
             receiver=self._receiver,
             recorder=self._recorder,
-            services=self._commitments,
+            services=Reception(
+                {
+                    STORAGE_COMMITMENT_PUSH_MODEL: self._commitments,
+                    INSTANCE_AVAILABILITY_NOTIFICATION: Availability(ledger),
+                }
+            ),
             memory=Budget(MESSAGE_MEMORY),
         )
         self._lock = Lock()

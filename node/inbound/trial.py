@@ -1,7 +1,9 @@
 """What the routes would do with the images in a folder: for an administrator's eyes, so values are shown."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydicom import Dataset
@@ -12,6 +14,10 @@ from node.dicom.selection import choose_stack
 from node.dicom.stacking import read_stacks
 from node.errors import CannotUnderstand, InputError
 from node.inbound.conditions import find_mismatch
+from node.inbound.match import find_study_mismatch
+from node.inbound.schedule import find_opening
+from node.model.job import Late
+from node.route_order import find_needed
 from node.sections import Route
 from pipelines.terms import get_manifest
 
@@ -19,13 +25,15 @@ from pipelines.terms import get_manifest
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What one route says of one study. series: Series Instance UID -> the condition that it does not meet, None when
-    it meets all. answer: what its pipeline would read, or the name of its refusal; "" when no series matches."""
+    it meets all. answer: what its pipeline would read, or the name of its refusal; "" when it makes no job. needs: what
+    else the route asks: of the study as a whole where that is not met, and for what the job would wait."""
 
     route: str
     pipeline: str
     study_uid: str
     series: dict[str, str | None]
     answer: str
+    needs: tuple[str, ...] = ()
 
     @property
     def makes_job(self) -> bool:
@@ -44,14 +52,31 @@ def try_routes(settings: Settings, folder: Path) -> Iterator[Verdict]:
         raise CannotUnderstand(f"{folder}: no DICOM image")
     for study_uid, series in studies.items():
         for route in settings.routes:
-            yield _try_route(route, study_uid, series)
+            yield _try_route(route, study_uid, series, settings.routes)
 
 
-def _try_route(route: Route, study_uid: str, series: Series) -> Verdict:
+def _try_route(route: Route, study_uid: str, series: Series, routes: list[Route]) -> Verdict:
     faults = {uid: find_mismatch(route.when, sample, quote=True) for uid, (sample, _) in series.items()}
     paths = [path for uid, fault in faults.items() if fault is None for path in series[uid][1]]
-    answer = _try_pipeline(route.pipeline, paths) if paths else ""
-    return Verdict(route.name, route.pipeline, study_uid, faults, answer)
+    miss = find_study_mismatch(route, [sample for sample, _ in series.values()], quote=True)
+    answer = _try_pipeline(route.pipeline, paths) if paths and not miss else ""
+    needs = (*([miss] if miss else []), *_find_needs(route, routes))
+    return Verdict(route.name, route.pipeline, study_uid, faults, answer, needs)
+
+
+def _find_needs(route: Route, routes: list[Route]) -> list[str]:
+    """What the job would wait for, and what late images would do."""
+    needs = []
+    if needed := find_needed(route, routes):
+        needs.append(f"after: it waits for the result of {' or '.join(repr(one.name) for one in needed)}")
+    if route.schedule is not None:
+        hours = f"{route.schedule.opens:%H:%M} to {route.schedule.closes:%H:%M}, {' '.join(route.schedule.days)}"
+        opening = find_opening(route.schedule, time.time())
+        now = "open now" if not opening else f"opens {datetime.fromtimestamp(opening):%a %H:%M}"
+        needs.append(f"schedule: {hours}; {now}")
+    if route.late != Late.REPLACE:
+        needs.append(f"late: {route.late}")
+    return needs
 
 
 def _try_pipeline(name: str, paths: list[Path]) -> str:

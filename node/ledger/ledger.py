@@ -1,12 +1,14 @@
 """The ledger's port: few verbs, each one atomic. `SqlLedger` says how."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from node.model.batch import Batch
+from node.model.circuit import Backlog, Circuit
 from node.model.commitment import Commitment
 from node.model.delivery import Delivery, DeliveryState, ResultObject
-from node.model.job import Event, Job, State
+from node.model.expectation import Expectation, Question, Tally
+from node.model.job import Event, Gathering, Job, Priority, State
 from node.model.study import Finished, Instance, Quarantined, Study
 
 
@@ -46,6 +48,18 @@ class Ledger(Protocol):
 
     def find_instances(self, study_uid: str, series_uids: Sequence[str] = ()) -> list[Instance]:
         """Of a study, or of some of its series; those whose files retention took are left out."""
+        ...
+
+    def find_arrivals(self, after: int, limit: int) -> list[tuple[int, Instance]]:
+        """Instances with a number above `after`, lowest first; numbers grow as instances are first recorded."""
+        ...
+
+    def find_new_objects(self, after: int, limit: int) -> list[tuple[int, ResultObject]]:
+        """The same of result objects, without those of CANCELED jobs and without substitutes of others."""
+        ...
+
+    def count_present(self) -> dict[str, int]:
+        """Study Instance UID -> number of its instances whose files are there."""
         ...
 
     def find_paths(self) -> set[str]:
@@ -109,9 +123,91 @@ class Ledger(Protocol):
         """(caller, opened_at, ended_at, how) of every association that brought an image of the study, oldest first."""
         ...
 
-    def close_study(self, study: Study, at: float, evidence: str, reason: str, jobs: Sequence[Job]) -> bool:
-        """RECEIVING -> COMPLETE with its jobs, in one step; older versions' unfinished jobs are canceled.
-        False when an image arrived since `study` was read: look again."""
+    def close_study(
+        self,
+        study: Study,
+        at: float,
+        evidence: str,
+        reason: str,
+        jobs: Sequence[Job],
+        remarks: Mapping[str, str] | None = None,
+    ) -> bool:
+        """RECEIVING -> COMPLETE with its jobs, in one step. Where a job replaces earlier results of its route, its
+        earlier jobs that are unfinished are canceled. remarks: job id -> a line for the history of an earlier job.
+        False when an image arrived since `study` was read: look again. A job may come FAILED, with its reason."""
+        ...
+
+    # What is expected of studies that are RECEIVING
+
+    def find_expectations(self) -> list[Expectation]:
+        """Of all studies that are RECEIVING."""
+        ...
+
+    def put_expectation(self, expectation: Expectation) -> None:
+        """In place of the one of the same study, kind and source."""
+        ...
+
+    def announce(
+        self,
+        study_uid: str,
+        notification_uid: str,
+        caller: str,
+        instances: Sequence[str],
+        gone: Sequence[str],
+        at: float,
+    ) -> bool:
+        """`caller` names SOP instances of a study, in addition to those named before; those in `gone` are not to be had
+        any more. False, and nothing is written, when the notification is known."""
+        ...
+
+    def tally(self, study_uid: str) -> Tally:
+        """What is here of a study, and what of it was announced."""
+        ...
+
+    def find_questions(self, caller: str, source: str, now: float, silent: float, limit: int) -> list[Question]:
+        """Studies whose associations by `caller` have all ended, or that got no image for `silent` seconds, of which
+        the peer `source` was not asked since, or is to be asked again by `now`; those that wait longest first."""
+        ...
+
+    def note_wait(self, study: Study, text: str) -> None:
+        """For what a study that is RECEIVING waits."""
+        ...
+
+    def forget_expectations(self, before: float) -> None:
+        """What was said before then, but of studies that are RECEIVING."""
+        ...
+
+    # Gathering
+
+    def find_study(self, study_uid: str) -> Study | None:
+        """The study with this uid."""
+        ...
+
+    def find_waiting(self) -> list[tuple[str, str, float]]:
+        """(job id, study uid, since when) of all jobs that wait for what is gathered, oldest first."""
+        ...
+
+    def settle_gathering(
+        self, job: Job, to: Gathering, priors: Sequence[str], notes: Sequence[str], at: float, seconds: float
+    ) -> bool:
+        """The job may run, with these priors and with `notes` added to its own. False when it waits no more."""
+        ...
+
+    def add_asking(self, study_uid: str, job_id: str, caller: str, at: float, until: float) -> None:
+        """The job asks for images of this study, which `caller` (an AE title) may bring between `at` and `until`."""
+        ...
+
+    def end_asking(self, study_uid: str, job_id: str, at: float) -> None:
+        """What the peer brings after `at` is no answer to the job any more."""
+        ...
+
+    def find_askings(self, study_uid: str) -> list[tuple[str, float, float]]:
+        """(caller, from, until) of what was asked for of this study."""
+        ...
+
+    def reopen_sent(self) -> list[str]:
+        """Studies that were gathered and that an association brought again outside of what was asked for are RECEIVING
+        again, to be judged as any other; returns their uids."""
         ...
 
     # Jobs
@@ -133,7 +229,16 @@ class Ledger(Protocol):
         ...
 
     def claim_job(self, job_id: str, worker: str, until: float, at: float) -> Job | None:
-        """QUEUED -> CLAIMED under a new fencing token; None when somebody else was faster or it is past that."""
+        """QUEUED -> CLAIMED under a new fencing token; None when somebody else was faster, it is past that, or it waits
+        for another job or for its hours."""
+        ...
+
+    def claim_next(
+        self, lanes: Sequence[str], worker: str, until: float, at: float, *, waiting_since: float | None = None
+    ) -> Job | None:
+        """The most urgent QUEUED job of `lanes` -> CLAIMED; of equally urgent ones that whose study keeps the fewest
+        workers busy, then the oldest. With `waiting_since` the oldest of those made before it, if there is one.
+        None when no job may run now."""
         ...
 
     def extend_lease(self, job_id: str, token: str, until: float) -> bool:
@@ -158,8 +263,20 @@ class Ledger(Protocol):
         Raises LostLease when the job is no longer as `job` says."""
         ...
 
+    def find_stranded(self) -> list[tuple[str, State | None]]:
+        """(id, state of the job that it comes after, None where there is none) of QUEUED jobs that wait in vain."""
+        ...
+
     def find_overdue(self, now: float, rung_before: float) -> tuple[list[Job], list[Job]]:
         """(CLAIMED with a lease that ran out, QUEUED whose bell was last rung before `rung_before`)."""
+        ...
+
+    def count_free(self, now: float) -> dict[str, int]:
+        """Lane -> how many jobs may be claimed at `now`; lanes without one are left out."""
+        ...
+
+    def set_priority(self, job: Job, priority: Priority, at: float) -> None:
+        """Of a job that is QUEUED. Raises LostLease when it no longer is."""
         ...
 
     def mark_rung(self, job_ids: Sequence[str], at: float) -> None:
@@ -182,8 +299,12 @@ class Ledger(Protocol):
         next_at: float,
         *,
         asked: tuple[str, float] | None = None,
+        note: str = "",
+        counted: bool = True,
     ) -> bool:
-        """Compare-and-set on the state; asked: (transaction uid, when) of a request to commit."""
+        """Compare-and-set on the state. asked: (transaction uid, when) of a request to commit, "" for a query; what
+        becomes PENDING was never asked for. note: kept until the object is sent again. counted: a try of a PENDING one
+        counts as an attempt."""
         ...
 
     def replace_deliveries(self, refused: Delivery, answer: str, at: float) -> bool:
@@ -192,10 +313,50 @@ class Ledger(Protocol):
         it was read."""
         ...
 
+    def resend(self, job: Job, destinations: Sequence[str], at: float, text: str) -> int:
+        """The deliveries of `job` to `destinations` are PENDING again as if new, but for those that were REPLACED;
+        returns how many. A job that is CONFIRMED, or FAILED because a destination refused it, becomes ENCODED.
+        Raises LostLease when the job is no longer as `job` says."""
+        ...
+
     def find_objects(self, job_id: str) -> list[ResultObject]:
         """The result objects of a job, in the order they were made."""
         ...
 
     def find_transaction(self, transaction_uid: str) -> list[Delivery]:
-        """The deliveries that a storage commitment request asked for."""
+        """The deliveries that a storage commitment request asked for, and that were not sent again since."""
+        ...
+
+    # Circuits
+
+    def find_circuits(self) -> dict[str, Circuit]:
+        """By peer; those of peers that were never tried are left out."""
+        ...
+
+    def fail_circuit(
+        self, peer: str, at: float, answer: str, open_after: int, find_pause: Callable[[int], float]
+    ) -> Circuit:
+        """One more failure to reach `peer`: from `open_after` on its circuit is open, and the next try comes after
+        find_pause(failures) seconds."""
+        ...
+
+    def close_circuit(self, peer: str, at: float, answer: str) -> Circuit:
+        """The peer answered."""
+        ...
+
+    def claim_try(self, peer: str, at: float, until: float) -> bool:
+        """True when the circuit is closed, or open and its next try due: that is the caller's then, and nobody else's
+        before `until`."""
+        ...
+
+    def hurry_circuit(self, peer: str, at: float) -> None:
+        """An open circuit is tried at `at`."""
+        ...
+
+    def find_backlogs(self) -> dict[str, Backlog]:
+        """By destination; those for which nothing waits are left out."""
+        ...
+
+    def find_last_calls(self) -> dict[str, float]:
+        """AE title -> when it last had an association with us that brought images."""
         ...

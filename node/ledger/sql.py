@@ -2,31 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy import Engine, Row, delete, func, insert, select, update
 
-from node.errors import LostLease, UnknownJob
-from node.ledger import expiry
+from node.errors import LostLease
+from node.ledger import arrivals, expiry
 from node.ledger import tables as t
-from node.ledger.deliveries import (
-    add_objects,
-    drop_pending,
-    replace_deliveries,
-    select_deliveries,
-    to_delivery,
-    to_object,
-)
+from node.ledger.circuits import CircuitLedger
+from node.ledger.claims import ClaimLedger
+from node.ledger.deliveries import DeliveryLedger, add_objects, drop_pending
+from node.ledger.dependencies import DependencyLedger
 from node.ledger.engine import open_engine
+from node.ledger.expectations import ExpectationLedger
+from node.ledger.gathering import GatheringLedger, again
+from node.ledger.jobs import get_job, remember, to_job
 from node.ledger.record import find_classes, record_batch
+from node.ledger.versions import note_late, supersede
 from node.model.batch import Batch
 from node.model.commitment import Commitment
-from node.model.delivery import Delivery, DeliveryState, ResultObject
-from node.model.job import FINAL, TRANSITIONS, Event, Job, Priority, State
+from node.model.delivery import ResultObject
+from node.model.job import FINAL, TRANSITIONS, Event, Job, State
 from node.model.study import Finished, Instance, Quarantined, Study, StudyState
 
 
-class SqlLedger:
+class SqlLedger(ClaimLedger, DependencyLedger, ExpectationLedger, GatheringLedger, DeliveryLedger, CircuitLedger):
     """`Ledger` on one database. Safe to use from many threads and processes at once."""
 
     def __init__(self, url: str) -> None:
@@ -84,6 +83,18 @@ class SqlLedger:
             query = query.where(i.c.series_uid.in_(series_uids))
         with self._reader.connect() as db:
             return [Instance(**row._mapping) for row in db.execute(query)]
+
+    def find_arrivals(self, after: int, limit: int) -> list[tuple[int, Instance]]:
+        with self._reader.connect() as db:
+            return arrivals.find_arrivals(db, after, limit)
+
+    def find_new_objects(self, after: int, limit: int) -> list[tuple[int, ResultObject]]:
+        with self._reader.connect() as db:
+            return arrivals.find_new_objects(db, after, limit)
+
+    def count_present(self) -> dict[str, int]:
+        with self._reader.connect() as db:
+            return arrivals.count_present(db)
 
     def find_paths(self) -> set[str]:
         with self._reader.connect() as db:
@@ -163,26 +174,36 @@ class SqlLedger:
         with self._reader.connect() as db:
             return [(row.caller, row.opened_at, row.ended_at, row.how) for row in db.execute(query)]
 
-    def close_study(self, study: Study, at: float, evidence: str, reason: str, jobs: Sequence[Job]) -> bool:
+    def close_study(
+        self,
+        study: Study,
+        at: float,
+        evidence: str,
+        reason: str,
+        jobs: Sequence[Job],
+        remarks: Mapping[str, str] | None = None,
+    ) -> bool:
         s = t.study
         with self._engine.begin() as db:
             as_read = (s.c.study_uid == study.study_uid) & (s.c.state == StudyState.RECEIVING)
             as_read &= (s.c.version == study.version) & (s.c.last_at == study.last_at)
             values = {"state": StudyState.COMPLETE, "closed_at": at, "evidence": evidence, "reason": reason}
+            values |= {"waits": ""}
             if not db.execute(update(s).where(as_read).values(values)).rowcount:
                 return False
-            _supersede(db, study, at)
+            supersede(db, study, jobs, at)
+            note_late(db, remarks or {}, at)
             for job in jobs:
                 row = {c.name: getattr(job, c.name) for c in t.job.columns if c.name != "rung_at"}
                 db.execute(insert(t.job).values(row | {"rung_at": 0.0}))
-                _remember(db, job.id, at, State.QUEUED, "match", evidence, {"complete": at - study.last_at})
+                remember(db, job.id, at, job.state, "match", job.reason or evidence, {"complete": at - study.last_at})
             return True
 
     # Jobs
 
     def get_job(self, job_id: str) -> Job:
         with self._reader.connect() as db:
-            return _get_job(db, job_id)
+            return get_job(db, job_id)
 
     def find_jobs(self, study_uid: str = "", states: Sequence[State] = ()) -> list[Job]:
         query = select(t.job).order_by(t.job.c.created_at.desc())
@@ -191,7 +212,7 @@ class SqlLedger:
         if states:
             query = query.where(t.job.c.state.in_(states))
         with self._reader.connect() as db:
-            return [_job(row) for row in db.execute(query)]
+            return [to_job(row) for row in db.execute(query)]
 
     def count_jobs(self, states: Sequence[State]) -> int:
         query = select(func.count()).select_from(t.job).where(t.job.c.state.in_(states))
@@ -204,31 +225,6 @@ class SqlLedger:
         with self._reader.connect() as db:
             rows = db.execute(query.order_by(h.c.id))
             return [Event(r.at, State(r.state), r.station, r.text, dict(r.seconds)) for r in rows]
-
-    def claim_job(self, job_id: str, worker: str, until: float, at: float) -> Job | None:
-        j = t.job
-        with self._engine.begin() as db:
-            free = (j.c.id == job_id) & (j.c.state == State.QUEUED)
-            values = {"state": State.CLAIMED, "token": uuid4().hex, "lease_until": until, "attempt": j.c.attempt + 1}
-            if not db.execute(update(j).where(free).values(values)).rowcount:
-                return None
-            job = _get_job(db, job_id)
-            _remember(
-                db,
-                job_id,
-                at,
-                State.CLAIMED,
-                "claim",
-                f"attempt {job.attempt} by {worker}",
-                {"queue": at - job.created_at},
-            )
-            return job
-
-    def extend_lease(self, job_id: str, token: str, until: float) -> bool:
-        j = t.job
-        with self._engine.begin() as db:
-            ours = (j.c.id == job_id) & (j.c.token == token) & (j.c.state == State.CLAIMED)
-            return bool(db.execute(update(j).where(ours).values(lease_until=until)).rowcount)
 
     def move_job(
         self,
@@ -253,112 +249,14 @@ class SqlLedger:
             if to == State.QUEUED:
                 values |= {"rung_at": 0.0}
                 if job.state == State.FAILED:
-                    values |= {"attempt": 0}
+                    values |= {"attempt": 0, "gathering": again(j)}
             if not db.execute(update(j).where(as_read).values(values)).rowcount:
                 raise LostLease(f"job {job.id} is no longer {job.state} under this lease; its {to} is thrown away")
             if to == State.CANCELED:
                 drop_pending(db, job.id)
             add_objects(db, job, objects, shares, at)
-            _remember(db, job.id, at, to, station, text, seconds or {})
-            return _get_job(db, job.id)
-
-    def find_overdue(self, now: float, rung_before: float) -> tuple[list[Job], list[Job]]:
-        j = t.job
-        lost = select(j).where((j.c.state == State.CLAIMED) & (j.c.lease_until < now))
-        unheard = select(j).where((j.c.state == State.QUEUED) & (j.c.rung_at < rung_before)).order_by(j.c.created_at)
-        with self._reader.connect() as db:
-            return [_job(row) for row in db.execute(lost)], [_job(row) for row in db.execute(unheard)]
-
-    def mark_rung(self, job_ids: Sequence[str], at: float) -> None:
-        with self._engine.begin() as db:
-            db.execute(update(t.job).where(t.job.c.id.in_(job_ids)).values(rung_at=at))
-
-    # Deliveries
-
-    def find_deliveries(
-        self, job_id: str = "", destination: str = "", states: Sequence[DeliveryState] = (), due: float | None = None
-    ) -> list[Delivery]:
-        d = t.delivery
-        query = select_deliveries()
-        if job_id:
-            query = query.where(d.c.job_id == job_id)
-        if destination:
-            query = query.where(d.c.destination == destination)
-        if states:
-            query = query.where(d.c.state.in_(states))
-        if due is not None:
-            query = query.where(d.c.next_at <= due)
-        with self._reader.connect() as db:
-            return [to_delivery(row) for row in db.execute(query)]
-
-    def move_delivery(
-        self,
-        delivery: Delivery,
-        to: DeliveryState,
-        answer: str,
-        next_at: float,
-        *,
-        asked: tuple[str, float] | None = None,
-    ) -> bool:
-        d = t.delivery
-        values: dict[str, Any] = {"state": to, "answer": answer, "next_at": next_at}
-        if asked is not None:
-            values |= {"transaction_uid": asked[0], "asked_at": asked[1]}
-        if delivery.state == DeliveryState.PENDING:
-            values |= {"attempts": d.c.attempts + 1}
-        with self._engine.begin() as db:
-            as_read = (d.c.destination == delivery.destination) & (d.c.state == delivery.state)
-            as_read &= d.c.sop_instance_uid == delivery.object.sop_instance_uid
-            return bool(db.execute(update(d).where(as_read).values(values)).rowcount)
-
-    def replace_deliveries(self, refused: Delivery, answer: str, at: float) -> bool:
-        with self._engine.begin() as db:
-            return replace_deliveries(db, refused, answer, at)
-
-    def find_objects(self, job_id: str) -> list[ResultObject]:
-        o = t.result_object
-        with self._reader.connect() as db:
-            rows = db.execute(select(o).where(o.c.job_id == job_id).order_by(o.c.position))
-            return [to_object(row) for row in rows]
-
-    def find_transaction(self, transaction_uid: str) -> list[Delivery]:
-        with self._reader.connect() as db:
-            rows = db.execute(select_deliveries().where(t.delivery.c.transaction_uid == transaction_uid))
-            return [to_delivery(row) for row in rows]
-
-
-def _supersede(db: Connection, study: Study, at: float) -> None:
-    """Jobs of older versions that have not reached a PACS yet never will: the newer version speaks for the study."""
-    j = t.job
-    stale = (j.c.study_uid == study.study_uid) & (j.c.version < study.version)
-    stale &= j.c.state.in_([State.QUEUED, State.CLAIMED, State.ENCODED])
-    text = f"superseded by version {study.version} of the study"
-    for (job_id,) in db.execute(select(j.c.id).where(stale)).all():
-        db.execute(update(j).where(j.c.id == job_id).values(state=State.CANCELED, reason=text, token=""))
-        drop_pending(db, job_id)
-        _remember(db, job_id, at, State.CANCELED, "match", text, {})
-
-
-def _remember(
-    db: Connection, job_id: str, at: float, state: State, station: str, text: str, seconds: Mapping[str, float]
-) -> None:
-    row = {"job_id": job_id, "at": at, "state": state, "station": station, "text": text, "seconds": dict(seconds)}
-    db.execute(insert(t.history).values(row))
-
-
-def _get_job(db: Connection, job_id: str) -> Job:
-    row = db.execute(select(t.job).where(t.job.c.id == job_id)).first()
-    if row is None:
-        raise UnknownJob(f"no job {job_id}")
-    return _job(row)
-
-
-def _job(row: Row[Any]) -> Job:
-    values = dict(row._mapping)
-    values.pop("rung_at")
-    for key in ("series_uids", "deliver", "notes"):
-        values[key] = tuple(values[key])
-    return Job(**values | {"state": State(row.state), "priority": Priority(row.priority)})
+            remember(db, job.id, at, to, station, text, seconds or {})
+            return get_job(db, job.id)
 
 
 def _study(row: Row[Any]) -> Study:

@@ -3,6 +3,7 @@
 from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 from node.model.delivery import Kind
+from node.model.job import Late
 
 metadata = MetaData()
 
@@ -80,6 +81,30 @@ study = Table(
     Column("closed_at", Float),
     Column("evidence", Text, nullable=False, default=""),
     Column("reason", Text, nullable=False, default=""),
+    Column("waits", Text, nullable=False, server_default=""),
+)
+
+expectation = Table(
+    "expectation",
+    metadata,
+    Column("study_uid", String(64), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("source", String(64), primary_key=True),
+    Column("at", Float, nullable=False, index=True),
+    Column("number", Integer),
+    Column("answer", Text, nullable=False),
+    Column("mark", Float, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+)
+
+announced = Table(
+    "announced",
+    metadata,
+    Column("study_uid", String(64), primary_key=True),
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Column("notification_uid", String(64), nullable=False, index=True),
+    Column("at", Float, nullable=False, index=True),
 )
 
 job = Table(
@@ -102,6 +127,24 @@ job = Table(
     Column("notes", JSON, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("rung_at", Float, nullable=False, default=0.0),
+    Column("priors", JSON, nullable=False, server_default="[]"),
+    Column("gathering", String(8), nullable=False, server_default=""),
+    Column("ready_at", Float, nullable=False, server_default="0"),
+    Column("late", String(8), nullable=False, server_default=Late.REPLACE),
+    Column("after", String(32), nullable=False, server_default=""),
+    Column("not_before", Float, nullable=False, server_default="0"),
+    Column("inputs", String(32), nullable=False, server_default=""),
+    Column("superseded_by", String(32), nullable=False, server_default=""),
+)
+
+asking = Table(
+    "asking",
+    metadata,
+    Column("study_uid", String(64), primary_key=True),
+    Column("job_id", String(32), primary_key=True),
+    Column("caller", String(16), nullable=False),
+    Column("asked_at", Float, nullable=False),
+    Column("until", Float, nullable=False),
 )
 
 history = Table(
@@ -127,6 +170,8 @@ result_object = Table(
     Column("path", String(200), nullable=False),
     Column("kind", String(16), nullable=False, server_default=Kind.REPORT),
     Column("substitute", String(64), nullable=False, server_default=""),
+    Column("series_uid", String(64), nullable=False, server_default=""),
+    Column("frame_of_reference_uid", String(64), nullable=False, server_default=""),
 )
 
 delivery = Table(
@@ -142,5 +187,27 @@ delivery = Table(
     Column("transaction_uid", String(64), nullable=False, default="", index=True),
     Column("asked_at", Float, nullable=False, default=0.0),
     Column("made_at", Float, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("asks", Integer, nullable=False, server_default="0"),
     Index("delivery_due", "state", "destination", "next_at"),
+)
+
+commit_request = Table(
+    "commit_request",
+    metadata,
+    Column("transaction_uid", String(64), primary_key=True),
+    Column("destination", String(64), primary_key=True),
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Index("commit_request_by_delivery", "destination", "sop_instance_uid"),
+)
+
+circuit = Table(
+    "circuit",
+    metadata,
+    Column("peer", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("opened_at", Float, nullable=False, default=0.0),
+    Column("next_at", Float, nullable=False, default=0.0),
+    Column("heard_at", Float, nullable=False, default=0.0),
+    Column("answer", Text, nullable=False, default=""),
 )

@@ -31,7 +31,7 @@ class DeliveryState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ResultObject:
     """A result object in the outbox; path is relative to it. substitute: SOP Instance UID of what goes in its place to
-    a destination that refuses it."""
+    a destination that refuses it. series_uid, frame_of_reference_uid: its own; "" where unknown or none."""
 
     sop_instance_uid: str
     sop_class_uid: str
@@ -39,6 +39,8 @@ class ResultObject:
     path: str
     kind: Kind = Kind.REPORT
     substitute: str = ""
+    series_uid: str = ""
+    frame_of_reference_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Delivery:
     """One row per result object and destination.
 
     next_at: when to act on it next (seconds since the epoch); asked_at: when the destination was last asked to
-    commit; transaction_uid: of that request; made_at: when the object came into the outbox.
+    commit; transaction_uid: of that request; asks: how often it was asked since it took the object; made_at: when the
+    object came into the outbox, or an operator had it sent again. note: a warning with which the destination took it.
     """
 
     job_id: str
@@ -59,3 +62,5 @@ class Delivery:
     transaction_uid: str
     asked_at: float
     made_at: float
+    note: str = ""
+    asks: int = 0

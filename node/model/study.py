@@ -36,7 +36,8 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study as the ledger knows it. `version` grows when images come after it was closed."""
+    """A study as the ledger knows it. `version` grows when images come after it was closed. waits: for what it
+    waits, "" while images arrive."""
 
     study_uid: str
     state: StudyState
@@ -46,6 +47,7 @@ class Study:
     closed_at: float | None
     evidence: str
     reason: str
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,26 @@ from node.ledger import Ledger
 from node.model.delivery import Delivery, DeliveryState
 from node.model.job import Job, State
 from node.outbound.reactor import hold_reactor
+from node.sections import Deliver
 
 log = logging.getLogger(__name__)
+
+MEANINGS = {
+    0x0110: "processing failure",
+    0x0112: "no such object instance",
+    0x0119: "class and instance conflict",
+    0x0122: "SOP class not supported",
+    0x0131: "duplicate transaction UID",
+    0x0213: "resource limitation",
+}
+"""Failure Reason of a storage commitment report (PS3.3 C.14.1.1)."""
+
+NEVER = {0x0119, 0x0122}
+BUSY = {0x0110, 0x0131, 0x0213}
+"""The peer may hold the object all the same: it is asked again before anything is sent again."""
+
+ASKS = 3
+"""How often a peer is asked before what it does not answer for is sent again."""
 
 KEPT = {DeliveryState.KEPT, DeliveryState.REPLACED}
 DONE = KEPT | {DeliveryState.REFUSED}
@@ -39,47 +57,115 @@ def ask_commitment(association: Association, deliveries: Sequence[Delivery], tra
         item.ReferencedSOPClassUID = delivery.object.sop_class_uid
         item.ReferencedSOPInstanceUID = delivery.object.sop_instance_uid
         request.ReferencedSOPSequence.append(item)
-    with hold_reactor(association):
-        status, _ = association.send_n_action(
-            request, 1, STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE
-        )
+    try:
+        with hold_reactor(association):
+            status, _ = association.send_n_action(
+                request, 1, STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE
+            )
+    except RuntimeError:  # the peer has ended the association
+        return None
     return int(status.Status) if "Status" in status else None
 
 
-def settle_report(ledger: Ledger, report: Dataset, retry_at: float) -> bool:
-    """Writes what a storage commitment report says into the ledger; False when its transaction is not ours.
+def settle_report(ledger: Ledger, report: Dataset, rules: Deliver) -> bool:
+    """Writes what a storage commitment report says into the ledger; False when its transaction is not ours, or is about
+    an earlier sending.
 
-    What the peer failed to commit becomes PENDING again at `retry_at`: it is sent again.
+    What was settled already stays so: a report that comes twice is harmless. What the peer does not hold is sent again.
     """
     deliveries = ledger.find_transaction(str(report.get("TransactionUID", "")))
-    kept = {str(item.ReferencedSOPInstanceUID) for item in report.get("ReferencedSOPSequence") or ()}
+    kept = {str(item.get("ReferencedSOPInstanceUID", "")) for item in report.get("ReferencedSOPSequence") or ()}
     failed = {
-        str(item.ReferencedSOPInstanceUID): int(item.get("FailureReason", 0))
+        str(item.get("ReferencedSOPInstanceUID", "")): int(item.get("FailureReason") or 0)
         for item in report.get("FailedSOPSequence") or ()
     }
     for delivery in deliveries:
         uid = delivery.object.sop_instance_uid
+        if delivery.state != DeliveryState.SENT:
+            continue
         if uid in failed:
-            answer = f"commitment refused, reason 0x{failed[uid]:04X}"
-            ledger.move_delivery(delivery, DeliveryState.PENDING, answer, retry_at)
-            log.warning("%s does not keep %s: %s", delivery.destination, uid, answer)
-        elif uid in kept and delivery.state == DeliveryState.SENT:
+            _settle_denial(ledger, delivery, failed[uid], rules)
+        elif uid in kept:
             ledger.move_delivery(delivery, DeliveryState.KEPT, "committed", 0.0)
     return bool(deliveries)
 
 
-def find_by_query(association: Association, delivery: Delivery, outbox: Path) -> bool:
-    """True when the peer's C-FIND (Study Root, IMAGE level) lists the instance."""
-    header = dcmread(outbox / delivery.object.path, stop_before_pixels=True)
+def _settle_denial(ledger: Ledger, delivery: Delivery, reason: int, rules: Deliver) -> None:
+    """The peer answers for itself that it does not commit to one object (PS3.3 C.14.1.1)."""
+    meaning = MEANINGS.get(reason, "")
+    answer = f"commitment denied, 0x{reason:04X} ({meaning})" if meaning else f"commitment denied, 0x{reason:04X}"
+    log.warning("%s does not keep %s: %s", delivery.destination, delivery.object.sop_instance_uid, answer)
+    if time.time() - delivery.made_at > rules.give_up.total_seconds():
+        ledger.move_delivery(delivery, DeliveryState.REFUSED, f"gave up: {answer}", 0.0)
+    elif reason in NEVER:
+        ledger.move_delivery(delivery, DeliveryState.REFUSED, answer, 0.0)
+    elif reason in BUSY and delivery.asks < ASKS:
+        pause = rules.find_commit_pause(delivery.asks)
+        ledger.move_delivery(delivery, DeliveryState.SENT, answer, time.time() + pause)
+    else:
+        pause = rules.find_pause(max(delivery.attempts - 1, 0))
+        ledger.move_delivery(delivery, DeliveryState.PENDING, answer, time.time() + pause)
+
+
+def find_by_query(association: Association, delivery: Delivery, outbox: Path) -> tuple[bool | None, str]:
+    """(whether the peer's C-FIND, Study Root, IMAGE level, lists the instance, what was seen); None when the peer did
+    not say."""
+    study, series = find_place(outbox / delivery.object.path)
     query = Dataset()
     query.QueryRetrieveLevel = "IMAGE"
-    query.StudyInstanceUID = header.StudyInstanceUID
-    query.SeriesInstanceUID = header.SeriesInstanceUID
+    query.StudyInstanceUID = study
+    query.SeriesInstanceUID = series
     query.SOPInstanceUID = delivery.object.sop_instance_uid
-    with hold_reactor(association):
-        answers = list(association.send_c_find(query, STUDY_ROOT_FIND))
-    found = [match for status, match in answers if "Status" in status and status.Status in {0xFF00, 0xFF01}]
-    return any(m is not None and m.get("SOPInstanceUID") == delivery.object.sop_instance_uid for m in found)
+    try:
+        with hold_reactor(association):
+            answers = list(association.send_c_find(query, STUDY_ROOT_FIND))
+    except ValueError:
+        return None, "does not offer C-FIND: set its `confirm` to commitment or none"
+    except RuntimeError:
+        return None, "ended the association before it was asked"
+    listed = any(
+        match is not None and match.get("SOPInstanceUID") == delivery.object.sop_instance_uid
+        for status, match in answers
+        if "Status" in status and status.Status in {0xFF00, 0xFF01}
+    )
+    last = answers[-1][0] if answers else Dataset()
+    if listed or ("Status" in last and last.Status == 0x0000):
+        return listed, "C-FIND"
+    seen = f"0x{last.Status:04X}" if "Status" in last else "nothing"
+    return None, f"answers {seen} to C-FIND"
+
+
+def find_place(path: Path) -> tuple[str, str]:
+    """(Study Instance UID, Series Instance UID) of a file."""
+    header = dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "SeriesInstanceUID"])
+    return str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
+
+
+def settle_query(ledger: Ledger, delivery: Delivery, listed: bool | None, seen: str, rules: Deliver) -> None:
+    """What the peer lists is KEPT. What it does not list may not be in its index yet: it is asked for again some times,
+    then sent again. Where it did not say, it is asked again."""
+    now = time.time()
+    if listed:
+        ledger.move_delivery(delivery, DeliveryState.KEPT, "found by query", 0.0, asked=("", now))
+    elif listed is None:
+        log.warning("%s: %s", delivery.destination, seen)
+        again = now + rules.find_commit_pause(delivery.asks)
+        ledger.move_delivery(delivery, DeliveryState.SENT, seen, again, asked=("", now))
+    elif delivery.asks + 1 < ASKS:
+        again = now + rules.find_pause(delivery.asks)
+        ledger.move_delivery(delivery, DeliveryState.SENT, "taken, but not listed yet", again, asked=("", now))
+    else:
+        again = now + rules.find_pause(max(delivery.attempts - 1, 0))
+        text = "the peer answered success, but does not list the instance"
+        log.warning("%s does not list %s: it is sent again", delivery.destination, delivery.object.sop_instance_uid)
+        ledger.move_delivery(delivery, DeliveryState.PENDING, text, again)
+
+
+def keep_unasked(ledger: Ledger, sent: Sequence[Delivery]) -> None:
+    """Their success is all that is asked for."""
+    for delivery in sent:
+        text = "sent, confirmation not asked for"
+        ledger.move_delivery(delivery, DeliveryState.KEPT, text, 0.0, asked=("", time.time()))
 
 
 def settle_jobs(ledger: Ledger) -> None:
@@ -105,7 +191,7 @@ def _settle(ledger: Ledger, job: Job, deliveries: Sequence[Delivery]) -> None:
             ledger.move_job(job, State.ENCODED, now, "confirm", "a destination does not keep what it took")
         return
     if job.state == State.ENCODED and not refused:
-        sent = f"{len(deliveries)} objects sent" if deliveries else "no destination: results stay in the outbox"
+        sent = _describe(deliveries)
         took = max((d.asked_at or now for d in deliveries), default=now) - min(
             (d.made_at for d in deliveries), default=now
         )
@@ -114,3 +200,10 @@ def _settle(ledger: Ledger, job: Job, deliveries: Sequence[Delivery]) -> None:
         took = now - max((d.asked_at or now for d in deliveries), default=now)
         answers = ", ".join(sorted({d.answer for d in deliveries})) or "asked for nothing"
         ledger.move_job(job, State.CONFIRMED, now, "confirm", answers, seconds={"confirm": max(took, 0.0)})
+
+
+def _describe(deliveries: Sequence[Delivery]) -> str:
+    if not deliveries:
+        return "no destination: results stay in the outbox"
+    noted = sum(bool(delivery.note) for delivery in deliveries)
+    return f"{len(deliveries)} objects sent" + (f", {noted} with a warning" if noted else "")

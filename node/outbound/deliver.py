@@ -2,33 +2,41 @@
 
 In:  deliveries PENDING in the ledger.   Out: SENT, KEPT or REFUSED, or PENDING again later.
 A crash between the peer's success and our row sends the object again: same uid, same bytes, a no-op for the peer.
-One thread per destination: a dead one never delays another.
+One thread per destination, and a circuit breaker for each: a dead one never delays another, and costs one try a wait.
 """
 
 import logging
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from threading import Event
 
-from pydicom.uid import generate_uid
-from pynetdicom import build_context, build_role, evt
-from pynetdicom.association import Association
-
 from node.config import Settings
-from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, STUDY_ROOT_FIND
 from node.errors import PeerUnreachable
 from node.ledger import Ledger
-from node.model.delivery import Delivery, DeliveryState, Kind
-from node.outbound.confirm import ask_commitment, find_by_query, settle_report
-from node.outbound.store import Answer, associate, make_contexts, read_kind, store_file
+from node.model.delivery import Delivery, DeliveryState
+from node.outbound.breaker import Breaker
+from node.outbound.dicom_line import open_dicom_line
+from node.outbound.lanes import is_replaceable, make_batches, split
+from node.outbound.line import Line
+from node.outbound.outcome import Outcome
+from node.outbound.stow import open_stow_line
 from node.rounds import keep_going
-from node.sections import Confirm
+from node.sections import DeliverBy
 
 log = logging.getLogger(__name__)
 
 TICK = 0.1
-REPORT_WAIT = 2.0
-"""Seconds to keep the association open for a commitment report; a later one comes on an association of its own."""
+
+
+@dataclass(slots=True)
+class Served:
+    """What came of one lane. answer: the last one, "" when the peer said nothing; fault: why it was not reached."""
+
+    answer: str = ""
+    fault: str = ""
 
 
 class Deliverer:
@@ -39,142 +47,107 @@ class Deliverer:
         self._peer = settings.peers[name]
         self._settings = settings
         self._ledger = ledger
+        self._breaker = Breaker(name, settings.deliver, ledger)
+        self._outcome = Outcome(name, settings.deliver, ledger)
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
         keep_going(f"delivery to {self._name}", self.tick, TICK, stop)
 
     def tick(self, now: float) -> None:
-        """Sends what is due, then asks to confirm what was sent."""
-        pending = self._find_pending(now)
-        unsure = self._ledger.find_deliveries(destination=self._name, states=[DeliveryState.SENT], due=now)
-        unsure = [delivery for delivery in unsure if not self._gave_up(delivery)]
-        if not pending and not unsure:
+        """Sends what is due, then asks to confirm what was sent; of an open circuit one object alone, as a try."""
+        if not self._breaker.is_due(now):
             return
-        try:
-            self._meet(pending, unsure)
-        except PeerUnreachable as error:
-            log.warning("%s: %s", self._name, error)
-            for delivery in pending:
-                self._later(delivery, f"PeerUnreachable: {error}")
-            for delivery in unsure:
-                self._ledger.move_delivery(delivery, DeliveryState.SENT, delivery.answer, self._next_try(delivery))
+        pending, unsure = self._find_pending(now), self._find_unsure(now)
+        if (pending or unsure) and self._breaker.claim(now):
+            self._meet(pending[:1] if self._breaker.is_open else pending, unsure)
 
     def _find_pending(self, now: float) -> list[Delivery]:
         """What is due. While a segmentation that may yet be replaced waits, what names it waits too."""
         waiting = self._ledger.find_deliveries(destination=self._name, states=[DeliveryState.PENDING])
-        held = {d.job_id for d in waiting if _is_replaceable(d) and d.next_at > now}
-        return [d for d in waiting if d.next_at <= now and not (d.job_id in held and d.object.substitute)]
+        held = {d.job_id for d in waiting if is_replaceable(d) and d.next_at > now}
+        due = [d for d in waiting if d.next_at <= now and not (d.job_id in held and d.object.substitute)]
+        return [d for d in due if self._has_file(d)]
 
-    def _meet(self, pending: Sequence[Delivery], unsure: Sequence[Delivery]) -> None:
-        paths = {d.object.path: self._settings.outbox / d.object.path for d in pending}
-        contexts = make_contexts([read_kind(path) for path in paths.values()])
-        roles = []
-        if self._peer.confirm == Confirm.COMMITMENT:
-            contexts.append(build_context(STORAGE_COMMITMENT_PUSH_MODEL))
-            roles.append(build_role(STORAGE_COMMITMENT_PUSH_MODEL, scu_role=True, scp_role=False))
-        if self._peer.confirm == Confirm.QUERY:
-            contexts.append(build_context(STUDY_ROOT_FIND))
-        address = (self._peer.host, self._peer.port)
-        handlers: list[evt.EventHandlerType] = [(evt.EVT_N_EVENT_REPORT, self._on_report)]
-        with associate(
-            self._settings.node.ae_title, address, self._peer.ae_title, contexts, handlers, roles
-        ) as association:
-            self._confirm(association, [*self._send_all(association, pending), *unsure])
-
-    def _send_all(self, association: Association, pending: Sequence[Delivery]) -> list[Delivery]:
-        """Those that the peer took."""
-        sent, held = [], set()
-        for delivery in pending:
-            if delivery.job_id in held and delivery.object.substitute:
-                continue
-            if self._send(association, delivery):
-                sent.append(delivery)
-            elif _is_replaceable(delivery):
-                held.add(delivery.job_id)
-        return sent
-
-    def _send(self, association: Association, delivery: Delivery) -> bool:
-        """True when the peer took it."""
-        answer = store_file(association, self._settings.outbox / delivery.object.path)
-        if answer.is_success:
-            return self._ledger.move_delivery(delivery, DeliveryState.SENT, str(answer), time.time())
-        if answer.is_later:
-            self._later(delivery, str(answer))
-        elif _is_replaceable(delivery) and self._ledger.replace_deliveries(delivery, str(answer), time.time()):
-            log.info("%s takes no label maps (%s): job %s goes there as BINARY", self._name, answer, delivery.job_id)
-        else:
-            self._ledger.move_delivery(delivery, DeliveryState.REFUSED, str(answer), 0.0)
-            log.error("%s refuses %s: %s", self._name, delivery.object.sop_instance_uid, answer)
+    def _has_file(self, delivery: Delivery) -> bool:
+        if (self._settings.outbox / delivery.object.path).is_file():
+            return True
+        text = "its file is gone from the outbox"
+        self._outcome.refuse(delivery, text, text)
         return False
 
-    def _confirm(self, association: Association, deliveries: Sequence[Delivery]) -> None:
-        sent = [d for d in self._refresh(deliveries) if d.state == DeliveryState.SENT]
-        if not sent:
-            return
-        if self._peer.confirm == Confirm.NONE:
-            for delivery in sent:
-                self._ledger.move_delivery(
-                    delivery, DeliveryState.KEPT, "sent, confirmation not asked for", 0.0, asked=("", time.time())
-                )
-        elif self._peer.confirm == Confirm.QUERY:
-            for delivery in sent:
-                self._ask_by_query(association, delivery)
+    def _find_unsure(self, now: float) -> list[Delivery]:
+        """What the peer took without saying that it keeps it, and is to be asked for now."""
+        sent = self._ledger.find_deliveries(destination=self._name, states=[DeliveryState.SENT], due=now)
+        return [d for d in sent if not self._outcome.give_up(d, f"sent, but never confirmed ({d.answer})")]
+
+    def _meet(self, pending: Sequence[Delivery], unsure: Sequence[Delivery]) -> None:
+        """On one line, or on as many as the peer is allowed at once."""
+        lanes = split(pending, self._peer.associations, self._find_size) or [[]]
+        tasks = [(lane, () if number else unsure) for number, lane in enumerate(lanes)]
+        if len(tasks) == 1:
+            served = [self._serve(*tasks[0])]
         else:
-            self._ask_to_commit(association, sent)
-
-    def _ask_by_query(self, association: Association, delivery: Delivery) -> None:
-        if find_by_query(association, delivery, self._settings.outbox):
-            self._ledger.move_delivery(delivery, DeliveryState.KEPT, "found by query", 0.0, asked=("", time.time()))
+            with ThreadPoolExecutor(len(tasks), thread_name_prefix=f"to {self._name}") as pool:
+                served = list(pool.map(lambda task: self._serve(*task), tasks))
+        faults = [one.fault for one in served if one.fault]
+        if answers := [one.answer for one in served if one.answer]:
+            self._breaker.succeed(answers[-1])
+            if faults:
+                log.warning("%s serves %d of %d associations: %s", self._name, len(answers), len(lanes), faults[0])
         else:
-            self._later(delivery, "the peer answered success, but does not list the instance")
+            self._fail(pending, unsure, faults[0])
 
-    def _ask_to_commit(self, association: Association, sent: Sequence[Delivery]) -> None:
-        """The transaction is in the ledger before the peer can answer it."""
-        transaction, now = str(generate_uid(prefix=None)), time.time()
-        again = now + self._settings.deliver.commit_wait.total_seconds()
-        for delivery in sent:
-            self._ledger.move_delivery(delivery, DeliveryState.SENT, "asked to commit", again, asked=(transaction, now))
-        if not any(c.abstract_syntax == STORAGE_COMMITMENT_PUSH_MODEL for c in association.accepted_contexts):
-            log.warning("%s does not offer storage commitment: set its `confirm` to query or none", self._name)
+    def _serve(self, pending: Sequence[Delivery], unsure: Sequence[Delivery]) -> Served:
+        served = Served()
+        try:
+            with self._open(pending) as line:
+                sent = self._send_all(line, pending, served)
+                if served.answer or not pending:
+                    line.confirm([*sent, *unsure])
+                    served.answer = served.answer or "reached"
+        except PeerUnreachable as error:
+            served.fault = str(error)
+        if not served.answer and not served.fault:
+            served.fault = "takes the association, but answers nothing"
+        return served
+
+    def _open(self, pending: Sequence[Delivery]) -> AbstractContextManager[Line]:
+        if self._peer.delivered_by == DeliverBy.STOW:
+            return open_stow_line(self._name, self._settings, self._ledger)
+        return open_dicom_line(self._name, self._settings, self._ledger, pending)
+
+    def _send_all(self, line: Line, pending: Sequence[Delivery], served: Served) -> list[Delivery]:
+        """Those that the peer took. What a line that broke down did not carry stays as it was."""
+        sent, held = [], set()
+        for batch in make_batches(pending, line.most):
+            ready = [d for d in batch if not (d.job_id in held and d.object.substitute)]
+            for delivery, answer in line.store(ready):
+                served.answer = served.answer if answer.status is None else answer.code
+                if self._outcome.settle(delivery, answer, counted=not self._breaker.is_open):
+                    sent.append(delivery)
+                elif is_replaceable(delivery):
+                    held.add(delivery.job_id)
+            if not line.is_up:
+                break
+        return sent
+
+    def _fail(self, pending: Sequence[Delivery], unsure: Sequence[Delivery], fault: str) -> None:
+        """While the circuit is closed this was an attempt at each; while it is open it is none, but time passes."""
+        was_open = self._breaker.is_open
+        self._breaker.fail(fault)
+        if was_open:
+            for delivery in self._ledger.find_deliveries(destination=self._name, states=[DeliveryState.PENDING]):
+                self._outcome.give_up(delivery, f"PeerUnreachable: {fault}")
             return
-        status = ask_commitment(association, sent, transaction)
-        if status != 0x0000:
-            log.warning("%s answers %s to the storage commitment request", self._name, Answer(status))
-            return
-        patience = time.monotonic() + REPORT_WAIT
-        while time.monotonic() < patience and association.is_established:
-            if all(d.state != DeliveryState.SENT for d in self._refresh(sent)):
-                return
-            time.sleep(0.02)
+        now = time.time()
+        # One that was given no answer on a line has its next try already.
+        for delivery in self._ledger.find_deliveries(destination=self._name, states=[DeliveryState.PENDING], due=now):
+            if any(d.object.sop_instance_uid == delivery.object.sop_instance_uid for d in pending):
+                self._outcome.postpone(delivery, f"PeerUnreachable: {fault}")
+        for delivery in unsure:
+            again = now + self._settings.deliver.find_commit_pause(delivery.asks)
+            self._ledger.move_delivery(delivery, DeliveryState.SENT, delivery.answer, again)
 
-    def _on_report(self, event: evt.Event) -> tuple[int, None]:
-        settle_report(self._ledger, event.event_information, time.time() + 1.0)
-        return 0x0000, None
-
-    def _refresh(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        wanted = {d.object.sop_instance_uid for d in deliveries}
-        jobs = {d.job_id for d in deliveries}
-        rows = [d for job in jobs for d in self._ledger.find_deliveries(job, self._name)]
-        return [d for d in rows if d.object.sop_instance_uid in wanted]
-
-    def _later(self, delivery: Delivery, answer: str) -> None:
-        """PENDING again after a wait that doubles; past deliver.give_up it counts as refused."""
-        if time.time() - delivery.made_at > self._settings.deliver.give_up.total_seconds():
-            self._ledger.move_delivery(delivery, DeliveryState.REFUSED, f"gave up: {answer}", 0.0)
-        else:
-            self._ledger.move_delivery(delivery, DeliveryState.PENDING, answer, self._next_try(delivery))
-
-    def _gave_up(self, delivery: Delivery) -> bool:
-        """A destination that took an object, but never said that it keeps it."""
-        if time.time() - delivery.made_at <= self._settings.deliver.give_up.total_seconds():
-            return False
-        return self._ledger.move_delivery(delivery, DeliveryState.REFUSED, "gave up: sent, but never confirmed", 0.0)
-
-    def _next_try(self, delivery: Delivery) -> float:
-        return time.time() + self._settings.deliver.find_pause(delivery.attempts)
-
-
-def _is_replaceable(delivery: Delivery) -> bool:
-    """A segmentation in a form that not every peer takes."""
-    return delivery.object.kind == Kind.SEGMENTATION and bool(delivery.object.substitute)
+    def _find_size(self, delivery: Delivery) -> int:
+        return (self._settings.outbox / delivery.object.path).stat().st_size

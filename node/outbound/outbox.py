@@ -42,7 +42,7 @@ def put_objects(
         write_dicom(dataset, outbox / name)
         sop_class = str(dataset.SOPClassUID)
         kind = KINDS.get(sop_class, Kind.CAPTURE)
-        objects.append(
-            ResultObject(uid, sop_class, str(dataset.Modality), name, kind, (substitutes or {}).get(uid, ""))
-        )
+        substitute, frame = (substitutes or {}).get(uid, ""), str(dataset.get("FrameOfReferenceUID", ""))
+        series = str(dataset.SeriesInstanceUID)
+        objects.append(ResultObject(uid, sop_class, str(dataset.Modality), name, kind, substitute, series, frame))
     return objects

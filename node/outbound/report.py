@@ -1,7 +1,8 @@
 """Storage commitment reports that a peer did not wait for, on an association of our own (PS3.4 J.3.3).
 
 In:  requests in the ledger that were not reported.   Out: none left.
-A crash after the peer's answer reports again: the same transaction, a no-op for the peer. One thread per peer.
+A crash after the peer's answer reports again: the same transaction, a no-op for the peer. One thread per peer, which
+shares the peer's circuit with who delivers to it.
 """
 
 import logging
@@ -16,8 +17,10 @@ from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PU
 from node.errors import PeerUnreachable
 from node.ledger import Ledger
 from node.model.commitment import Commitment
+from node.outbound.answers import Answer
+from node.outbound.breaker import Breaker
 from node.outbound.reactor import hold_reactor
-from node.outbound.store import Answer, associate
+from node.outbound.store import associate
 from node.rounds import keep_going
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ class Reporter:
         self._peer = settings.peers[name]
         self._settings = settings
         self._ledger = ledger
+        self._breaker = Breaker(name, settings.deliver, ledger)
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
@@ -40,16 +44,20 @@ class Reporter:
 
     def tick(self, now: float) -> None:
         """Reports what is due."""
+        if not self._breaker.is_due(now):
+            return
         due = self._ledger.find_commitments(self._peer.ae_title, now)
-        if not due:
+        if not due or not self._breaker.claim(now):
             return
         role = build_role(STORAGE_COMMITMENT_PUSH_MODEL, scu_role=False, scp_role=True)
         contexts = [build_context(STORAGE_COMMITMENT_PUSH_MODEL)]
-        address = (self._peer.host, self._peer.port)
+        address, ours = (self._peer.host, self._peer.port), self._settings.node.ae_title
+        patience = self._settings.deliver.answer_wait.total_seconds()
         try:
             with associate(
-                self._settings.node.ae_title, address, self._peer.ae_title, contexts, roles=[role]
+                ours, address, self._peer.ae_title, contexts, roles=[role], answer_wait=patience
             ) as association:
+                self._breaker.succeed("reached")
                 for commitment in due:
                     held = self._ledger.find_classes([uid for _, uid in commitment.references])
                     kind, report = make_report(commitment.transaction_uid, commitment.references, held)
@@ -59,6 +67,7 @@ class Reporter:
                         )
                     self._settle(commitment, int(status.Status) if "Status" in status else None)
         except PeerUnreachable as error:
+            self._breaker.fail(str(error))
             self._postpone(due, str(error))
         except ValueError as error:
             self._postpone(due, f"{self._name} does not take storage commitment reports ({error})")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydicom.misc import is_dicom
 
-from node.outbound.store import MAX_CONTEXTS, Answer, associate, make_contexts, read_kind, store_file
+from node.outbound.answers import Answer
+from node.outbound.store import MAX_CONTEXTS, associate, make_contexts, read_kind, store_file
 
 Tell = Callable[[Path, Answer], None]
 

@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from pynetdicom.presentation import PresentationContext
 from node.dicom.uids import VERIFICATION
 from node.dicom.write import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.errors import PeerUnreachable
+from node.outbound.answers import Answer
 from node.outbound.reactor import hold_reactor
 
 MAX_CONTEXTS = 126
@@ -24,27 +24,7 @@ MAX_CONTEXTS = 126
 
 EXPLICIT = str(ExplicitVRLittleEndian)
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a peer said of one file: DIMSE status, None when it said nothing; comment: its Error Comment."""
-
-    status: int | None
-    comment: str = ""
-
-    @property
-    def is_success(self) -> bool:
-        """0x0000, a warning (0xBxxx: stored, PS3.4 table B.2-1), or 0x0111 (the peer holds this instance already)."""
-        return self.status is not None and (self.status in {0x0000, 0x0111} or self.status & 0xF000 == 0xB000)
-
-    @property
-    def is_later(self) -> bool:
-        """No answer, or out of resources (0xA7xx): the same object may go later."""
-        return self.status is None or self.status & 0xFF00 == 0xA700
-
-    def __str__(self) -> str:
-        shown = "no answer" if self.status is None else f"0x{self.status:04X}"
-        return f"{shown} {self.comment}".strip()
+ANSWER_WAIT = 60.0
 
 
 @contextmanager
@@ -55,13 +35,16 @@ def associate(
     contexts: Sequence[PresentationContext],
     handlers: Sequence[evt.EventHandlerType] = (),
     roles: Sequence[Any] = (),
+    answer_wait: float = ANSWER_WAIT,
 ) -> Iterator[Association]:
-    """An association that is released at the end. Raises PeerUnreachable saying what the peer answered."""
+    """An association that is released at the end; a peer silent for `answer_wait` seconds is taken for dead. Raises
+    PeerUnreachable saying what the peer answered."""
     _config.STORE_SEND_CHUNKED_DATASET = True
     entity = AE(our_title)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    entity.connection_timeout, entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = 5, 15, 60, 60
+    entity.connection_timeout, entity.acse_timeout = min(5.0, answer_wait), min(15.0, answer_wait)
+    entity.dimse_timeout = entity.network_timeout = answer_wait
     shown = f"{title} at {address[0]}:{address[1]}"
     association = entity.associate(
         address[0],

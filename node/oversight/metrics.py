@@ -1,5 +1,6 @@
 """Counts for Prometheus, read from the ledger at the moment of asking: no counter can drift from the truth."""
 
+import time
 from collections import Counter
 
 from node.ledger import Ledger
@@ -15,6 +16,7 @@ def render_metrics(ledger: Ledger, free_bytes: float) -> str:
     lines += [f'wetread_jobs{{pipeline="{p}",state="{s}"}} {n}' for (p, s), n in sorted(jobs.items())]
     lines.append("# TYPE wetread_deliveries gauge")
     lines += [f'wetread_deliveries{{destination="{d}",state="{s}"}} {n}' for (d, s), n in sorted(deliveries.items())]
+    lines += _render_circuits(ledger)
     lines.append("# TYPE wetread_studies gauge")
     lines += [f'wetread_studies{{state="{state.value}"}} {studies[state.value]}' for state in StudyState]
     lines.append("# TYPE wetread_instances gauge")
@@ -26,3 +28,15 @@ def render_metrics(ledger: Ledger, free_bytes: float) -> str:
     lines.append("# TYPE wetread_spool_free_bytes gauge")
     lines.append(f"wetread_spool_free_bytes {free_bytes:.0f}")
     return "\n".join(lines) + "\n"
+
+
+def _render_circuits(ledger: Ledger) -> list[str]:
+    """Of each destination whether it is reached, and since when the oldest of what it has not confirmed waits."""
+    now, lines = time.time(), ["# TYPE wetread_circuit_open gauge"]
+    for peer, circuit in sorted(ledger.find_circuits().items()):
+        lines.append(f'wetread_circuit_open{{destination="{peer}"}} {int(circuit.is_open)}')
+    lines.append("# TYPE wetread_backlog_oldest_seconds gauge")
+    for peer, backlog in sorted(ledger.find_backlogs().items()):
+        age = max(now - (backlog.oldest_at or now), 0.0)
+        lines.append(f'wetread_backlog_oldest_seconds{{destination="{peer}"}} {age:.0f}')
+    return lines

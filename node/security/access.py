@@ -58,7 +58,7 @@ class Access:
     def __init__(self, settings: Settings) -> None:
         self._title = settings.node.ae_title
         self._unknown = settings.listen.unknown_callers
-        self._peers = {peer.ae_title: peer for peer in settings.peers.values()}
+        self._peers = {peer.ae_title: peer for peer in settings.peers.values() if peer.ae_title}
         self._hosts = Hosts()
 
     def admit(self, caller: Caller, called: str) -> Admission:
@@ -90,9 +90,9 @@ class Access:
         if peer.networks:
             if not any(address in network for network in peer.networks):
                 raise _refuse(f"peer {peer.ae_title!r} called from {caller.address}, which is in none of its networks")
-        elif address not in self._hosts.find(peer.host):
+        elif not peer.address or address not in self._hosts.find(peer.host):
             raise _refuse(
-                f"peer {peer.ae_title!r} called from {caller.address}, which is not {peer.host}; "
+                f"peer {peer.ae_title!r} called from {caller.address}, which is not {peer.host or 'its address'}; "
                 "if it may, name its networks"
             )
 

@@ -18,6 +18,7 @@ from node.config import Settings
 from node.errors import ConfigError
 from node.supervisor.broker import Broker
 from node.supervisor.parent import VARIABLE
+from node.web.access.anonymous import find_anonymous
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Supervisor:
         self._settings = settings
         _check_free("node.listen", settings.node.listen)
         _check_free("web.listen", settings.web.listen)
+        find_anonymous(settings)  # raises ConfigError where nobody could log in
         settings.node.home.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(settings.node.home)
         self._environment = dict(os.environ) | {VARIABLE: str(os.getpid())}

@@ -1,11 +1,13 @@
 """Health for the orchestrator, metrics for Prometheus, and one page for the PACS administrator: where is my study?"""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from html import escape
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from node.config import Settings
 from node.inbound.spool import Spool
@@ -13,6 +15,11 @@ from node.ledger import Ledger
 from node.oversight.health import find_troubles
 from node.oversight.metrics import render_metrics
 from node.oversight.overview import Row, list_rows
+from node.web.access.entrance import Entrance
+from node.web.dicomweb.desk import Desk
+from node.web.dicomweb.origins import make_cors
+from node.web.dicomweb.service import Reading, make_dicomweb
+from node.web.dicomweb.stow import Stow
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="5">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Wetread</title>
@@ -27,10 +34,15 @@ ROW = (
     "<td><code>{3}</code></td><td>{4}</td><td>{5}</td></tr>"
 )
 MOST = 200
+DICOMWEB = "/dicom-web"
 
 
 def make_web(settings: Settings, ledger: Ledger, spool: Spool) -> Starlette:
-    """The ASGI application; it reads the ledger and writes nothing."""
+    """The ASGI application: pages that read the ledger, DICOMweb, and the guard before them. Raises ConfigError."""
+    entrance = Entrance(settings)
+    desk = Desk(settings, spool, ledger)
+    stow = Stow(settings, desk, DICOMWEB)
+    reading = Reading(settings, ledger, spool, DICOMWEB)
 
     def live(_request: Request) -> Response:
         return PlainTextResponse("alive\n")
@@ -53,7 +65,21 @@ def make_web(settings: Settings, ledger: Ledger, spool: Spool) -> Starlette:
         return HTMLResponse(PAGE.format(summary=summary, rows="".join(_show(row) for row in rows[:MOST])))
 
     addresses = {"/": page, "/healthz": live, "/readyz": ready, "/metrics": metrics, "/api/v1/jobs": jobs}
-    return Starlette(routes=[Route(path, answer) for path, answer in addresses.items()])
+    routes: list[BaseRoute] = [Route(path, answer) for path, answer in addresses.items()]
+    routes += [Route(DICOMWEB + path, stow.store, methods=["POST"]) for path in ("/studies", "/studies/{study}")]
+    routes.append(Mount(DICOMWEB, make_dicomweb(reading)))
+    routes += entrance.routes
+
+    @asynccontextmanager
+    async def live_on(_app: Starlette) -> AsyncIterator[None]:
+        desk.start()
+        reading.start()
+        yield
+        reading.stop()
+        desk.stop()
+
+    middleware = [*make_cors(settings.web.origins), entrance.middleware]
+    return Starlette(routes=routes, middleware=middleware, lifespan=live_on)
 
 
 def _show(row: Row) -> str:

@@ -2,9 +2,10 @@
 
 from pipelines.terms.code import Code
 from pipelines.terms.label_mask import LabelMask, LabelVolume, Mask
-from pipelines.terms.manifest import Manifest, Requires, find_manifests, get_manifest, read_manifest
+from pipelines.terms.manifest import Manifest, Requires, find_manifests, get_manifest, read_manifest, write_manifest
 from pipelines.terms.region import Axes, Box
 from pipelines.terms.result import Finding, Measurement, Note, Result, ScalarMap, Segment, Severity
+from pipelines.terms.shelf import Shelf, get_shelf, use_shelf
 from pipelines.terms.volume import Affine, Volume
 
 __all__ = [
@@ -24,8 +25,12 @@ __all__ = [
     "ScalarMap",
     "Segment",
     "Severity",
+    "Shelf",
     "Volume",
     "find_manifests",
     "get_manifest",
+    "get_shelf",
     "read_manifest",
+    "use_shelf",
+    "write_manifest",
 ]

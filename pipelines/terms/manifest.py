@@ -1,13 +1,15 @@
 """What a pipeline needs, gives and is for: the card that the hospital's side reads without importing the model."""
 
+import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pipelines.terms.code import Code
+from pipelines.terms.shelf import get_shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,10 @@ class Requires:
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """A pipeline's identity. name, version and weights_sha256 together are the algorithm: change one, and
-    every derived uid (Device UID, SOP Instance UIDs) changes with it."""
+    every derived uid (Device UID, SOP Instance UIDs) changes with it.
+
+    lacks: outputs of a bundle that nobody has given a coded concept yet; until then its jobs are refused.
+    """
 
     name: str
     version: str
@@ -55,6 +60,7 @@ class Manifest:
     procedure: Code
     lane: str = "gpu"
     time_limit_s: int = 900
+    lacks: tuple[str, ...] = ()
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -69,16 +75,40 @@ def read_manifest(path: Path) -> Manifest:
             requires[key] = tuple(requires.get(key, ()))
         data["gives"] = tuple(Code.parse(text) for text in data["gives"])
         data["procedure"] = Code.parse(data["procedure"])
+        data["lacks"] = tuple(data.get("lacks", ()))
         return Manifest(requires=Requires(**requires), **data)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """`manifest` at `path`, as read_manifest reads it."""
+    data = asdict(manifest) | {
+        "gives": [_say(code) for code in manifest.gives],
+        "procedure": _say(manifest.procedure),
+    }
+    requires = data.pop("requires")
+    lines = [f"{key} = {_to_toml(value)}" for key, value in data.items()]
+    lines += ["", "[requires]", *(f"{key} = {_to_toml(value)}" for key, value in requires.items() if value is not None)]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _say(code: Code) -> str:
+    return f"{code.value} {code.scheme} {code.meaning}"
+
+
+def _to_toml(value: Any) -> str:
+    """Text, numbers and lists of them are written alike in TOML and JSON."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def find_manifests() -> dict[str, Path]:
-    """Name -> manifest.toml of every installed pipeline: ours beside this package, others by the entry point
-    group `wetread.pipelines` (value: the package that holds manifest.toml). Imports no pipeline."""
+    """Name -> manifest.toml of every installed pipeline: bundles on the shelf (the highest version of each name), ours
+    beside this package, others by the entry point group `wetread.pipelines` (value: the package that holds
+    manifest.toml). Imports no pipeline. A bundle never hides another pipeline of the same name."""
     home = Path(__file__).resolve().parent.parent
-    found = {path.parent.name.replace("_", "-"): path for path in sorted(home.glob("*/manifest.toml"))}
+    found = {_name_bundle(path): path for path in get_shelf().find_manifests()}
+    found |= {path.parent.name.replace("_", "-"): path for path in sorted(home.glob("*/manifest.toml"))}
     for entry in entry_points(group="wetread.pipelines"):
         spec = find_spec(entry.module)
         for place in (spec.submodule_search_locations or ()) if spec else ():
@@ -86,6 +116,11 @@ def find_manifests() -> dict[str, Path]:
             if path.is_file():
                 found[entry.name] = path
     return found
+
+
+def _name_bundle(path: Path) -> str:
+    """ "spleen" of .../spleen-0.5.9/manifest.toml."""
+    return path.parent.name.rpartition("-")[0]
 
 
 def get_manifest(name: str) -> Manifest:

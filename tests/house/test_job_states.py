@@ -14,9 +14,9 @@ def test_any_unfinished_state_may_fail_and_finished_ones_may_not():
 
 def test_only_an_operator_leaves_a_final_state():
     assert {state: set(TRANSITIONS[state]) for state in FINAL} == {
-        State.CONFIRMED: set(),
+        State.CONFIRMED: {State.ENCODED},
         State.CANCELED: set(),
-        State.FAILED: {State.QUEUED},
+        State.FAILED: {State.QUEUED, State.ENCODED},
     }
 
 

@@ -7,7 +7,7 @@ from node.cli import app
 from node.config import load_settings
 from node.ledger import SqlLedger
 from node.model.delivery import DeliveryState, ResultObject
-from node.model.job import State
+from node.model.job import Priority, State
 from tests.jobs import JOB, add_job
 
 TOML = """[peers.pacs]
@@ -49,6 +49,13 @@ def test_a_job_is_canceled_once_and_not_after_it_was_delivered(ledger):
     assert ledger.get_job(JOB.id).state == State.CANCELED
     again = run("cancel", JOB.id)
     assert "cannot be canceled" in str(again.exception)
+
+
+def test_a_waiting_job_can_be_made_urgent(ledger):
+    add_job(ledger)
+    assert run("priority", JOB.id[:8], "stat").output.split() == [JOB.id, "routine", "->", "stat"]
+    assert ledger.claim_next(["gpu"], "w", 2e9, 1002.0).priority == Priority.STAT
+    assert "no longer waits" in str(run("priority", JOB.id, "routine").exception)
 
 
 def test_what_one_peer_refused_is_tried_again_alone(ledger):

@@ -4,8 +4,12 @@ import os
 import subprocess
 import sys
 import time
+from threading import Event
+
+import pytest
 
 from node.ledger import SqlLedger
+from node.model.job import State
 from tests.jobs import JOB, add_job
 from workers.device import pick_device
 from workers.heartbeat import Heartbeat
@@ -25,9 +29,20 @@ def test_a_heartbeat_extends_the_lease_until_it_is_left(tmp_path):
     ledger = SqlLedger(f"sqlite:///{tmp_path / 'l.sqlite'}")
     add_job(ledger)
     job = ledger.claim_job(JOB.id, "w", time.time() + 0.3, time.time())
-    with Heartbeat(ledger, job, 0.3):
+    with Heartbeat(ledger, job, 0.3, pytest.fail):
         time.sleep(1.0)
         assert ledger.find_overdue(time.time(), 0.0)[0] == []
     time.sleep(0.5)
     assert [lost.id for lost in ledger.find_overdue(time.time(), 0.0)[0]] == [JOB.id]
+    ledger.close()
+
+
+def test_a_heartbeat_says_when_the_job_was_canceled(tmp_path):
+    ledger = SqlLedger(f"sqlite:///{tmp_path / 'l.sqlite'}")
+    add_job(ledger)
+    job = ledger.claim_job(JOB.id, "w", time.time() + 9, time.time())
+    lost = Event()
+    with Heartbeat(ledger, job, 0.1, lost.set):
+        ledger.move_job(job, State.CANCELED, time.time(), "operator")
+        assert lost.wait(5)
     ledger.close()

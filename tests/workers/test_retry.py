@@ -1,9 +1,9 @@
 """Which failures are tried again, and what people read of them."""
 
 import pytest
-from billiard.exceptions import SoftTimeLimitExceeded
+import torch
 
-from node.errors import MissingSlices, WorkerLost
+from node.errors import MissingSlices, OutOfTime, WorkerLost
 from node.model.job import State
 from node.oversight.logs import Formatter
 from pipelines.errors import UnsuitableVolume, WeightsMismatch
@@ -33,8 +33,18 @@ def test_a_bug_is_not_retried_and_its_text_which_may_quote_a_dataset_is_not_show
     assert shown.endswith("KeyError")
 
 
-def test_running_out_of_time_has_a_name():
-    assert judge(SoftTimeLimitExceeded(), 1, 3)[1].startswith("OutOfTime")
+def test_what_used_up_its_time_is_tried_once_more_and_then_fails_by_name():
+    assert judge(OutOfTime("60 s"), 1, 5) == (State.QUEUED, "OutOfTime: 60 s")
+    assert judge(OutOfTime("60 s"), 2, 5) == (State.FAILED, "OutOfTime: 60 s")
+
+
+@pytest.mark.parametrize("ask", [lambda: torch.empty(1 << 52), lambda: bytearray(1 << 60)], ids=["torch", "python"])
+def test_what_used_up_the_memory_is_tried_once_more_and_then_fails_by_name(ask):
+    with pytest.raises((RuntimeError, MemoryError)) as caught:
+        ask()
+    state, reason = judge(caught.value, 1, 3)
+    assert (state, reason[:12]) == (State.QUEUED, "OutOfMemory:")
+    assert judge(caught.value, 2, 3)[0] == State.FAILED
 
 
 def test_only_the_images_make_a_refusal_report():

@@ -2,13 +2,14 @@
 with its segments, of the class, series and study that the reference says."""
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
+from node.dicom.authorship import Predecessor
 from node.dicom.gate.attributes import CONTOURS, FRAMES, TAKEN_OVER, AttributeFault
 from node.dicom.gate.values import list_values
 
@@ -22,6 +23,8 @@ SKIPPED = {Tag(keyword).real for keyword in TAKEN_OVER} | {
 
 STUDY = {Tag(keyword).real for keyword in ("ReferencedStudySequence", "RTReferencedStudySequence")}
 NOT_OURS = {Tag(keyword).real for keyword in ("ReferencedPerformedProcedureStepSequence", "ReferencedPatientSequence")}
+PREDECESSORS = {Tag(keyword).real for keyword in ("PredecessorDocumentsSequence", "PredecessorStructureSetSequence")}
+"""node.dicom.gate.succession looks at what these name."""
 SERIES, STUDY_UID = Tag("SeriesInstanceUID").real, Tag("StudyInstanceUID").real
 
 
@@ -30,12 +33,14 @@ class Known:
     """What there is to refer to, by SOP Instance UID: the source instances, and the objects of this result.
 
     uids: all that the sources have of their own. segments: uid of a segmentation and Segment Number -> its item.
+    earlier: what this result replaces; it may be named as that and as nothing else.
     """
 
     sources: Mapping[str, Dataset]
     objects: Mapping[str, Dataset]
     uids: Set[str]
     segments: Mapping[tuple[str, object], Dataset]
+    earlier: Mapping[str, Predecessor] = field(default_factory=dict)
 
     def find(self, uid: str) -> Dataset | None:
         found = self.sources.get(uid)
@@ -55,7 +60,12 @@ def check_references(ds: Dataset, known: Known) -> None:
     """Raise AttributeFault unless all references at any depth of `ds` are to what there is. Requests and procedure
     steps aside: their instances are the hospital's, of which we know the names alone."""
     study = str(known.first.StudyInstanceUID)
+    replaced = [
+        item for item in ds.get("ReferencedImageSequence") or [] if item.ReferencedSOPInstanceUID in known.earlier
+    ]
     for place, item in find_references(ds, ds, 0):
+        if any(item is one for one in replaced):
+            continue
         if place in STUDY:
             if str(item.ReferencedSOPInstanceUID) != study:
                 raise AttributeFault("ReferencedSOPInstanceUID", "of a study is not the source's study")
@@ -88,7 +98,7 @@ def find_references(
         tag = int(found.tag)
         if tag == INSTANCE and item is not root:
             yield place, item
-        if found.VR != "SQ" or tag in skipped or tag in NOT_OURS:
+        if found.VR != "SQ" or tag in skipped or tag in NOT_OURS or tag in PREDECESSORS:
             continue
         element = item[found.tag] if isinstance(found, RawDataElement) else found
         for child in element.value:

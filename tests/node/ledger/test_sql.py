@@ -184,7 +184,9 @@ def test_a_ledger_of_an_older_version_gets_the_columns_that_came_since(tmp_path)
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     SqlLedger(url).close()
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as db:
-        db.execute("INSERT INTO result_object VALUES ('2.25.1', 'j', 0, '1.2', 'SR', 'j/2.25.1.dcm', 'report', '')")
+        columns = "sop_instance_uid, job_id, position, sop_class_uid, modality, path, kind, substitute"
+        values = "'2.25.1', 'j', 0, '1.2', 'SR', 'j/2.25.1.dcm', 'report', ''"
+        db.execute(f"INSERT INTO result_object ({columns}) VALUES ({values})")
         for column in ("kind", "substitute"):
             db.execute(f"ALTER TABLE result_object DROP COLUMN {column}")
         db.commit()

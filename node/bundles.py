@@ -1,0 +1,121 @@
+"""`wetread pipelines add | map | remove | show`: the hospital's side of MONAI bundles.
+
+What a bundle is, the mind knows; it is asked in a process of its own, as `wetread work` asks the workers.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, Group
+from rich.text import Text
+
+from node.config import Settings, load_settings
+from node.errors import ConfigError, PipelineRefused
+from pipelines.terms import Manifest, find_manifests, read_manifest
+
+app = typer.Typer(invoke_without_command=True, help="List, add and remove pipelines.")
+out = Console()
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="a wetread.toml; else WETREAD_CONFIG, ./wetread.toml")
+]
+Name = Annotated[str, typer.Argument(help="a name that `wetread pipelines` lists")]
+
+
+@app.callback()
+def list_all(context: typer.Context, config_file: ConfigFile = None) -> None:
+    """List the installed pipelines: version, what they read, what they are for and not for."""
+    if context.invoked_subcommand is None:
+        from node.tables import make_pipelines
+
+        load_settings(config_file)
+        out.print(make_pipelines([read_manifest(path) for path in find_manifests().values()]))
+
+
+@app.command()
+def add(
+    bundle: Annotated[str, typer.Argument(help="folder or zip of a MONAI bundle, or NAME@VERSION of the Model Zoo")],
+    name: Annotated[str, typer.Option(help="name of the pipeline; else that of the folder")] = "",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="ITEM=VALUE of its configuration, instead of its own")
+    ] = None,
+    concepts: Annotated[Path | None, typer.Option(help="a concepts.toml made before", exists=True)] = None,
+    config_file: ConfigFile = None,
+) -> None:
+    """Install a MONAI bundle: scan it, pin every file, and give its outputs coded concepts."""
+    settings = load_settings(config_file)
+    words = [f"--set={one}" for one in setting or []]
+    words += [f"--concepts={concepts.absolute()}"] if concepts else []
+    words += ["--trusted"] if name in settings.trusted else []
+    place = str(Path(bundle).absolute()) if Path(bundle).exists() else bundle
+    _present(_ask(settings, "add", place, f"--name={name}", *words))
+
+
+@app.command("map")
+def map_concepts(name: Name, config_file: ConfigFile = None) -> None:
+    """Take over what was written into the concepts.toml of a bundle."""
+    _present(_ask(load_settings(config_file), "map", name))
+
+
+@app.command()
+def remove(name: Name, config_file: ConfigFile = None) -> None:
+    """Take a bundle off this node. Jobs that name it fail by name from then on."""
+    settings = load_settings(config_file)
+    routes = [route.name for route in settings.routes if route.pipeline == name]
+    if routes:
+        raise ConfigError(f"route {routes[0]!r} names {name!r}: change the route first")
+    out.print(f"removed {_ask(settings, 'remove', name)['removed']}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def show(name: Name, config_file: ConfigFile = None) -> None:
+    """Show a pipeline's manifest, and where it lies."""
+    load_settings(config_file)
+    found = find_manifests().get(name)
+    if found is None:
+        raise PipelineRefused(f"no pipeline {name!r} is installed; `wetread pipelines` lists them")
+    out.print(describe(read_manifest(found), found.parent))
+
+
+def describe(manifest: Manifest, home: Path) -> Group:
+    """All that a manifest says, a line each."""
+    requires = manifest.requires
+    rows = {
+        "pipeline": f"{manifest.name} {manifest.version}",
+        "title": manifest.title,
+        "made by": manifest.manufacturer,
+        "reads": f"{requires.modality}, {requires.min_planes} planes or more",
+        "gives": "; ".join(map(str, manifest.gives)) or "nothing yet",
+        "lacks": ", ".join(manifest.lacks),
+        "for": manifest.intended_use,
+        "not for": manifest.not_for,
+        "pinned": f"sha256 {manifest.weights_sha256}",
+        "lies in": str(home),
+    }
+    return Group(*(Text(f"{key:9}{value}", overflow="fold") for key, value in rows.items() if value))
+
+
+def _ask(settings: Settings, verb: str, what: str, *words: str) -> dict[str, Any]:
+    """What the mind answers. Raises PipelineRefused with its sentence."""
+    command = [sys.executable, "-m", "pipelines.bundles", verb, what, f"--shelf={settings.shelf}", *words]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    lines = answer.stdout.strip().splitlines()
+    if not lines:
+        raise PipelineRefused(f"the mind gave no answer, exit code {answer.returncode}")
+    said: dict[str, Any] = json.loads(lines[-1])
+    if "error" in said:
+        raise PipelineRefused(f"{said['error']}: {said['text']}")
+    return said
+
+
+def _present(said: dict[str, Any]) -> None:
+    text = Text(f"{said['name']} {said['version']} in {said['home']}")
+    out.print(text, soft_wrap=True)
+    if said["lacks"]:
+        lacks = ", ".join(said["lacks"])
+        text = Text(f"needs concepts: {lacks}\nwrite them into {said['home']}/concepts.toml, then: ", "yellow")
+        out.print(text.append(f"wetread pipelines map {said['name']}"), soft_wrap=True)

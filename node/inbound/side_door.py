@@ -1,0 +1,77 @@
+"""Instances that we fetched ourselves come in here: the same judgment and the same spool as at the door.
+
+In:  the bytes of Part 10 files, piece by piece.   Out: files in spool/kept, rows in the ledger.
+A crash leaves an association without an end; the next start ends it as "lost".
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from node.errors import OutOfResources
+from node.inbound.receive import Receiver
+from node.inbound.recorder import Recorder
+from node.inbound.spool import Spool
+from node.ledger import Ledger
+from node.model.archive import Sink
+from node.model.batch import Ended, Opened
+
+LISTENER = "gather"
+"""Under this name its associations stand in the ledger."""
+
+
+class SideDoor:
+    """One per process, from `start` to `stop`."""
+
+    def __init__(self, spool: Spool, ledger: Ledger, inflate_ratio: int) -> None:
+        self._spool = spool
+        self._ledger = ledger
+        self._recorder = Recorder(ledger, spool)
+        self._receiver = Receiver(spool, ledger, self._recorder, inflate_ratio)
+
+    def start(self) -> None:
+        """Begins to write rows."""
+        self._ledger.lose_associations(LISTENER, time.time())
+        self._recorder.start()
+
+    def stop(self) -> None:
+        """Writes the rows that wait."""
+        self._recorder.stop()
+
+    @contextmanager
+    def open(self, caller: str) -> Iterator[Sink]:
+        """A sink for what `caller` gives us, as one association; at its end all rows are written."""
+        key, opened = str(uuid4()), False
+
+        def take(pieces: Iterable[bytes]) -> None:
+            nonlocal opened
+            if not opened:
+                self._recorder.open_association(Opened(key, LISTENER, caller, time.time()))
+                opened = True
+            part = Path(self._spool.new_file())
+            try:
+                self._spool.spend(_write(part, pieces))
+                self._receiver.admit(part, caller, key)
+            finally:
+                part.unlink(missing_ok=True)
+
+        how = "aborted"
+        try:
+            yield take
+            how = "released"
+        finally:
+            if opened:
+                self._recorder.end_association(Ended(key, how, time.time()))
+                self._recorder.flush()
+
+
+def _write(part: Path, pieces: Iterable[bytes]) -> int:
+    try:
+        with part.open("xb") as file:
+            return sum(file.write(piece) for piece in pieces)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OutOfResources(f"the spool cannot be written: {error.strerror}") from error

@@ -1,0 +1,54 @@
+"""Our side of a DICOMweb server: who we are to it, and whose certificate we believe (PS3.18 8.11).
+
+A token or password is read when a client is made, so that one that was renewed holds from the next time on; it is in no
+settings, no log and no error.
+"""
+
+import os
+import ssl
+from pathlib import Path
+
+import httpx
+
+from node.errors import PeerUnreachable
+from node.sections import WebAccess
+
+
+def make_web_client(access: WebAccess, answer_wait: float) -> httpx.Client:
+    """A client that gives a server `answer_wait` seconds for each thing that it has to say, follows no redirection and
+    uses no proxy of the environment. Raises PeerUnreachable naming the key whose file or variable is missing."""
+    headers, auth = {}, None
+    if token := _read_secret("token", access.token_file, access.token_variable):
+        headers["Authorization"] = f"Bearer {token}"
+    elif access.user:
+        auth = httpx.BasicAuth(access.user, _read_secret("password", access.password_file, access.password_variable))
+    timeout = httpx.Timeout(answer_wait, connect=min(5.0, answer_wait))
+    return httpx.Client(headers=headers, auth=auth, timeout=timeout, verify=_make_context(access), trust_env=False)
+
+
+def _make_context(access: WebAccess) -> ssl.SSLContext:
+    """TLS 1.2 or later, the server's name and certificate checked."""
+    try:
+        context = ssl.create_default_context(cafile=access.authorities)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if access.certificate is not None:
+            context.load_cert_chain(access.certificate, access.key)
+    except (OSError, ssl.SSLError) as error:
+        raise PeerUnreachable(f"web.authorities, web.certificate or web.key: {type(error).__name__}") from None
+    return context
+
+
+def _read_secret(what: str, place: Path | None, variable: str) -> str:
+    if place is not None:
+        try:
+            secret = place.read_text("utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise PeerUnreachable(f"web.{what}_file {place}: {type(error).__name__}") from None
+        where = f"web.{what}_file {place}"
+    elif variable:
+        secret, where = os.environ.get(variable, "").strip(), f"web.{what}_variable {variable}"
+    else:
+        return ""
+    if not secret or not secret.isprintable() or not secret.isascii():
+        raise PeerUnreachable(f"{where} holds no {what}")
+    return secret

@@ -1,0 +1,35 @@
+"""What somebody may who shows neither password nor token."""
+
+from ipaddress import ip_address
+
+from node.config import Settings
+from node.errors import ConfigError
+from node.model.role import Role
+from node.web.access.users import find_users
+
+
+def is_here_only(settings: Settings) -> bool:
+    """True when only this machine reaches the web role."""
+    host = settings.web.listen.rsplit(":", 1)[0]
+    try:
+        near = ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        near = host == "localhost"
+    return near and not settings.web.behind_proxy
+
+
+def find_anonymous(settings: Settings) -> Role | None:
+    """What somebody may who shows nothing: as web.anonymous says; else everything but rule on this machine alone while
+    there are no users; else nothing. Raises ConfigError when nobody at all could come in from elsewhere."""
+    if settings.web.anonymous is not None:
+        return settings.web.anonymous
+    users = find_users(settings)
+    if users.read():
+        return None
+    if is_here_only(settings):
+        return Role.OPERATOR
+    raise ConfigError(
+        f"web.listen = {settings.web.listen!r} can be reached from other machines and there are no users in "
+        f"{users.path}: add one (wetread users add NAME --role admin), or let in everybody who gets there by "
+        'web.anonymous = "viewer"'
+    )

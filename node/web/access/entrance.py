@@ -1,0 +1,43 @@
+"""The whole of access for one web process, made from the settings."""
+
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Route
+
+from node.config import Settings
+from node.web.access.anonymous import find_anonymous, is_here_only
+from node.web.access.guard import Guard
+from node.web.access.identify import Doorman
+from node.web.access.login import Login
+from node.web.access.sessions import Sessions
+from node.web.access.users import find_users
+from node.web.audit import find_audit
+
+
+class Entrance:
+    """What `make_web` puts before the pages, and its own pages. Raises ConfigError like `find_anonymous`."""
+
+    def __init__(self, settings: Settings) -> None:
+        length = settings.web.session.total_seconds()
+        anonymous = find_anonymous(settings)
+        self.audit = find_audit(settings)
+        self._doorman = Doorman(find_users(settings), Sessions(length), anonymous)
+        self._login = Login(self._doorman, self.audit, length)
+        self._origins = [origin.rstrip("/") for origin in settings.web.origins]
+        self._here_only = is_here_only(settings)
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """Login, logout, and who one is."""
+        return [
+            Route("/login", self._login.show, methods=["GET"]),
+            Route("/login", self._login.log_in, methods=["POST"]),
+            Route("/logout", self._login.log_out, methods=["POST"]),
+            Route("/api/v1/me", self._login.show_me, methods=["GET"]),
+        ]
+
+    @property
+    def middleware(self) -> Middleware:
+        """The guard, to stand before all that an application answers."""
+        return Middleware(
+            Guard, doorman=self._doorman, audit=self.audit, origins=self._origins, here_only=self._here_only
+        )

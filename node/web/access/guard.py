@@ -1,0 +1,189 @@
+"""Stands before every page and service: asks who it is, what that may, and writes down who changes something.
+
+viewer reads (GET, HEAD, OPTIONS); operator stores, retries and cancels (everything else); admin has its own pages.
+Health and the login page are open. A browser's cookie alone changes nothing: a form must repeat its session's secret,
+and what another site's page sends is refused whatever it shows.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from anyio.to_thread import run_sync
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import RedirectResponse, Response
+
+from node.model.role import Role
+from node.web.access.identify import CHALLENGE, Doorman
+from node.web.access.sessions import Session, repeats
+from node.web.access.who import KEY, NOTES, Who
+from node.web.audit import Audit
+from node.web.dicomweb.problem import Problem
+from node.web.refusal import Refusal, answer_refusal
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+OPEN = frozenset({"/healthz", "/readyz", "/login"})
+ADMIN = ("/api/v1/users", "/api/v1/audit")
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+LONGEST_FORM = 1 << 16
+HERE = frozenset({"localhost", "127.0.0.1", "::1"})
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "private, no-cache",
+}
+"""What every answer says unless it says something else itself."""
+
+
+def find_needed(method: str, path: str) -> Role:
+    """What a request takes."""
+    if path.startswith(ADMIN):
+        return Role.ADMIN
+    if path == "/logout":
+        return Role.VIEWER
+    return Role.VIEWER if method in READING else Role.OPERATOR
+
+
+class Guard:
+    """ASGI middleware. origins: of other sites whose pages may change something. here_only: nobody else gets here, so
+    a host name that was bent to this machine is refused to who did not log in."""
+
+    def __init__(
+        self, app: Application, doorman: Doorman, audit: Audit, origins: Sequence[str], *, here_only: bool
+    ) -> None:
+        self._app = app
+        self._doorman = doorman
+        self._audit = audit
+        self._origins = frozenset(origins)
+        self._here_only = here_only
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Hands on who may."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._guard_socket(scope, receive, send)
+        else:
+            await self._guard(scope, receive, send)
+
+    async def _guard(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        who: Who | None = None
+        changes = request.method not in READING
+        denied = False
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, text in HEADERS.items():
+                    headers.setdefault(name, text)
+                if denied or (changes and request.url.path not in OPEN):
+                    self._note(request, who, message["status"])  # before anybody is told that it was done
+            await send(message)
+
+        try:
+            who, session = await self._let_in(request)
+            scope[KEY] = who
+            again = await self._check_form(request, who, session, receive) if changes else receive
+        except Problem as problem:
+            denied = True
+            await self._turn_away(request, problem)(scope, receive, answer)
+        else:
+            await self._app(scope, again, answer)
+
+    async def _guard_socket(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        connection = HTTPConnection(scope)
+        try:
+            _check_origin(connection, self._origins)
+            who, _ = await run_sync(self._doorman.identify, connection)
+        except Problem:
+            who = None
+        if who is None:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        scope[KEY] = who
+        await self._app(scope, receive, send)
+
+    async def _let_in(self, request: Request) -> tuple[Who | None, Session | None]:
+        if request.url.path in OPEN:
+            return None, None
+        who, session = await run_sync(self._doorman.identify, request)
+        if who is None:
+            raise Refusal(401, "show a password or a token", challenge=CHALLENGE, close=True)
+        if who.is_anonymous and self._here_only and request.url.hostname not in HERE:
+            raise Refusal(403, "without users this node answers to localhost alone", close=True)
+        if not who.role.covers(find_needed(request.method, request.url.path)):
+            raise Refusal(403, f"{who.name} is {who.role} and may not do that", close=True)
+        return who, session
+
+    async def _check_form(
+        self, request: Request, who: Who | None, session: Session | None, receive: Receive
+    ) -> Receive:
+        """What the request's body is to be read from, after it was looked into. Raises Refusal 403."""
+        _check_origin(request, self._origins)
+        if who is None or who.how != "session" or session is None:
+            return receive
+        said, again = request.headers.get("x-csrf-token", ""), receive
+        if not said and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            body = await _read_form(receive)
+            said = parse_qs(body.decode("latin-1")).get("csrf", [""])[0]
+            again = _replay(body, receive)
+        if not repeats(session, said):
+            raise Refusal(403, "the form was not made for this session", close=True)
+        return again
+
+    def _turn_away(self, request: Request, problem: Problem) -> Response:
+        """Browsers go to the login page."""
+        wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+        if problem.status == 401 and wants_page and "authorization" not in request.headers:
+            return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
+        return answer_refusal(request, problem)
+
+    def _note(self, request: Request, who: Who | None, status: int) -> None:
+        address = request.client.host if request.client else ""
+        notes = request.scope.get(NOTES, {})
+        self._audit.write(who.name if who else "", address, f"{request.method} {request.url.path}", status, **notes)
+
+
+def _check_origin(connection: HTTPConnection, origins: frozenset[str]) -> None:
+    """A page of another site may make a browser send credentials that it has, but not hide where it comes from."""
+    origin = connection.headers.get("origin")
+    if origin in origins:
+        return
+    foreign = origin is not None and urlsplit(origin).netloc != connection.headers.get("host", "")
+    if foreign or connection.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise Refusal(403, "a page of another site asked for that", close=True)
+
+
+async def _read_form(receive: Receive) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        body += bytes(message.get("body", b""))
+        if len(body) > LONGEST_FORM:
+            raise Refusal(413, "the form is too long", close=True)
+        if not message.get("more_body"):
+            return body
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

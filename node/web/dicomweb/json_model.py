@@ -1,0 +1,176 @@
+"""A header as DICOM JSON (PS3.18 annex F).
+
+The slices of a series say nearly the same: what an element says is turned into text once and found again by its bytes.
+Bulk data is referred to relative to the instance ("bulkdata/7FE00010"); `to_absolute` gives it the address of the day.
+"""
+
+import json
+import math
+from base64 import b64encode
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from pydicom import DataElement, Dataset
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
+from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag
+from pydicom.valuerep import PersonName
+
+from node.dicom.header import DAMAGE, find_value
+
+BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+NUMBERS = frozenset({"IS", "DS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"})
+INLINE = 1024
+"""The longest binary value in bytes that stands in the JSON itself."""
+SAME = 4096
+"""The longest element in bytes that is looked for among those turned into text before."""
+CHARACTER_SET = BaseTag(0x00080005)
+UTF_8 = "ISO_IR 192"
+PIXEL_DATA, FLOAT_PIXELS, DOUBLE_PIXELS = 0x7FE00010, 0x7FE00008, 0x7FE00009
+
+_REFERENCE = b'"BulkDataURI":"bulkdata/'
+"""Unmistakable: within a JSON text quotes are escaped."""
+
+
+def to_json(header: Dataset, *, encapsulated: bool) -> bytes:
+    """All elements of `header`, and a reference to its pixel data where it describes some; UTF-8. A value that cannot
+    be decoded is left out, its VR is not."""
+    encoding = header.original_character_set or header._character_set
+    key = encoding if isinstance(encoding, str) else tuple(encoding)
+    parts = [text for tag in sorted(header.keys()) if (text := _element_text(header, tag, key))]
+    if (tag := find_pixel_tag(header)) is not None:
+        parts.append(f'"{tag:08X}":{{"vr":"{find_pixel_vr(tag, encapsulated)}","BulkDataURI":"bulkdata/{tag:08X}"}}')
+    return f"{{{','.join(parts)}}}".encode()
+
+
+def to_absolute(model: bytes, instance_url: str) -> bytes:
+    """`model` with its bulk data under `instance_url`."""
+    return model.replace(_REFERENCE, f'"BulkDataURI":"{instance_url}/bulkdata/'.encode())
+
+
+def find_pixel_tag(header: Dataset) -> int | None:
+    """Which kind of pixel data the header describes (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25); None for none."""
+    allocated = find_value(header, "BitsAllocated")
+    if find_value(header, "Rows") is None or allocated is None:
+        return None
+    if find_value(header, "PixelRepresentation") is None and allocated in (32, 64):
+        return FLOAT_PIXELS if allocated == 32 else DOUBLE_PIXELS
+    return PIXEL_DATA
+
+
+def find_pixel_vr(tag: int, encapsulated: bool) -> str:
+    """(PS3.5 A.4, PS3.6)"""
+    return {FLOAT_PIXELS: "OF", DOUBLE_PIXELS: "OD"}.get(tag, "OB" if encapsulated else "OW")
+
+
+def _element_text(header: Dataset, tag: BaseTag, encoding: Any) -> str:
+    if tag.element == 0 or tag.group < 8 or tag.group == 0xFFFE:
+        return ""
+    if tag == CHARACTER_SET:
+        return f'"00080005":{{"vr":"CS","Value":["{UTF_8}"]}}'
+    raw = header._dict.get(tag)
+    if (
+        isinstance(raw, RawDataElement)
+        and raw.VR is not None
+        and raw.is_little_endian
+        and not tag.is_private
+        and raw.length <= SAME
+    ):
+        return _same_text(tag, raw.VR, raw.value, raw.length, encoding)
+    try:
+        return _to_text(header[tag], f"{tag:08X}")
+    except (*DAMAGE, OSError):
+        return _nothing(tag, getattr(raw, "VR", None))
+
+
+@lru_cache(maxsize=20000)
+def _same_text(tag: BaseTag, vr: str, value: bytes | None, length: int, encoding: Any) -> str:
+    raw = RawDataElement(tag, vr, length, value, 0, False, True)
+    try:
+        element = convert_raw_data_element(raw, encoding=list(encoding) if isinstance(encoding, tuple) else encoding)
+        if element.VR == "SQ":
+            return _to_text(element, f"{tag:08X}")
+        if element.VR not in BINARY and isinstance(element.value, bytes):
+            return _nothing(tag, vr)
+        return _to_text(element, f"{tag:08X}")
+    except (*DAMAGE, OSError):
+        return _nothing(tag, vr)
+
+
+def _nothing(tag: BaseTag, vr: str | None) -> str:
+    return f'"{tag:08X}":{{"vr":"{vr or "UN"}"}}'
+
+
+def _to_text(element: DataElement, path: str) -> str:
+    model = _to_model(element, path)
+    return f'"{element.tag:08X}":{json.dumps(model, ensure_ascii=False, separators=(",", ":"), allow_nan=False)}'
+
+
+def _to_model(element: DataElement, path: str) -> dict[str, Any]:
+    """(PS3.18 F.2.2)"""
+    vr = _single(element.VR)
+    model: dict[str, Any] = {"vr": vr}
+    if element.is_empty:
+        return model
+    if vr == "SQ":
+        model["Value"] = [_item_model(item, f"{path}/{n}") for n, item in enumerate(element.value, 1)]
+    elif vr in BINARY:
+        value = _to_bytes(element.value)
+        if len(value) > INLINE:
+            model["BulkDataURI"] = f"bulkdata/{path}"
+        else:
+            model["InlineBinary"] = b64encode(value).decode()
+    else:
+        values = element.value if isinstance(element.value, MultiValue | list) else [element.value]
+        model["Value"] = [_value_model(vr, value) for value in values]
+    return model
+
+
+def _single(vr: str) -> str:
+    """Of what the dictionary leaves open, the one that is right without further knowledge."""
+    return {"US or SS": "US", "OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW"}.get(vr, vr)
+
+
+def _item_model(item: Dataset, path: str) -> dict[str, Any]:
+    return dict(_item_elements(item, path))
+
+
+def _item_elements(item: Dataset, path: str) -> Iterator[tuple[str, Any]]:
+    for tag in sorted(item.keys()):
+        name = f"{tag:08X}"
+        if tag.element == 0 or tag.group == 0xFFFE:
+            continue
+        try:
+            yield name, _to_model(item[tag], f"{path}/{name}")
+        except (*DAMAGE, OSError):
+            yield name, {"vr": "UN"}
+
+
+def _to_bytes(value: Any) -> bytes:
+    return b"".join(value) if isinstance(value, MultiValue | list) else bytes(value)
+
+
+def _value_model(vr: str, value: Any) -> Any:
+    """(PS3.18 table F.2.3-1)"""
+    if vr == "AT":
+        return f"{int(value):08X}"
+    if value is None or value == "":
+        return None
+    if vr == "PN":
+        return _name_model(value)
+    # The parser leaves a decimal or integer string that is neither as text.
+    return _number_model(vr, value) if vr in NUMBERS and not isinstance(value, str) else str(value)
+
+
+def _number_model(vr: str, value: Any) -> int | float | str:
+    number = float(value) if vr in ("DS", "FL", "FD") else int(value)
+    if not math.isfinite(number):
+        return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
+    return int(number) if vr == "DS" and float(number).is_integer() and abs(number) < 1e15 else number
+
+
+def _name_model(value: Any) -> dict[str, str]:
+    name = value if isinstance(value, PersonName) else PersonName(str(value))
+    groups = zip(("Alphabetic", "Ideographic", "Phonetic"), str(name).split("="), strict=False)
+    return {group: text for group, text in groups if text}

@@ -1,0 +1,184 @@
+"""multipart/related read as it comes: boundaries found, nothing gathered but a part's few header lines.
+
+RFC 2046 5.1 and RFC 2387, as PS3.18 8.6.1.2 uses them. A body of any size is read in the memory of two pieces.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.message import Message
+from enum import Enum
+
+from node.errors import WetreadError
+
+LONGEST_HEAD = 1 << 14
+MOST_LINES = 64
+"""Of one part's header."""
+
+LONGEST_ASIDE = 1 << 16
+"""Bytes before the first boundary, or after the last one."""
+
+BOUNDARY_CHARACTERS = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'()+_,-./:=? ")
+
+
+class Malformed(WetreadError):
+    """The body is no multipart of the announced boundary."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaType:
+    """A Content-Type taken apart. name: "type/subtype" in lower case; parameters by name in lower case."""
+
+    name: str
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PartBegin:
+    """A part begins. headers: by name in lower case."""
+
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PartData:
+    """The next bytes of the part."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PartEnd:
+    """The part is whole: the boundary after it was read."""
+
+
+Event = PartBegin | PartData | PartEnd
+
+
+class _Place(Enum):
+    PREAMBLE = 1
+    MARK = 2
+    HEAD = 3
+    START = 4
+    BODY = 5
+    EPILOGUE = 6
+
+
+class MultipartReader:
+    """Told the bytes of a body piece by piece by `feed`, and its end by `close`.
+
+    boundary: 1 to 70 characters (RFC 2046 5.1.1); raises Malformed when it is none.
+    """
+
+    def __init__(self, boundary: str) -> None:
+        if not 1 <= len(boundary) <= 70 or set(boundary) - BOUNDARY_CHARACTERS or boundary.endswith(" "):
+            raise Malformed("the boundary is none (RFC 2046 5.1.1)")
+        self._delimiter = b"\r\n--" + boundary.encode("ascii")
+        self._held = b"\r\n"  # a body may begin with its first boundary
+        self._place = _Place.PREAMBLE
+        self._aside = 0
+
+    def feed(self, piece: bytes) -> Iterator[Event]:
+        """What `piece` brings; to be used up before the next one. Raises Malformed."""
+        self._held += piece
+        going = True
+        while going:
+            if self._place is _Place.BODY:
+                data, going = self._take_until_delimiter()
+                if data:
+                    yield PartData(data)
+                if going:
+                    yield PartEnd()
+            elif self._place is _Place.PREAMBLE:
+                data, going = self._take_until_delimiter()
+                self._pass_over(len(data), "no boundary where the body should begin with one")
+            elif self._place is _Place.MARK:
+                going = self._read_mark()
+            elif self._place is _Place.HEAD:
+                headers = self._read_head()
+                going = headers is not None
+                if headers is not None:
+                    yield PartBegin(headers)
+            elif self._place is _Place.START:
+                going = self._read_start()
+            else:
+                self._pass_over(len(self._held), "bytes after the last boundary")
+                self._held = b""
+                return
+
+    def close(self) -> None:
+        """The body has ended. Raises Malformed unless its last boundary was read."""
+        if self._place is not _Place.EPILOGUE:
+            where = "in the middle of a part" if self._place is _Place.BODY else "before its last boundary"
+            raise Malformed(f"the body ends {where}")
+
+    def _take_until_delimiter(self) -> tuple[bytes, bool]:
+        """(what is surely before the next delimiter, True when that was found and passed)."""
+        at = self._held.find(self._delimiter)
+        if at < 0:
+            sure = max(len(self._held) - len(self._delimiter) + 1, 0)
+            data, self._held = self._held[:sure], self._held[sure:]
+            return data, False
+        data, self._held = self._held[:at], self._held[at + len(self._delimiter) :]
+        self._place = _Place.MARK
+        return data, True
+
+    def _read_mark(self) -> bool:
+        """What follows a delimiter: "--" is the last one, a line's end begins a part (RFC 2046: after any padding)."""
+        if self._held.startswith(b"--"):
+            self._held, self._place, self._aside = self._held[2:], _Place.EPILOGUE, 0
+            return True
+        rest = self._held.lstrip(b" \t")
+        if len(self._held) - len(rest) > LONGEST_HEAD:
+            raise Malformed("a boundary line that does not end")
+        if rest.startswith(b"\r\n"):
+            self._held, self._place = rest, _Place.HEAD  # its line's end is that before the first header line
+            return True
+        if b"\r\n".startswith(rest) or self._held == b"-":
+            return False
+        raise Malformed("a boundary line goes on with something else")
+
+    def _read_head(self) -> dict[str, str] | None:
+        """The header lines of a part; None when there are more to come."""
+        end = self._held.find(b"\r\n\r\n", 0, LONGEST_HEAD)
+        if end < 0:
+            if len(self._held) >= LONGEST_HEAD:
+                raise Malformed(f"the header of a part has more than {LONGEST_HEAD} bytes")
+            return None
+        lines = self._held[:end].split(b"\r\n")[1:]
+        self._held, self._place = self._held[end + 2 :], _Place.START
+        return _parse_head(lines)
+
+    def _read_start(self) -> bool:
+        """The empty line after the header, unless the next boundary follows the header at once: a part without body."""
+        if len(self._held) < len(self._delimiter) and self._delimiter.startswith(self._held):
+            return False
+        if not self._held.startswith(self._delimiter):
+            self._held = self._held[2:]
+        self._place = _Place.BODY
+        return True
+
+    def _pass_over(self, count: int, why: str) -> None:
+        self._aside += count
+        if self._aside > LONGEST_ASIDE:
+            raise Malformed(f"{why}, but more than {LONGEST_ASIDE} bytes")
+
+
+def _parse_head(lines: list[bytes]) -> dict[str, str]:
+    if len(lines) > MOST_LINES:
+        raise Malformed(f"the header of a part has more than {MOST_LINES} lines")
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if not colon or not name.strip() or name[:1] in b" \t":
+            raise Malformed("a header line of a part is none")
+        headers[name.strip().lower().decode("latin-1")] = value.strip().decode("latin-1")
+    return headers
+
+
+def parse_media_type(text: str) -> MediaType:
+    """A Content-Type; its name is "" when `text` is none."""
+    message = Message()
+    message["Content-Type"] = text.replace("\r", " ").replace("\n", " ")
+    (name, _), *rest = message.get_params([("", "")])
+    parameters = {key.lower(): value for key, value in rest if isinstance(value, str)}
+    return MediaType(name.lower() if name.count("/") == 1 else "", parameters)

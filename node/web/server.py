@@ -1,0 +1,41 @@
+"""How uvicorn serves the web role: its address, TLS, whose word counts on who asks, and how long a header may be."""
+
+import uvicorn
+from starlette.applications import Starlette
+
+from node.config import Settings
+from node.errors import ConfigError
+
+LONGEST_HEADER = 1 << 16
+
+GOODBYE = 5
+"""Seconds that answers under way are given when the role stops."""
+
+
+def configure_server(settings: Settings, application: Starlette) -> uvicorn.Config:
+    """A configuration that has been loaded. Raises ConfigError where certificate or key cannot be used.
+
+    h11 and no other parser: it is the one that limits how long a header may become.
+    """
+    web = settings.web
+    host, port = web.listen.rsplit(":", 1)
+    config = uvicorn.Config(
+        application,
+        host=host,
+        port=int(port),
+        http="h11",
+        h11_max_incomplete_event_size=LONGEST_HEADER,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=GOODBYE,
+        ssl_certfile=web.cert,
+        ssl_keyfile=web.key,
+        proxy_headers=bool(web.behind_proxy),
+        forwarded_allow_ips=[str(network) for network in web.behind_proxy],
+    )
+    try:
+        config.load()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"web.cert {web.cert}, web.key {web.key}: {error}") from error
+    return config

@@ -1,0 +1,87 @@
+"""`python -m pipelines.bundles.child HOME DEVICE SCRATCH MEMORY_GB TRUSTED`: the process in which one bundle runs.
+
+Reads volumes on standard input and answers on what was standard output; whatever a bundle prints goes nowhere. It ends
+when its input does.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from pipelines.bundles.confine import confine, limit_memory
+from pipelines.bundles.install import read_installed
+from pipelines.bundles.wire import Message, receive, send
+from pipelines.errors import BundleCrashed, PipelineError
+
+if TYPE_CHECKING:
+    from pipelines.bundles.program import Program
+
+
+def main(home: str, device: str, scratch: str, memory_gb: str, trusted: str) -> None:
+    """Loads the bundle, says so, and answers volumes until the input ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    if device == "cpu":
+        limit_memory(float(memory_gb))
+    try:
+        program = _load(home, device, scratch, trusted=trusted == "code")
+    except Exception as error:  # noqa: BLE001  told by name to the worker, which judges
+        _tell(answers, error)
+        return
+    send(answers, Message({"ready": True}))
+    while (message := receive(sys.stdin.buffer)) is not None:
+        try:
+            _answer(program, message, answers)
+        except Exception as error:  # noqa: BLE001
+            _tell(answers, error)
+
+
+def _load(home: str, device: str, scratch: str, *, trusted: bool) -> "Program":
+    installed = read_installed(Path(home))
+    if installed.make_recipe(trusted=trusted).wants_torchvision:
+        from pipelines.bundles.torchvision_ops import import_torchvision
+
+        import_torchvision()
+    from pipelines.bundles.program import Program  # torch and monai, before the doors close
+
+    _warm_up(device)
+    confine(Path(scratch))
+    return Program(installed, device, trusted=trusted)
+
+
+def _warm_up(device: str) -> None:
+    """What loads shared libraries at first use is used once, before it could not."""
+    import torch
+
+    torch.nn.functional.grid_sample(torch.zeros(1, 1, 2, 2, 2), torch.zeros(1, 2, 2, 2, 3), align_corners=True)
+    torch.zeros(1, device=device).sum().item()
+
+
+def _answer(program: "Program", message: Message, answers: IO[bytes]) -> None:
+    start = time.perf_counter()
+    volumes = [message.arrays[f"volume{n}"] for n in range(int(message.words["volumes"]))]
+    affine = np.asarray(message.words["affine"], np.float64)
+    found = program.run(volumes, affine, lambda share, what: send(answers, Message({"share": share, "what": what})))
+    send(answers, Message({"seconds": time.perf_counter() - start}, found.arrays))
+
+
+def _tell(answers: IO[bytes], error: Exception) -> None:
+    """The error's name and, of ours alone, its sentence."""
+    root: BaseException | None = error
+    while root is not None and not isinstance(root, PipelineError):
+        root = root.__cause__ or root.__context__
+    if root is not None:
+        name, text = type(root).__name__, str(root)
+    elif isinstance(error, MemoryError) or "allocate memory" in str(error):
+        name, text = BundleCrashed.__name__, "it wants more memory than work gives a bundle (bundles.NAME.memory_gb)"
+    else:
+        name, text = BundleCrashed.__name__, f"{type(error).__name__} in MONAI or torch"
+    send(answers, Message({"error": name, "text": text}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,136 @@
+"""A bundle as a Model: its process kept warm, volumes in, a Result out. Nothing of the bundle runs in this process."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pipelines
+from pipelines import errors
+from pipelines.bundles.findings import make_result
+from pipelines.bundles.install import Installed
+from pipelines.bundles.refusal import record
+from pipelines.bundles.wire import Message, receive, send
+from pipelines.errors import BundleCrashed, BundleError, MissingInputs, PipelineError, UnsuitableVolume
+from pipelines.pipeline import Progress
+from pipelines.terms import Result, Volume
+
+KEPT = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "LANG", "TZ")
+"""What of our environment a bundle sees: no address, no secret."""
+
+
+class BundleModel:
+    """See pipelines.pipeline.Model. One child process, started here and anew whenever it ended."""
+
+    def __init__(self, installed: Installed, device: str, *, trusted: bool, memory_gb: float) -> None:
+        """Loads the bundle in its process. Raises BundleError."""
+        self._installed = installed
+        self._words = [str(installed.home), device]
+        self._limits = [f"{memory_gb:g}", "code" if trusted else "none"]
+        self._scratch = tempfile.TemporaryDirectory(prefix="wetread-bundle-")
+        self._process = self._start()
+
+    def run(self, volume: Volume, progress: Progress) -> Result:
+        """What the bundle finds in one volume. Raises UnsuitableVolume, MissingInputs, BundleError."""
+        return self.run_all([volume], progress)
+
+    def run_all(self, volumes: Sequence[Volume], progress: Progress) -> Result:
+        """What it finds in `volumes`, its input channels in order, all on one grid."""
+        self._check(volumes)
+        if self._process.poll() is not None:
+            self._process = self._start()
+        try:
+            answer = self._ask(volumes, progress)
+        except BaseException:  # out of time, too: what has not answered is no good any more
+            self._process.kill()
+            self._process.wait()
+            raise
+        seconds = {"bundle": round(float(answer.words["seconds"]), 3)}
+        result = make_result(answer.arrays, self._installed.card, self._installed.concepts, volumes[0], seconds)
+        progress(1.0, "done")
+        return result
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.wait()
+        self._scratch.cleanup()
+
+    def _check(self, volumes: Sequence[Volume]) -> None:
+        card = self._installed.card
+        for volume in volumes:
+            if volume.modality != card.modality:
+                raise UnsuitableVolume(f"it reads {card.modality}, not {volume.modality}")
+        wanted = 1 if card.channels == 1 or card.inputs == ("image",) else card.channels
+        if len(volumes) != wanted:
+            raise MissingInputs(
+                f"it reads {wanted} images of one patient on one grid ({', '.join(card.inputs)}), and was given "
+                f"{len(volumes)}: a job brings one series, so this bundle cannot be chosen for yet"
+            )
+        if any(v.shape != volumes[0].shape or abs(v.affine - volumes[0].affine).max() > 1e-3 for v in volumes):
+            raise UnsuitableVolume("its input images do not lie on one grid")
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        scratch = self._scratch.name
+        command = [sys.executable, "-B", "-P", "-m", "pipelines.bundles.child", *self._words, scratch, *self._limits]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_make_environment(scratch),
+            cwd=scratch,
+        )
+        self._process = process
+        try:
+            self._receive()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        return process
+
+    def _ask(self, volumes: Sequence[Volume], progress: Progress) -> Message:
+        arrays = {f"volume{n}": volume.voxels for n, volume in enumerate(volumes)}
+        words: dict[str, Any] = {"volumes": len(volumes), "affine": volumes[0].affine.tolist()}
+        stdin = self._process.stdin
+        assert stdin is not None
+        try:
+            send(stdin, Message(words, arrays))
+        except OSError as error:
+            raise BundleCrashed("its process ended before it was asked") from error
+        while True:
+            message = self._receive()
+            if "seconds" in message.words:
+                return message
+            progress(float(message.words["share"]), str(message.words["what"]))
+
+    def _receive(self) -> Message:
+        """The next message of the process. Raises the error that it tells of."""
+        stdout = self._process.stdout
+        assert stdout is not None
+        try:
+            message = receive(stdout)
+        except (ValueError, KeyError, TypeError) as error:
+            raise BundleCrashed("its process answers what nobody understands") from error
+        if message is None:
+            code = self._process.wait()
+            raise self._record(BundleCrashed(f"its process ended with {code}; out of memory, or a fault of the bundle"))
+        if "error" in message.words:
+            kind = getattr(errors, str(message.words["error"]), BundleCrashed)
+            found = kind if isinstance(kind, type) and issubclass(kind, PipelineError) else BundleCrashed
+            told = found(str(message.words["text"])[:1000])
+            raise self._record(told) if isinstance(told, BundleError) else told
+        return message
+
+    def _record(self, error: BundleError) -> BundleError:
+        return record(error, self._installed.home, self._installed.manifest.weights_sha256)
+
+
+def _make_environment(scratch: str) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    floor = str(Path(next(iter(pipelines.__path__))).parent)
+    return kept | {"HOME": scratch, "TMPDIR": scratch, "PYTHONPATH": floor, "MONAI_DATA_DIRECTORY": scratch}

@@ -1,0 +1,282 @@
+"""A bundle brought to life, in the process made for it: network, transforms and inferer out of MONAI's own parser."""
+
+import io
+import sys
+import types
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+from monai.inferers import SliceInferer, SlidingWindowInferer
+from monai.transforms import Compose, Invertd
+from numpy.typing import NDArray
+from safetensors.torch import load as load_safetensors
+from torch import Tensor, nn
+
+from pipelines.bundles.card import Card, Task
+from pipelines.bundles.image import from_image, to_image, to_indices, to_picture
+from pipelines.bundles.install import Installed
+from pipelines.bundles.lock import read_lock, read_pinned
+from pipelines.bundles.recipe import Recipe, find_kind
+from pipelines.bundles.windows import decide_windows
+from pipelines.errors import BundleDrift, BundleRefused, BundleUntrusted, PipelineError, UnsuitableVolume
+from pipelines.terms import Affine
+
+MANY_CLASSES = 32
+"""From so many classes on, sums are decided while windows go by."""
+HOMES = ("monai.", "torch.", "ignite.")
+PATHS = types.SimpleNamespace(join=lambda *parts: str(PurePosixPath(*parts)))
+PLAIN = (
+    abs,
+    all,
+    any,
+    bool,
+    dict,
+    enumerate,
+    float,
+    int,
+    len,
+    list,
+    max,
+    min,
+    range,
+    round,
+    set,
+    sorted,
+    str,
+    sum,
+    tuple,
+)
+GLOBALS = {
+    "__builtins__": {function.__name__: function for function in (*PLAIN, zip)},
+    "os": types.SimpleNamespace(path=PATHS),
+}
+"""What an expression can reach, beside torch, numpy and monai: no open, no import, and of os only path.join."""
+Step = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a network said. arrays: "labels" uint8 or uint16 (k, j, i); or "masks" bool (class, k, j, i); or "boxes"
+    (n, 2, 3) lower and upper corners in indices (k, j, i) and "scores" (n,); or "probabilities" (class,)."""
+
+    arrays: dict[str, NDArray[Any]]
+
+
+class Program:
+    """A loaded bundle on one device."""
+
+    def __init__(self, installed: Installed, device: str, *, trusted: bool) -> None:
+        """Raises BundleError. Call in a confined process."""
+        self._card: Card = installed.card
+        self._device = device
+        recipe = installed.make_recipe(trusted=trusted)
+        self._task, self._key = recipe.task, recipe.image_key
+        if trusted:
+            sys.path.insert(0, str(installed.folder))
+        parser = _parse(recipe, device)
+        self._network: nn.Module = _make(parser, "network_def").to(device)
+        _load_weights(self._network, installed, str(_make(parser, "weights_path")), trusted=trusted)
+        self._network.eval()
+        self._before: Compose = _make(parser, "preprocessing")
+        if self._task is Task.DETECTION:
+            _make(parser, "detector_ops")
+            self._detector = _make(parser, "detector")
+            self._detector.eval()
+        else:
+            self._inferer = _make(parser, "inferer")
+            self._after = _list_steps(_make(parser, "postprocessing"), recipe)
+
+    @torch.inference_mode()
+    def run(self, volumes: Sequence[NDArray[np.float32]], affine: Affine, step: Step) -> Answer:
+        """The answer on `volumes` (k, j, i), all on the grid of `affine`. Raises BundleDrift, UnsuitableVolume."""
+        with torch.autocast("cuda", enabled=self._device.startswith("cuda")), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if self._task is Task.CLASSIFICATION:
+                return self._classify(volumes[0], step)
+            step(0.0, "prepare")
+            data = self._before({self._key: to_image(volumes, affine)})
+            if self._task is Task.DETECTION:
+                return self._detect(data[self._key], volumes[0].shape, affine, step)
+            return self._segment(data, volumes[0].shape, step)
+
+    def _classify(self, voxels: NDArray[np.float32], step: Step) -> Answer:
+        if voxels.shape[0] != 1:
+            raise UnsuitableVolume(f"the bundle reads single pictures, not {voxels.shape[0]} planes")
+        data = self._before({self._key: to_picture(voxels, self._card.channels)})
+        step(0.3, "classify")
+        data["pred"] = self._inferer(data[self._key][None].to(self._device), self._network)[0].float().cpu()
+        scores = np.asarray(_apply(self._after, data)["pred"], np.float64).reshape(-1)
+        return Answer({"probabilities": scores})
+
+    def _segment(self, data: dict[str, Any], shape: tuple[int, ...], step: Step) -> Answer:
+        image = data[self._key][None]
+        look = self._watch(step)
+        steps = self._after
+        sliding = isinstance(self._inferer, SlidingWindowInferer) and not isinstance(self._inferer, SliceInferer)
+        if self._card.classes > MANY_CLASSES and sliding:
+            plain = image.as_tensor() if isinstance(image, MetaTensor) else image
+            data["pred"] = decide_windows(plain, look, self._inferer, self._device).float()
+            steps = [one for one in steps if one.kind not in {"Activations", "AsDiscrete"}]
+        else:
+            if sliding or isinstance(self._inferer, SliceInferer):
+                self._inferer.sw_device, self._inferer.device = self._device, "cpu"
+            data["pred"] = self._inferer(image, look)[0].float().cpu()
+        step(0.8, "lay back")
+        steps = _nearest_after_arg_max(steps, self._before, self._key, decided=data["pred"].shape[0] == 1)
+        pred = from_image(torch.as_tensor(_apply(steps, data)["pred"]))
+        if tuple(pred.shape[1:]) != shape:
+            raise BundleDrift(f"its answer has the shape {tuple(pred.shape[1:])}, the images have {shape}")
+        return self._decide(pred)
+
+    def _decide(self, pred: Tensor) -> Answer:
+        """Labels, or masks where the output channels may overlap; from scores, where the bundle left them so."""
+        if pred.shape[0] == 1:
+            kind = np.uint8 if self._card.classes <= 256 else np.uint16
+            return Answer({"labels": np.ascontiguousarray(pred[0].round().numpy().astype(kind))})
+        if pred.shape[0] != self._card.classes:
+            raise BundleDrift(f"its answer has {pred.shape[0]} channels, its metadata say {self._card.classes}")
+        if self._card.overlaps:
+            return Answer({"masks": np.ascontiguousarray((pred > 0.5).numpy())})
+        return Answer({"labels": np.ascontiguousarray(pred.argmax(0).numpy().astype(np.uint8))})
+
+    def _detect(self, image: MetaTensor, shape: tuple[int, ...], affine: Affine, step: Step) -> Answer:
+        step(0.1, "detect")
+        window = getattr(self._detector.inferer, "roi_size", None)
+        large = window is not None and image[0].numel() >= int(np.prod(window))
+        if large:
+            self._detector.inferer.sw_device = self._device
+        plain = image.as_tensor().float().to(self._device)
+        (found,) = self._detector([plain], use_inferer=large)
+        boxes = found[self._detector.target_box_key].double().cpu().numpy().reshape(-1, 6)
+        scores = found[self._detector.pred_score_key].double().cpu().numpy().reshape(-1)
+        corners = to_indices(boxes, np.asarray(image.affine, np.float64), affine)
+        limits = np.asarray(shape) - 0.5
+        corners = np.clip(corners, -0.5, limits)
+        whole = (corners[:, 1] - corners[:, 0] > 1e-3).all(axis=1)
+        return Answer({"boxes": corners[whole], "scores": scores[whole]})
+
+    def _watch(self, step: Step) -> Callable[[Tensor], Tensor]:
+        """The network, telling as windows go by."""
+        windows = 0
+
+        def look(patch: Tensor) -> Tensor:
+            nonlocal windows
+            windows += 1
+            step(0.8 - 0.7 * 0.95**windows, "segment")
+            logits = self._network(patch)
+            return logits[0] if isinstance(logits, (tuple, list)) else logits  # type: ignore[no-any-return]
+
+        return look
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    kind: str
+    transform: Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def _parse(recipe: Recipe, device: str) -> ConfigParser:
+    config = dict(recipe.config) | {"device": f"$torch.device({device!r})"}
+    parser = ConfigParser(config, globals=GLOBALS)
+    parser.parse(reset=True)
+    return parser
+
+
+def _make(parser: ConfigParser, item: str) -> Any:
+    """What the item `item` makes. Raises BundleDrift with the class and the reason when it cannot be made."""
+    try:
+        _check_homes(parser)
+        return parser.get_parsed_content(item)
+    except Exception as error:  # MONAI raises what its classes raise
+        root: BaseException = error
+        while root.__cause__ is not None and not isinstance(root, PipelineError):
+            root = root.__cause__
+        if isinstance(root, PipelineError):
+            raise root from None
+        raise BundleDrift(f"{item} cannot be made: {type(root).__name__}: {root}") from error
+
+
+def _check_homes(parser: ConfigParser) -> None:
+    """A bare name is looked up all over MONAI: what it led to must be a class of the library, not a thing that some
+    module of it happens to import. Raises BundleRefused."""
+    import pydoc
+
+    for item in parser.ref_resolver.items.values():
+        resolve = getattr(item, "resolve_module_name", None)
+        if resolve is None:
+            continue
+        path = resolve()
+        if path.startswith("scripts."):
+            continue  # only where the site trusts them
+        found = pydoc.locate(path)
+        if found is None:
+            raise BundleDrift(f"{path.rpartition('.')[2]!r} is no class of this version of MONAI")
+        if path != "torch.device" and not (isinstance(found, type) and f"{found.__module__}.".startswith(HOMES)):
+            raise BundleRefused(f"_target_ {path!r} leads to no class of MONAI or torch")
+
+
+def _list_steps(compose: Compose, recipe: Recipe) -> list[_Step]:
+    kinds = [find_kind(step) for step in recipe.config["postprocessing"]["transforms"]]
+    made = [step for step in compose.transforms if step is not None]
+    if len(kinds) != len(made):
+        kinds = [find_kind({"_target_": type(step).__name__}) for step in made]
+    return [_Step(kind, step) for kind, step in zip(kinds, made, strict=True)]
+
+
+def _apply(steps: Sequence[_Step], data: dict[str, Any]) -> dict[str, Any]:
+    for step in steps:
+        data = step.transform(data)
+    return data
+
+
+def _nearest_after_arg_max(steps: Sequence[_Step], before: Compose, key: str, *, decided: bool) -> list[_Step]:
+    """The steps with the way back in them. Labels are laid back by the nearest voxel, whatever the bundle says: between
+    classes 0 and 2 a linear way back invents class 1. A bundle without a way back gets one, at the end."""
+    nearest = _Step("Invert", Invertd("pred", before, orig_keys=key, nearest_interp=True, to_tensor=True))
+    found: list[_Step] = []
+    for step in steps:
+        decided = decided or (step.kind == "AsDiscrete" and bool(getattr(step.transform, "argmax", (False,))[0]))
+        found.append(nearest if step.kind == "Invert" and decided else step)
+    if not any(step.kind == "Invert" for step in found):
+        found.append(nearest)
+    return found
+
+
+def _load_weights(network: nn.Module, installed: Installed, path: str, *, trusted: bool) -> None:
+    """The pinned checkpoint into `network`: safetensors where there is one, else a state dict without code in it."""
+    pinned = read_lock(installed.lock)
+    name = PurePosixPath(path).as_posix()
+    safe = PurePosixPath(name).with_suffix(".safetensors").as_posix()
+    name = safe if safe in pinned else name
+    if name not in pinned:
+        raise BundleDrift(f"its weights {name} are not there: download them as its large_files.yml says, then add it")
+    content = read_pinned(installed.folder, name, pinned)
+    if name.endswith(".ts") and not trusted:
+        raise BundleUntrusted(f'{name} is TorchScript, which is a program; bundles.NAME.trust = "code" allows it')
+    state = load_safetensors(content) if name == safe else _unpickle(content, name)
+    try:
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        line = str(error).splitlines()[1].strip() if len(str(error).splitlines()) > 1 else str(error)
+        raise BundleDrift(f"{name} does not fit its network: {line[:200]}") from error
+
+
+def _unpickle(content: bytes, name: str) -> dict[str, Tensor]:
+    """Tensors alone: whatever else a pickle asks for is refused before it is made (torch.load, weights_only)."""
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises what the bytes provoke
+        raise BundleRefused(f"{name} holds more than tensors, or is damaged: {type(error).__name__}") from error
+    for key in ("model", "state_dict"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict):
+        raise BundleDrift(f"{name} holds no state dict")
+    return state

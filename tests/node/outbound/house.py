@@ -1,0 +1,136 @@
+"""The outbound side of a node in a folder, with encoded jobs, and peers that behave as a test wants them to."""
+
+import socket
+import time
+from contextlib import contextmanager
+from threading import Event, Thread
+
+from pynetdicom import AE, evt
+
+from node.config import Settings
+from node.ledger import SqlLedger
+from node.model.job import State
+from node.outbound.confirm import settle_jobs
+from node.outbound.deliver import Deliverer
+from node.outbound.outbox import put_objects
+from tests.jobs import JOB, add_job
+from tests.series import make_series
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+VERIFICATION = "1.2.840.10008.1.1"
+
+
+def find_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class House:
+    """peers: name -> its section; every job of `slices` objects goes to all of them."""
+
+    def __init__(self, folder, peers, slices=2, jobs=1, **deliver):
+        self.settings = Settings.model_validate(
+            {
+                "node": {"home": folder / "home", "listen": f"127.0.0.1:{find_port()}"},
+                "peers": peers,
+                "deliver": {"retry_first": "PT0.2S", "answer_wait": "PT1S"} | deliver,
+            }
+        )
+        self.ledger = SqlLedger(self.settings.ledger_url)
+        self.deliverers = {name: Deliverer(name, self.settings, self.ledger) for name in peers}
+        self.ids = [self.add_job(number, slices) for number in range(jobs)]
+
+    def add_job(self, number, slices):
+        job_id = f"{number:032x}"
+        add_job(self.ledger, id=job_id, study_uid=f"1.2.3.{number}", deliver=tuple(self.settings.peers))
+        job = self.ledger.claim_job(job_id, "w", time.time() + 60, time.time())
+        objects = put_objects(self.settings.outbox, job.id, make_series((slices, 4, 5)))
+        self.ledger.move_job(job, State.ENCODED, time.time(), "encode", objects=objects)
+        return job_id
+
+    def state(self, job_id=JOB.id):
+        settle_jobs(self.ledger)
+        return self.ledger.get_job(job_id).state
+
+    def deliveries(self, **asked):
+        return self.ledger.find_deliveries(**asked)
+
+    def circuit(self, name="pacs"):
+        return self.ledger.find_circuits()[name]
+
+    @contextmanager
+    def running(self):
+        """Every deliverer on its thread, as `wetread keep` has them."""
+        stop = Event()
+        threads = [Thread(target=one.run, args=(stop,)) for one in self.deliverers.values()]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    def run_until(self, truth, seconds=15.0):
+        with self.running():
+            assert wait_until(lambda: settle_jobs(self.ledger) or truth(), seconds), self.deliveries()
+
+
+def wait_until(truth, seconds=15.0):
+    patience = time.monotonic() + seconds
+    while time.monotonic() < patience:
+        if truth():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def peer(port, **more):
+    return {"ae_title": "PACS", "address": f"127.0.0.1:{port}"} | more
+
+
+@contextmanager
+def serving(classes=(CT,), port=0, handlers=(), title="PACS"):
+    """A real SCP of `classes`; yields its port."""
+    entity = AE(title)
+    entity.maximum_associations = 20
+    for sop_class in (VERIFICATION, *classes):
+        entity.add_supported_context(sop_class)
+    server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=list(handlers))
+    try:
+        yield server.socket.getsockname()[1]
+    finally:
+        server.shutdown()
+
+
+@contextmanager
+def deaf():
+    """A TCP port that takes connections and never says a word; yields it and the list of its connections."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(50)
+        met = []
+
+        def accept():
+            while True:
+                try:
+                    met.append(server.accept()[0])
+                except OSError:
+                    return
+
+        thread = Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield server.getsockname()[1], met
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+            for connection in met:
+                connection.close()
+
+
+def on_store(answer):
+    """Handlers that answer C-STORE with what `answer` says of the SOP Instance UID."""
+    return [(evt.EVT_C_STORE, lambda event: answer(str(event.request.AffectedSOPInstanceUID)))]
