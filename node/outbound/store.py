@@ -9,7 +9,7 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, _config, build_context, evt
+from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
@@ -18,6 +18,7 @@ from node.dicom.write import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NA
 from node.errors import PeerUnreachable
 from node.outbound.answers import Answer
 from node.outbound.reactor import hold_reactor
+from node.outbound.stream import stream_file
 
 MAX_CONTEXTS = 126
 """Of the 128 presentation contexts that an association may have (PS3.8 9.3.2.2), two stay free for other services."""
@@ -39,7 +40,6 @@ def associate(
 ) -> Iterator[Association]:
     """An association that is released at the end; a peer silent for `answer_wait` seconds is taken for dead. Raises
     PeerUnreachable saying what the peer answered."""
-    _config.STORE_SEND_CHUNKED_DATASET = True
     entity = AE(our_title)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -60,6 +60,9 @@ def associate(
         raise PeerUnreachable(f"{shown} rejects the association: {answer.reason_str}")
     if not association.is_established:
         raise PeerUnreachable(f"{shown} does not answer; is it up, and does it know AE title {our_title}?")
+    link: Any = association.dul.socket
+    if link is not None and link.socket is not None:
+        link.socket.settimeout(answer_wait)  # a peer that stops reading would hold us for as long as it lives
     try:
         yield association
     finally:
@@ -81,7 +84,7 @@ def store_file(association: Association, path: Path) -> Answer:
     try:
         with hold_reactor(association):
             try:
-                status = association.send_c_store(path)
+                status = stream_file(association, path)
             except ValueError:
                 if read_kind(path)[1] != EXPLICIT:
                     raise

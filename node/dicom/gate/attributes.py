@@ -94,7 +94,7 @@ class Walk:
             elif element.VR == "SQ":
                 self.check_items(element, rule)
             else:
-                self._check_value(element, rule, tag)
+                self.check_value(element, rule, tag)
         for rule in table.required:
             if rule.tag not in seen and rule.tag not in left:
                 raise AttributeFault(rule.keyword, f"is absent (type {rule.type})")
@@ -110,6 +110,7 @@ class Walk:
             raise AttributeFault(keyword or f"({tag >> 16:04X},{tag & 0xFFFF:04X})", "is none of its IOD's")
 
     def check_items(self, element: DataElement, rule: Rule) -> None:
+        """Raise AttributeFault for the first fault in a sequence."""
         if "SQ" not in rule.vrs:
             raise AttributeFault(rule.keyword, "is a sequence and must not be one")
         items = element.value
@@ -129,7 +130,8 @@ class Walk:
                 fault.place.insert(0, f"{rule.keyword}[{number}]")
                 raise
 
-    def _check_value(self, element: DataElement, rule: Rule, tag: int) -> None:
+    def check_value(self, element: DataElement, rule: Rule, tag: int) -> None:
+        """Raise AttributeFault unless `element`, no sequence, holds what `rule` allows."""
         vr = str(element.VR)
         if vr not in rule.vrs:
             raise AttributeFault(rule.keyword, f"has VR {vr}")

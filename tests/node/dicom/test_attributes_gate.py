@@ -1,5 +1,6 @@
 """Every attribute is held against the Standard's tables, at any depth; a fault names its place, never a value."""
 
+import struct
 from io import BytesIO
 
 import pydicom
@@ -103,6 +104,27 @@ def test_a_fault_in_the_last_frame_alone_is_found(segmentation):
     head, _, tail = raw.value.rpartition(b"YES ")
     segmentation[raw.tag] = raw._replace(value=head + b"OUI " + tail)
     assert "SpatialLocationsPreserved" in find_place(segmentation)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("tag", "spoil", "place"),
+    [
+        ((0x0008, 0x1155), lambda value: b"x" * len(value), "SourceImageSequence.ReferencedSOPInstanceUID is no UI"),
+        ((0x0008, 0x1155), lambda value: b"\0" * len(value), "SourceImageSequence.ReferencedSOPInstanceUID is empty"),
+        ((0x0020, 0x0032), lambda value: b"nan".ljust(len(value)), "PlanePositionSequence.ImagePositionPatient"),
+        ((0x0020, 0x0032), lambda value: b"1".ljust(len(value)), "ImagePositionPatient has 1 values"),
+    ],
+)
+def test_a_fault_in_what_differs_from_plane_to_plane_is_found(segmentation, tag, spoil, place):
+    raw = segmentation.get_item(0x52009230)
+    start = raw.value.rindex(struct.pack("<HH", *tag)) + 8
+    size = int.from_bytes(raw.value[start - 2 : start], "little")
+    spoiled = raw.value[:start] + spoil(raw.value[start : start + size]) + raw.value[start + size :]
+    segmentation[raw.tag] = raw._replace(value=spoiled)
+    found = find_place(segmentation)
+    assert found.startswith("PerFrameFunctionalGroupsSequence[")
+    assert place in found
 
 
 @pytest.mark.filterwarnings("ignore")
