@@ -11,7 +11,7 @@ from pydicom.tag import Tag
 
 from node.dicom.codes import SEGMENTATION_DERIVATION
 from node.dicom.explicit_vr import encode_elements, encode_item, encode_sequence, encode_short
-from node.dicom.functional_groups import derivation_item, frame_reference, make_item, to_ds
+from node.dicom.functional_groups import derivation_item, frame_reference, is_multi_frame, to_ds
 from node.dicom.stack import Stack
 
 PER_FRAME = Tag(0x52009230)
@@ -51,16 +51,29 @@ def _encode_derivations(stack: Stack, planes: Sequence[int]) -> dict[int, bytes]
         del source[element.tag]
     alike, derivation = encode_elements(source), encode_elements(item)
     return {
-        k: encode_sequence(
-            0x00089124, encode_sequence(0x00082112, encode_elements(frame_reference(stack, k)) + alike) + derivation
-        )
+        k: encode_sequence(0x00089124, encode_sequence(0x00082112, _encode_reference(stack, k) + alike) + derivation)
         for k in planes
     }
 
 
+def _encode_reference(stack: Stack, plane: int) -> bytes:
+    """What frame_reference says, in the order of its tags."""
+    index, number = stack.frames[plane]
+    header = stack.headers[index]
+    reference = encode_short(0x00081150, b"UI", _pad(str(header.SOPClassUID), b"\0"))
+    reference += encode_short(0x00081155, b"UI", _pad(str(header.SOPInstanceUID), b"\0"))
+    return reference + (encode_short(0x00081160, b"IS", _pad(str(number), b" ")) if is_multi_frame(header) else b"")
+
+
 def _encode_position(position: Sequence[float]) -> bytes:
-    place = make_item(ImagePositionPatient=[to_ds(value) for value in position])
-    return encode_elements(make_item(PlanePositionSequence=[place]))
+    value = _pad("\\".join(str(to_ds(coordinate)) for coordinate in position), b" ")
+    return encode_sequence(0x00209113, encode_short(0x00200032, b"DS", value))
+
+
+def _pad(text: str, filler: bytes) -> bytes:
+    """ASCII of even length."""
+    value = text.encode("ascii", "replace")
+    return value + filler if len(value) % 2 else value
 
 
 def _encode_segment(number: int) -> bytes:
