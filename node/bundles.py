@@ -4,17 +4,21 @@ What a bundle is, the mind knows; it is asked in a process of its own, as `wetre
 """
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console, Group
+from rich.table import Table
 from rich.text import Text
 
 from node.config import Settings, load_settings
 from node.errors import ConfigError, PipelineRefused
+from node.sections import Trust
 from pipelines.terms import Manifest, find_manifests, read_manifest
 
 app = typer.Typer(invoke_without_command=True, help="List, add and remove pipelines.")
@@ -50,7 +54,7 @@ def add(
     settings = load_settings(config_file)
     words = [f"--set={one}" for one in setting or []]
     words += [f"--concepts={concepts.absolute()}"] if concepts else []
-    words += ["--trusted"] if name in settings.trusted else []
+    words += ["--trusted"] if name in settings.bundles and settings.bundles[name].trust is Trust.CODE else []
     place = str(Path(bundle).absolute()) if Path(bundle).exists() else bundle
     _present(_ask(settings, "add", place, f"--name={name}", *words))
 
@@ -81,6 +85,35 @@ def show(name: Name, config_file: ConfigFile = None) -> None:
     out.print(describe(read_manifest(found), found.parent))
 
 
+@app.command()
+def run(
+    name: Name,
+    folder: Annotated[Path, typer.Argument(help="images of a study", exists=True)],
+    out_folder: Annotated[Path, typer.Option("--out", help="where the picture goes")] = Path(),
+    config_file: ConfigFile = None,
+) -> None:
+    """Run a pipeline on the images in a folder: findings and a picture. Nothing is stored or sent."""
+    settings = load_settings(config_file)
+    environment = dict(os.environ) | {"WETREAD_NODE__HOME": str(settings.node.home)}
+    if config_file is not None:
+        environment["WETREAD_CONFIG"] = str(config_file.absolute())
+    words = [name, str(folder.absolute()), str(out_folder.absolute())]
+    said = _listen([sys.executable, "-m", "workers.tryout", *words], environment)
+    out.print(make_findings(said))
+    for line in (said["read"], *said["notes"]):
+        out.print(Text(line, "dim"))
+    out.print(Text(f"{said['seconds']} s. {said['picture']}".strip()), soft_wrap=True)
+
+
+def make_findings(said: Mapping[str, Any]) -> Table:
+    """What a pipeline found, a row each."""
+    table = Table("finding", "where", "values", box=None)
+    for finding in said["findings"]:
+        values = "; ".join(finding["values"]) if finding["present"] else "absent"
+        table.add_row(finding["what"], finding["where"], values)
+    return table
+
+
 def describe(manifest: Manifest, home: Path) -> Group:
     """All that a manifest says, a line each."""
     requires = manifest.requires
@@ -102,7 +135,12 @@ def describe(manifest: Manifest, home: Path) -> Group:
 def _ask(settings: Settings, verb: str, what: str, *words: str) -> dict[str, Any]:
     """What the mind answers. Raises PipelineRefused with its sentence."""
     command = [sys.executable, "-m", "pipelines.bundles", verb, what, f"--shelf={settings.shelf}", *words]
-    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return _listen(command, dict(os.environ))
+
+
+def _listen(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON object on the last line that `command` prints. Raises PipelineRefused with the sentence of an error."""
+    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
     lines = answer.stdout.strip().splitlines()
     if not lines:
         raise PipelineRefused(f"the mind gave no answer, exit code {answer.returncode}")

@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from node.bundles import app as pipelines
 from node.config import Settings, load_settings
 from node.errors import ConfigError, LostLease, UnknownJob, WetreadError
 from node.ledger import Ledger
@@ -23,13 +24,13 @@ from node.model.job import FINAL, TRANSITIONS, Priority, State
 from node.oversight.logs import set_up_logs
 from node.supervisor.parent import die_with_parent
 from node.web.access.commands import app as users
-from pipelines.terms import find_manifests, read_manifest
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 config = typer.Typer(no_args_is_help=True, help="Check or show the configuration.")
 app.add_typer(config, name="config")
 routes = typer.Typer(no_args_is_help=True, help="Try the routes.")
 app.add_typer(routes, name="routes")
+app.add_typer(pipelines, name="pipelines")
 app.add_typer(users, name="users")
 out = Console()
 
@@ -310,11 +311,15 @@ def test_routes(
 
 
 @app.command()
-def pipelines() -> None:
-    """List the installed pipelines: version, what they read, what they are for and not for."""
-    from node.tables import make_pipelines
+def backup(target: Annotated[Path, typer.Argument(help="the file to write")], config_file: ConfigFile = None) -> None:
+    """Copy the ledger as it is now, while the node runs."""
+    from node.ledger.integrity import copy_ledger
 
-    out.print(make_pipelines([read_manifest(path) for path in find_manifests().values()]))
+    try:
+        copy_ledger(_settings(config_file).ledger_url, target)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"no copy was written to {target}: {error}") from error
+    out.print(f"{target}: {target.stat().st_size / 1e6:.1f} MB", highlight=False)
 
 
 @app.command()
@@ -329,6 +334,30 @@ def doctor(config_file: ConfigFile = None) -> None:
         mark = "[green]well[/green]" if check.well else "[red]ill [/red]"
         out.print(f"{mark} {check.what}: {check.seen}", highlight=False, soft_wrap=True)
     raise typer.Exit(1 if ill else 0)
+
+
+@app.command("check-dicomweb")
+def check_dicomweb(
+    url: Annotated[str, typer.Argument(help="root of the services: https://pacs.hospital.test/dicom-web")],
+    user: Annotated[str, typer.Option(help="name:password")] = "",
+    token: Annotated[str, typer.Option(help="a bearer token", envvar="WETREAD_CHECK_TOKEN")] = "",
+    store: Annotated[bool, typer.Option("--store", help="also store a small study of a phantom, which stays")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Check any DICOMweb server against PS3.18: statuses, media types, attributes, error cases. Changes nothing there
+    without --store. Exit code 1 when something is not as the standard says."""
+    from node.demo.sample import make_sample
+    from node.web.check.line import Line
+    from node.web.check.server import check_server, make_report
+
+    findings = list(check_server(Line(url, user, token), make_sample() if store else ()))
+    wrong = sum(finding.ok is False for finding in findings)
+    if as_json:
+        out.print_json(data=[finding.to_dict() for finding in findings])
+    else:
+        out.print(make_report(findings))
+        out.print(f"{len(findings)} checks, {wrong} not as PS3.18 says", highlight=False)
+    raise typer.Exit(1 if wrong else 0)
 
 
 @config.command("check")

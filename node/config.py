@@ -12,6 +12,7 @@ from pydicom.datadict import tag_for_keyword
 from node.errors import ConfigError
 from node.route_order import order_routes
 from node.sections import (
+    Bundle,
     Completeness,
     Condition,
     Deliver,
@@ -24,10 +25,11 @@ from node.sections import (
     Route,
     Section,
     Tls,
+    Trust,
     Web,
     Work,
 )
-from pipelines.terms import find_manifests
+from pipelines.terms import Allowance, find_manifests, use_shelf
 
 
 def default_routes() -> list[Route]:
@@ -49,6 +51,7 @@ class Settings(Section):
     queue: Queue = Queue()
     work: Work = Work()
     deliver: Deliver = Deliver()
+    bundles: dict[str, Bundle] = Field(default_factory=dict)
     keep: Keep = Keep()
     web: Web = Web()
 
@@ -93,6 +96,11 @@ class Settings(Section):
         return self.node.home / "outbox"
 
     @property
+    def shelf(self) -> Path:
+        """Where MONAI bundles are installed."""
+        return self.node.home / "pipelines"
+
+    @property
     def ledger_url(self) -> str:
         return f"sqlite:///{self.node.home / 'ledger.sqlite'}"
 
@@ -128,19 +136,30 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
             raise ConfigError(f"{path}: {error}") from error
     _read_secrets(data)
     _overlay(data, environ)
+    base = path.parent if path else Path.cwd()
+    _use_shelf(data, base)
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc'])) or 'wetread.toml'}: {e['msg']}" for e in error.errors()]
         raise ConfigError(f"{path or 'configuration'}: " + "; ".join(lines)) from None
-    base = path.parent if path else Path.cwd()
     updates: dict[str, Any] = {"node": settings.node.model_copy(update={"home": _absolute(settings.node.home, base)})}
     if settings.listen.tls:
         updates["listen"] = settings.listen.model_copy(update={"tls": _absolute_tls(settings.listen.tls, base)})
     web_places = {name: _absolute(place, base) for name, place in dict(settings.web).items() if isinstance(place, Path)}
     updates["web"] = settings.web.model_copy(update=web_places)
     updates["peers"] = {name: _absolute_peer(peer, base) for name, peer in settings.peers.items()}
-    return settings.model_copy(update=updates)
+    settings = settings.model_copy(update=updates)
+    allowed = {name: Allowance(one.trust is Trust.CODE, one.memory_gb) for name, one in settings.bundles.items()}
+    use_shelf(settings.shelf, allowed)
+    return settings
+
+
+def _use_shelf(data: dict[str, Any], base: Path) -> None:
+    """Routes may name bundles, which lie under home: so where that is, is said before the routes are checked."""
+    node = data.get("node", {})
+    home = node.get("home", Node().home) if isinstance(node, dict) else Node().home
+    use_shelf(_absolute(Path(str(home)), base) / "pipelines")
 
 
 def _absolute(place: Path, base: Path) -> Path:

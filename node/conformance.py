@@ -13,7 +13,13 @@ from typing import Any
 
 from pydicom.uid import UID, RLELossless
 
-from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, STUDY_ROOT_FIND, VERIFICATION
+from node.dicom.uids import (
+    STORAGE_COMMITMENT_PUSH_MODEL,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+    VERIFICATION,
+)
 from node.dicom.write import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.model.delivery import Kind
 from node.sections import Listen, Node, Peer, Tls
@@ -59,6 +65,8 @@ def make_statement() -> str:
         requested_pdu=AE().maximum_pdu_size,
         unknown_callers=Listen().unknown_callers.value,
         confirm=Peer.model_fields["confirm"].default.value,
+        retrieve=Peer.model_fields["retrieve"].default.value,
+        count_by=Peer.model_fields["count_by"].default.value,
         class_count=len(find_storage_classes()),
         syntax_count=len(STORAGE_SYNTAXES),
         services=_table(("SOP class", "UID", "Role of this node", "Transfer syntaxes"), _list_services()),
@@ -93,7 +101,7 @@ def _list_services() -> Iterable[Sequence[str]]:
 
 
 def _list_proposed() -> Iterable[Sequence[str]]:
-    """As deliver.py, report.py and store.py of node/outbound propose them."""
+    """As deliver.py, report.py, count.py and store.py of node/outbound propose them."""
     from pynetdicom import build_context
 
     from node.outbound.outbox import KINDS
@@ -105,6 +113,10 @@ def _list_proposed() -> Iterable[Sequence[str]]:
         *((c, "SCU", _find_when(str(c.abstract_syntax), KINDS)) for c in make_contexts(kinds)),
         (commitment, "SCU", 'a result is due, `confirm = "commitment"`'),
         (build_context(STUDY_ROOT_FIND), "SCU", 'a result is due, `confirm = "query"`'),
+        (build_context(STUDY_ROOT_FIND), "SCU", 'a study is counted, `count_by = "query"`'),
+        (build_context(STUDY_ROOT_FIND), "SCU", "a route gathers, `query = true`"),
+        (build_context(STUDY_ROOT_MOVE), "SCU", 'a route gathers, `retrieve = "move"`'),
+        (build_context(STUDY_ROOT_GET), "SCU", 'a route gathers, `retrieve = "get"`'),
         (commitment, "SCP", "a report on what we hold is due"),
         (build_context(VERIFICATION), "SCU", "always"),
     ]

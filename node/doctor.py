@@ -14,6 +14,7 @@ from node.config import Settings
 from node.durable import sync_directory
 from node.errors import PeerUnreachable
 from node.ledger import Ledger
+from node.ledger.integrity import ADVICE, find_damage
 from node.outbound.echo import echo
 from node.outbound.stow import probe
 from node.oversight.health import broker_answers
@@ -33,6 +34,7 @@ def examine(settings: Settings, ledger: Ledger) -> Iterator[Check]:
     """All checks, cheap ones first."""
     yield _check_home(settings.node.home)
     yield _check_ledger(ledger)
+    yield _check_pages(settings.ledger_url)
     if settings.queue.url:
         well = broker_answers(settings.queue.url)
         yield Check("broker", well, "answers" if well else "does not answer: check queue.url and the server")
@@ -66,6 +68,11 @@ def _check_ledger(ledger: Ledger) -> Check:
         return Check("ledger", True, f"readable, {len(ledger.find_jobs())} jobs")
     except SQLAlchemyError as error:
         return Check("ledger", False, f"not readable: {type(error).__name__}")
+
+
+def _check_pages(url: str) -> Check:
+    damage = find_damage(url)
+    return Check("ledger's pages", not damage, f"damaged: {damage}. {ADVICE}" if damage else "sound")
 
 
 def _check_echo(what: str, settings: Settings, address: tuple[str, int], title: str) -> Check:

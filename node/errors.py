@@ -27,12 +27,14 @@ WetreadError
 │   ├── NoFrameOfReference  the series has no Frame of Reference UID
 │   ├── TruncatedInstance   pixel data is shorter than the header says
 │   └── UnreadablePixels    pixel data cannot be decoded
+├── PipelineRefused         the mind does not install a bundle, or knows no such pipeline
 ├── DependencyFailed        the job that this one comes after ended without results, or there is none
 ├── IncompleteStudy         what was expected of a study did not come; its jobs wait for an operator
 ├── EncodingError           a result cannot be written as a DICOM object; never sent
 │   └── OverlappingSegments a label map holds one segment a voxel: it must be BINARY
 ├── LedgerError
 │   ├── UnknownJob          no job has that id
+│   ├── DamagedLedger       its file is not whole: the start is refused
 │   ├── UnknownStudy        no study that is still open has that uid
 │   └── LostLease           the job belongs to somebody else by now; this answer is thrown away
 ├── DeliveryError
@@ -185,12 +187,20 @@ class OverlappingSegments(EncodingError):
     """A label map holds one segment a voxel: it must be BINARY."""
 
 
+class PipelineRefused(WetreadError):
+    """The mind does not install a bundle, or knows no such pipeline."""
+
+
 class LedgerError(WetreadError):
     """Root of the ledger's errors."""
 
 
 class UnknownJob(LedgerError):
     """No job has that id."""
+
+
+class DamagedLedger(LedgerError):
+    """A page of the ledger's file is not what SQLite wrote: nothing is built on it."""
 
 
 class UnknownStudy(LedgerError):

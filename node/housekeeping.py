@@ -1,6 +1,7 @@
 """What moves by itself: complete studies, leases that ran out, lost wake-ups, delivered jobs, half-written files."""
 
 import logging
+import time
 from threading import Event
 
 from node.config import Settings
@@ -36,6 +37,7 @@ class Housekeeper:
         self._enqueuer = enqueuer
         self._spool = spool
         self._swept = 0.0
+        self._leases: dict[tuple[str, float], float] = {}
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
@@ -45,7 +47,7 @@ class Housekeeper:
         """One round at `now` (epoch seconds)."""
         self._enqueuer.close_complete(now)
         lost, unheard = self._ledger.find_overdue(now, now - RING_AGAIN)
-        for job in lost:
+        for job in [*lost, *self._find_silent(now)]:
             self._take_back(job, now)
         self._enqueuer.ring(unheard)
         settle_jobs(self._ledger)
@@ -54,6 +56,15 @@ class Housekeeper:
             self._swept = now
             self._spool.sweep(now - SWEEP)
             self._ledger.forget_expectations(now - REMEMBER)
+
+    def _find_silent(self, now: float) -> list[Job]:
+        """Those whose lease is not over, but was not renewed for two leases by a clock that nobody sets: after the
+        system's was set back, the lease of a dead worker would end hours from now."""
+        clock, lease = time.monotonic(), self._settings.work.lease.total_seconds()
+        claimed = [job for job in self._ledger.find_jobs(states=[State.CLAIMED]) if job.lease_until >= now]
+        leases = [(job.token, job.lease_until) for job in claimed]
+        self._leases = {key: self._leases.get(key, clock) for key in leases}
+        return [job for job, key in zip(claimed, leases, strict=True) if clock - self._leases[key] > 2 * lease]
 
     def _take_back(self, job: Job, now: float) -> None:
         """A worker went silent under `job`: again, or FAILED after work.attempts."""

@@ -187,7 +187,8 @@ class Peer(Section):
     tls_name: it must call by TLS, with a certificate that has this common name or DNS name.
     sop_classes, transfer_syntaxes: what it may send, by UID, keyword or name; empty is all.
     web: who we are at its `dicomweb`. web_user: the user of our web service as whom it sends to us by STOW-RS.
-    count_by: how it is asked, after it sent, whether that was all of the study.
+    count_by: how it is asked, after it sent, whether that was all of the study; count_modalities: of series of these
+    modalities alone, for one that sends no others.
     deliver_by: how results go to it; by default by C-STORE where it has an address, else by STOW-RS.
     associations: to so many at once, for a peer that is slow on each.
     query: it answers what we ask of its studies. retrieve: how it gives them; "wado" asks and fetches at `dicomweb`.
@@ -202,6 +203,7 @@ class Peer(Section):
     associations: int = Field(default=1, ge=1, le=8)
     send: bool = False
     count_by: CountBy = CountBy.NONE
+    count_modalities: list[str] = Field(default_factory=list)
     confirm: Confirm = Confirm.NONE
     objects: list[Kind] = Field(default_factory=lambda: [Kind.SEGMENTATION, Kind.REPORT], min_length=1)
     segmentation: SegmentationForm = SegmentationForm.BINARY
@@ -413,6 +415,24 @@ class Work(Section):
     patience: timedelta = timedelta(minutes=10)
     attempts: int = Field(default=3, ge=1)
     warm: bool = True
+
+
+class Trust(StrEnum):
+    """Whether a MONAI bundle may run code of its own."""
+
+    NONE = "none"
+    CODE = "code"
+
+
+class Bundle(Section):
+    """A MONAI bundle, by the name of its pipeline.
+
+    trust: "code" lets it run its own Python, TorchScript and expressions outside the lists: only for code that somebody
+    of the site has read. memory_gb: address space of its process, where it computes on the CPU.
+    """
+
+    trust: Trust = Trust.NONE
+    memory_gb: float = Field(default=24.0, gt=0)
 
 
 class Keep(Section):

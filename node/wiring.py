@@ -71,7 +71,7 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     runs = [housekeeper.run, retention.run, *(one.run for one in deliverers), *(one.run for one in reporters)]
     counted = [name for name, peer in sorted(settings.peers.items()) if peer.count_by != CountBy.NONE]
     runs += [Counter(name, settings, ledger).run for name in counted]
-    if any(route.gather for route in settings.routes):
+    if any(route.gather for route in settings.routes) or ledger.find_waiting():
         runs.append(make_gatherer(settings, ledger, spool).run)
     threads = [Thread(target=run, args=(stop,)) for run in runs]
     for thread in threads:

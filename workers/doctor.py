@@ -2,6 +2,7 @@
 
 import sys
 
+from node.config import load_settings
 from pipelines.errors import PipelineError
 from pipelines.terms import get_manifest
 from workers.device import pick_device
@@ -12,6 +13,7 @@ def main(device: str, *names: str) -> None:
     """Loads torch and every named pipeline as a worker would."""
     import torch
 
+    load_settings()
     chosen = pick_device(device, 0)
     _say("well", "device", f"{chosen}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     warm = Warm(chosen)

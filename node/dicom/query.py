@@ -38,12 +38,24 @@ def make_identifier(level: str, matching: dict[str, str | Sequence[str]], return
     return identifier
 
 
+def is_of(answer: Dataset, **uids: str) -> bool:
+    """False when the answer says that it belongs elsewhere, which an archive that ignores what it is asked gives."""
+    return all(_text(answer, keyword) in {"", uid} for keyword, uid in uids.items())
+
+
 def to_study(answer: Dataset) -> FoundStudy:
     """What an answer at STUDY level says."""
-    texts = [_uid(answer, STUDY_KEYS[0]), *(_text(answer, keyword) for keyword in STUDY_KEYS[1:])]
     modalities = find_value(answer, "ModalitiesInStudy") or ()
     many = (modalities,) if isinstance(modalities, str) else tuple(modalities)
-    return FoundStudy(*texts[:5], tuple(str(one).strip() for one in many), texts[6])
+    return FoundStudy(
+        study_uid=_uid(answer, "StudyInstanceUID"),
+        patient_id=_text(answer, "PatientID"),
+        issuer=_text(answer, "IssuerOfPatientID"),
+        date=_text(answer, "StudyDate"),
+        time=_text(answer, "StudyTime"),
+        modalities=tuple(str(one).strip() for one in many),
+        description=_text(answer, "StudyDescription"),
+    )
 
 
 def to_series(answer: Dataset) -> FoundSeries:

@@ -80,17 +80,22 @@ def judge_study(
     that its sender may come again: `give_up` or `broken` ends that wait.
     """
     silent = now - study.last_at
+    if enough := _join(claims, Says.ENOUGH):
+        rest = _list_rest(claims, Says.LACKING)
+        return Judgment(Verdict.COMPLETE, "; ".join([f"complete: {enough}", *rest, *([DOUBT] if rest else [])]))
+    if is_arriving(study, arrivals, rules, now):
+        return Judgment(Verdict.WAIT)
     return _judge_by_claims(arrivals, claims, rules, silent) or _judge_by_time(arrivals, claims, rules, silent)
+
+
+def is_arriving(study: Study, arrivals: Sequence[Arrival], rules: Completeness, now: float) -> bool:
+    """An association is open, and an image came a moment ago."""
+    return _is_open(arrivals) and now - study.last_at < rules.quiet.total_seconds()
 
 
 def _judge_by_claims(
     arrivals: Sequence[Arrival], claims: Sequence[Claim], rules: Completeness, silent: float
 ) -> Judgment | None:
-    if enough := _join(claims, Says.ENOUGH):
-        rest = _list_rest(claims, Says.LACKING)
-        return Judgment(Verdict.COMPLETE, "; ".join([f"complete: {enough}", *rest, *([DOUBT] if rest else [])]))
-    if _is_open(arrivals) and silent < rules.quiet.total_seconds():
-        return Judgment(Verdict.WAIT)
     if lacking := _join(claims, Says.LACKING):
         return _wait(lacking, silent, rules.give_up, arrivals)
     if here := _join(claims, Says.HERE):

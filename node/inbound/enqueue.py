@@ -19,7 +19,7 @@ from node.errors import CannotUnderstand, IncompleteStudy
 from node.inbound.assemble import Arrival, Judgment, Verdict, judge_study
 from node.inbound.expected import Expected, Word
 from node.inbound.gather import is_gathered, with_gathering
-from node.inbound.late import settle_late
+from node.inbound.late import Settled, settle_late
 from node.inbound.match import digest_series, match_study, read_samples
 from node.ledger import Ledger
 from node.ledger.gathering import GATHERED
@@ -70,7 +70,7 @@ class Enqueuer:
             jobs, reason = list[Job](), GATHERED
         else:
             jobs, reason = self._match(study, {arrival.caller for arrival in arrivals}, now, evidence)
-        late = settle_late(jobs, self._ledger.find_jobs(study.study_uid) if study.version > 1 else [])
+        late = self._settle_late(study, jobs)
         jobs, reason = late.jobs, reason or late.reason
         if judgment.verdict == Verdict.GAVE_UP and self._settings.completeness.on_give_up == OnGiveUp.FAIL:
             jobs = [replace(job, state=State.FAILED, reason=f"{IncompleteStudy.__name__}: {evidence}") for job in jobs]
@@ -101,6 +101,12 @@ class Enqueuer:
             hint = f"`wetread complete {study.study_uid}` closes it as it is"
             return Judgment(Verdict.WAIT, f"gave up waiting: {judgment.why}; {hint}")
         return judgment
+
+    def _settle_late(self, study: Study, jobs: list[Job]) -> Settled:
+        if study.version == 1:
+            return settle_late(jobs, [])
+        held, present = self._ledger.find_digests(study.study_uid), self._ledger.find_instances(study.study_uid)
+        return settle_late(jobs, self._ledger.find_jobs(study.study_uid), has_gone=len(present) < len(held))
 
     def _match(self, study: Study, callers: set[str], now: float, evidence: str) -> tuple[list[Job], str]:
         try:

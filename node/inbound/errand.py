@@ -37,7 +37,7 @@ ROWS = 5.0
 LINGER = 3600.0
 """Seconds for which a peer that ran out of time may still bring what it was asked for."""
 
-GRACE = 10.0
+GRACE = 2.0
 """The same of a peer that said it is done."""
 
 MORE = 3
@@ -171,7 +171,7 @@ class Errand:
         lacking = self._find_lacking(study_uid, wanted)
         if lacking:
             whole = len(lacking) == len(wanted)
-            with self._door.open(archive.title or archive.name[:16]) as sink:
+            with self._door.open(archive.title or archive.name[:16], study_uid) as sink:
                 archive.fetch(study_uid, series_uid, lacking, sink, self._until, whole=whole)
             patience = time.time() + ROWS
             while self._find_lacking(study_uid, wanted) and time.time() < patience:

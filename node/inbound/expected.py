@@ -11,7 +11,7 @@ from pydicom import Dataset
 
 from node.config import Settings
 from node.errors import CannotUnderstand
-from node.inbound.assemble import Arrival, Claim, Says
+from node.inbound.assemble import Arrival, Claim, Says, is_arriving
 from node.inbound.conditions import find_mismatch
 from node.inbound.match import find_study_mismatch, read_samples
 from node.ledger import Ledger
@@ -34,7 +34,7 @@ class Expected:
         self._ledger = ledger
         self._counting = {n: peer.ae_title for n, peer in settings.peers.items() if peer.count_by != CountBy.NONE}
         self._expecting = [route for route in settings.routes if route.expects]
-        self._series: dict[str, tuple[float, list[Claim]]] = {}
+        self._series: dict[str, tuple[tuple[float, set[str]], list[Claim]]] = {}
 
     def read_word(self) -> Word:
         """What was said of all studies under way."""
@@ -44,9 +44,11 @@ class Expected:
         return word
 
     def find_claims(self, study: Study, arrivals: Sequence[Arrival], word: Word, now: float) -> list[Claim]:
-        """What is claimed of `study`, but for its series."""
+        """What is claimed of `study`, but for its series; while images arrive, only what an operator said."""
         said = word.get(study.study_uid, ())
         claims = list(_trust_operator(study, said))
+        if is_arriving(study, arrivals, self._settings.completeness, now):
+            return claims
         marks = _find_marks(study, arrivals)
         counting = {name: marks[title] for name, title in self._counting.items() if title in marks}
         announced = any(one.kind == Kind.ANNOUNCEMENT for one in said)
@@ -57,7 +59,9 @@ class Expected:
             claims += _judge_announced(tally)
         for name, mark in counting.items():
             count = next((one for one in said if one.kind == Kind.COUNT and one.source == name), None)
-            claims.append(_judge_count(name, count, mark, tally.held, now))
+            series = count.series if count is not None else ()
+            held = self._ledger.tally(study.study_uid, series).held if series else tally.held
+            claims.append(_judge_count(name, count, mark, held, now))
         return claims
 
     def find_missing_series(self, study: Study, callers: set[str]) -> list[Claim]:
@@ -65,15 +69,16 @@ class Expected:
         of the study."""
         if not self._expecting:
             return []
-        read_at, claims = self._series.get(study.study_uid, (0.0, []))
-        if read_at != study.last_at:
+        now = study.last_at, callers
+        read, claims = self._series.get(study.study_uid, ((0.0, set()), []))
+        if read != now:
             try:
                 samples = read_samples(self._ledger.find_instances(study.study_uid), Path(self._settings.spool))
             except CannotUnderstand:
                 samples = {}  # enqueue says so, and why
             sources = {name for name, peer in self._settings.peers.items() if peer.ae_title in callers}
             claims = [Claim(Says.LACKING, text) for text in find_missing(self._expecting, samples, sources)]
-            self._series[study.study_uid] = study.last_at, claims
+            self._series[study.study_uid] = now, claims
         return claims
 
     def forget(self, study: Study) -> None:

@@ -7,9 +7,8 @@ Priors open no jobs of their own. A crash leaves the jobs waiting; at the next s
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 
 from node.config import Settings
 from node.inbound.assemble import DOUBT, Arrival
@@ -31,6 +30,9 @@ AT_ONCE = 4
 
 REOPEN = 5.0
 """Seconds between two looks for gathered studies that were sent for their own sake."""
+
+GOODBYE = 5.0
+"""Seconds for which what is under way may still end when the role ends."""
 
 SLACK = 60.0
 """Seconds after which a job runs though nobody gathered for it: the role that does may be down."""
@@ -78,9 +80,8 @@ class Gatherer:
         self._ledger = ledger
         self._door = SideDoor(spool, ledger, settings.listen.inflate_ratio)
         self._open_archive = open_archive
-        self._pool = ThreadPoolExecutor(AT_ONCE, "gather")
         self._lock = Lock()
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, Thread] = {}
         self._started = time.time()
         self._looked = 0.0
 
@@ -89,7 +90,10 @@ class Gatherer:
         self._started = time.time()
         self._door.start()
         keep_going("gathering", self.tick, TICK, stop)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        # Who waits for a silent archive is not waited for: the next start sends out again.
+        patience = time.monotonic() + GOODBYE
+        for thread in self._find_threads():
+            thread.join(max(patience - time.monotonic(), 0.0))
         self._door.stop()
 
     def tick(self, now: float) -> None:
@@ -102,10 +106,15 @@ class Gatherer:
         for job_id, study_uid, since in self._ledger.find_waiting():
             waiting.setdefault(study_uid, []).append((job_id, since))
         with self._lock:
-            fresh = waiting.keys() - self._under_way
-            self._under_way |= fresh
-        for study_uid in sorted(fresh, key=lambda uid: waiting[uid][0][1]):
-            self._pool.submit(self._serve, study_uid, waiting[study_uid])
+            fresh = [uid for uid in waiting if uid not in self._under_way]
+            for uid in fresh[: AT_ONCE - len(self._under_way)]:
+                thread = Thread(target=self._serve, args=(uid, waiting[uid]), name="gather", daemon=True)
+                self._under_way[uid] = thread
+                thread.start()
+
+    def _find_threads(self) -> list[Thread]:
+        with self._lock:
+            return list(self._under_way.values())
 
     def _serve(self, study_uid: str, waiting: Sequence[tuple[str, float]]) -> None:
         try:
@@ -115,7 +124,7 @@ class Gatherer:
             log.exception("gathering for study %s stumbled", study_uid)
         finally:
             with self._lock:
-                self._under_way.discard(study_uid)
+                del self._under_way[study_uid]
 
     def _gather(self, job: Job, since: float) -> None:
         began = time.time()

@@ -7,7 +7,8 @@ Out: the jobs that it gets; and for each earlier job that stays the last word, w
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from node.model.job import Job, Late
+from node.errors import IncompleteStudy
+from node.model.job import Job, Late, State
 from node.model.uid import derive_key
 
 
@@ -24,12 +25,13 @@ class Settled:
         return "" if self.jobs else "; ".join(self.remarks.values())
 
 
-def settle_late(jobs: Sequence[Job], earlier: Sequence[Job]) -> Settled:
+def settle_late(jobs: Sequence[Job], earlier: Sequence[Job], *, has_gone: bool = False) -> Settled:
     """`jobs` without those whose route has an answer already that stays: its images are the same, or it wants no other.
 
     jobs: of one version, each behind the one that it comes after. A job that comes after one that is left out comes
     after the earlier one of that route; one that comes after a new job is new too. An operator's word on an earlier job
-    holds: where the images are the same, what was canceled or failed is not made again.
+    holds: where the images are the same, what was canceled or failed is not made again. has_gone: retention took images
+    of the study: what is left of them would make less than there was.
     """
     settled, kept = Settled(), dict[str, str]()
     for wanted in jobs:
@@ -40,7 +42,7 @@ def settle_late(jobs: Sequence[Job], earlier: Sequence[Job]) -> Settled:
             key=lambda one: one.version,
             default=None,
         )
-        why = _find_why(job, last)
+        why = "" if last is None or _is_void(last, settled.jobs, earlier) else _find_why(job, last, has_gone)
         if last is None or not why:
             settled.jobs.append(job)
             continue
@@ -49,12 +51,22 @@ def settle_late(jobs: Sequence[Job], earlier: Sequence[Job]) -> Settled:
     return settled
 
 
-def _find_why(job: Job, last: Job | None) -> str:
+def _is_void(last: Job, jobs: Sequence[Job], earlier: Sequence[Job]) -> bool:
+    """True for a job that cannot be the last word: it failed because its study was not complete, or it waits for one
+    that `jobs` supersede before it has made anything."""
+    if last.state == State.FAILED and last.reason.startswith(IncompleteStudy.__name__):
+        return True
+    replaced = {job.route for job in jobs if job.late == Late.REPLACE}
+    waits = next((one for one in earlier if one.id == last.after), None) if last.state == State.QUEUED else None
+    return waits is not None and waits.state in {State.QUEUED, State.CLAIMED} and waits.route in replaced
+
+
+def _find_why(job: Job, last: Job, has_gone: bool) -> str:
     """Why `last` stays the last word, "" when it does not."""
-    if last is None:
-        return ""
     if job.inputs == last.inputs and job.pipeline == last.pipeline:
         return f"unchanged: late images are not among those of version {last.version}, its job stays"
+    if has_gone:
+        return f"late images came after the others were removed (keep.images); the job of version {last.version} stays"
     if job.late == Late.NEVER:
         return f'late images are kept, but make no new job (late = "never"); that of version {last.version} stays'
     return ""

@@ -22,7 +22,7 @@ from node.model.job import Gathering, Job
 from node.sections import Gather
 
 NOBODY = re.compile(
-    r"[0\W_]*|\W*(anon\w*|unknown|none|null|nil|n/?a|test\w*|patient|noid|no id|dummy|phantom|x+)\W*\d*", re.I
+    r"[0\W_]*|\W*(anon\w*|unknown|none|null|nil|n/?a|test\w*|patient|noid|no id|dummy|phantom|x{3,})\W*\d*", re.I
 )
 """Patient IDs that stand for no one, or for everyone: what is found under them is somebody else's."""
 STRANGER = "of another patient"

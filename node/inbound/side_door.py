@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from node.errors import OutOfResources
+from node.dicom.identity import read_identity
+from node.errors import CannotUnderstand, OutOfResources
 from node.inbound.receive import Receiver
 from node.inbound.recorder import Recorder
 from node.inbound.spool import Spool
@@ -41,8 +42,9 @@ class SideDoor:
         self._recorder.stop()
 
     @contextmanager
-    def open(self, caller: str) -> Iterator[Sink]:
-        """A sink for what `caller` gives us, as one association; at its end all rows are written."""
+    def open(self, caller: str, study_uid: str) -> Iterator[Sink]:
+        """A sink for what `caller` gives us of a study, as one association; at its end all rows are written. What is of
+        another study is refused and not kept: it was not asked for."""
         key, opened = str(uuid4()), False
 
         def take(pieces: Iterable[bytes]) -> None:
@@ -53,6 +55,8 @@ class SideDoor:
             part = Path(self._spool.new_file())
             try:
                 self._spool.spend(_write(part, pieces))
+                if read_identity(part).study_uid != study_uid:
+                    raise CannotUnderstand("an instance of another study than was asked for")
                 self._receiver.admit(part, caller, key)
             finally:
                 part.unlink(missing_ok=True)

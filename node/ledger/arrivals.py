@@ -3,7 +3,9 @@
 A row's number is SQLite's own (rowid): it grows with every row that is added, and needs no column.
 """
 
-from sqlalchemy import Connection, Integer, Row, Table, exists, func, literal_column, select
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Integer, Row, Table, exists, func, literal_column, select
 
 from node.ledger import tables as t
 from node.ledger.deliveries import to_object
@@ -36,9 +38,9 @@ def count_present(db: Connection) -> dict[str, int]:
     return {row.study_uid: row.held for row in db.execute(query)}
 
 
-def _number(table: Table):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _number(table: Table) -> ColumnElement[int]:
     return literal_column(f"{table.name}.rowid", Integer).label("number")
 
 
-def _without_number(row: Row):  # type: ignore[no-untyped-def,type-arg]  # noqa: ANN202
+def _without_number(row: Row[Any]) -> dict[str, Any]:
     return {name: value for name, value in row._mapping.items() if name != "number"}

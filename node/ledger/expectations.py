@@ -24,7 +24,8 @@ class ExpectationLedger:
         e, s = t.expectation, t.study
         query = select(e).join(s, s.c.study_uid == e.c.study_uid).where(s.c.state == StudyState.RECEIVING)
         with self._reader.connect() as db:
-            return [Expectation(**dict(row._mapping) | {"kind": Kind(row.kind)}) for row in db.execute(query)]
+            rows = [dict(row._mapping) for row in db.execute(query)]
+        return [Expectation(**row | {"kind": Kind(row["kind"]), "series": tuple(row["series"])}) for row in rows]
 
     def put_expectation(self, expectation: Expectation) -> None:
         with self._engine.begin() as db:
@@ -51,9 +52,11 @@ class ExpectationLedger:
             _put(db, Expectation(study_uid, Kind.ANNOUNCEMENT, caller, at))
             return True
 
-    def tally(self, study_uid: str) -> Tally:
+    def tally(self, study_uid: str, series_uids: Sequence[str] = ()) -> Tally:
         i, n = t.instance, t.announced
         held = (i.c.study_uid == study_uid) & ~_is_ours(i.c.sop_instance_uid)
+        if series_uids:
+            held &= i.c.series_uid.in_(series_uids)
         named = (n.c.study_uid == study_uid) & ~_is_ours(n.c.sop_instance_uid)
         same = (i.c.study_uid == study_uid) & (i.c.sop_instance_uid == n.c.sop_instance_uid)
         with self._reader.connect() as db:
@@ -110,7 +113,7 @@ def _put(db: Connection, expectation: Expectation) -> None:
     e = t.expectation
     key = {name: getattr(expectation, name) for name in ("study_uid", "kind", "source")}
     db.execute(delete(e).where(and_(*(e.c[name] == value for name, value in key.items()))))
-    db.execute(insert(e).values(asdict(expectation)))
+    db.execute(insert(e).values(asdict(expectation) | {"series": list(expectation.series)}))
 
 
 def _find_ours(db: Connection, study_uid: str) -> frozenset[str]:

@@ -91,12 +91,13 @@ class GatheringLedger:
         """Studies that were gathered and that an association brought again outside of what was asked for are RECEIVING
         again, to be judged as any other; returns their uids."""
         s = t.study
-        with self._engine.begin() as db:
+        with self._reader.connect() as db:
             uids = _find_sent(db)
-            if uids:
-                values = {"state": StudyState.RECEIVING, "closed_at": None, "reason": ""}
-                db.execute(update(s).where(s.c.study_uid.in_(uids)).values(values))
-            return uids
+        values = {"state": StudyState.RECEIVING, "closed_at": None, "reason": ""}
+        for uid in uids:
+            with self._engine.begin() as db:
+                db.execute(update(s).where((s.c.study_uid == uid) & (s.c.reason == GATHERED)).values(values))
+        return uids
 
 
 def again(job: Table) -> ColumnElement[str]:
@@ -109,7 +110,7 @@ def _find_sent(db: Connection) -> list[str]:
     gathered = (s.c.state == StudyState.COMPLETE) & (s.c.reason == GATHERED)
     window = (a.c.study_uid == s.c.study_uid) & (came.c.opened_at <= a.c.until)
     window &= came.c.ended_at.is_(None) | (came.c.ended_at >= a.c.asked_at)
-    first = select(func.min(a.c.asked_at)).where(a.c.study_uid == s.c.study_uid).scalar_subquery()
+    last = select(func.max(a.c.asked_at)).where(a.c.study_uid == s.c.study_uid).scalar_subquery()
     outside = (link.c.study_uid == s.c.study_uid) & (link.c.association_id == came.c.id)
-    outside &= (came.c.opened_at > first) & ~exists().where(window)
+    outside &= (came.c.opened_at > last) & ~exists().where(window)
     return list(db.execute(select(s.c.study_uid).where(gathered & exists().where(outside))).scalars())

@@ -160,8 +160,8 @@ class Ledger(Protocol):
         any more. False, and nothing is written, when the notification is known."""
         ...
 
-    def tally(self, study_uid: str) -> Tally:
-        """What is here of a study, and what of it was announced."""
+    def tally(self, study_uid: str, series_uids: Sequence[str] = ()) -> Tally:
+        """What is here of a study, or of some of its series, and what of it was announced."""
         ...
 
     def find_questions(self, caller: str, source: str, now: float, silent: float, limit: int) -> list[Question]:

@@ -96,6 +96,7 @@ expectation = Table(
     Column("mark", Float, nullable=False),
     Column("next_at", Float, nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("series", JSON, nullable=False, server_default="[]"),
 )
 
 announced = Table(

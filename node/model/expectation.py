@@ -21,6 +21,7 @@ class Expectation:
     number: of a count, instances that the peer has beside our own results; None when it did not say.
     answer: what it said instead. at: when it was said; mark: end of the last association, or last image, after which
     it was asked; next_at: when to ask again (all in seconds since the epoch, UTC). attempts: questions since `mark`.
+    series: a count is of these alone; none is the whole study.
     """
 
     study_uid: str
@@ -32,6 +33,15 @@ class Expectation:
     mark: float = 0.0
     next_at: float = 0.0
     attempts: int = 0
+    series: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Instances that a peer has beside our own results; series: in these alone, none is the whole study."""
+
+    number: int
+    series: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

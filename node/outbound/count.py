@@ -15,12 +15,13 @@ from node.config import Settings
 from node.dicom.uids import STUDY_ROOT_FIND
 from node.errors import DeliveryError, PeerRefused, PeerUnreachable
 from node.ledger import Ledger
-from node.model.expectation import Expectation, Kind, Question
+from node.model.expectation import Count, Expectation, Kind, Question
 from node.outbound.count_find import count_by_find
-from node.outbound.count_qido import count_by_qido
+from node.outbound.count_qido import PATIENCE, count_by_qido
 from node.outbound.store import associate
 from node.rounds import keep_going
 from node.sections import CountBy
+from node.security.web_client import make_web_client
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ AT_ONCE = 50
 AGAIN, LONGEST = 1.0, 60.0
 """Seconds until a peer is asked again, doubling from the first to the longest."""
 
-Ask = Callable[[str, frozenset[str]], int]
-"""(Study Instance UID, SOP Instance UIDs of our results) -> instances beside them. Raises DeliveryError."""
+Ask = Callable[[Question], Count]
+"""Raises DeliveryError."""
 
 
 class Counter:
@@ -41,6 +42,7 @@ class Counter:
     def __init__(self, name: str, settings: Settings, ledger: Ledger) -> None:
         self._name = name
         self._peer = settings.peers[name]
+        self._modalities = frozenset(self._peer.count_modalities)
         self._settings = settings
         self._ledger = ledger
 
@@ -54,45 +56,49 @@ class Counter:
         due = self._ledger.find_questions(self._peer.ae_title, self._name, now, silent, AT_ONCE)
         if not due:
             return
-        if self._peer.count_by == CountBy.QIDO:
-            self._ask_all(due, lambda study_uid, ours: count_by_qido(self._peer.dicomweb, study_uid, ours))
-            return
-        address = (self._peer.host, self._peer.port)
         try:
-            with associate(
-                self._settings.node.ae_title, address, self._peer.ae_title, [build_context(STUDY_ROOT_FIND)]
-            ) as association:
-                self._ask_all(due, lambda study_uid, ours: count_by_find(association, study_uid, ours))
+            (self._ask_web if self._peer.count_by == CountBy.QIDO else self._ask_archive)(due)
         except PeerUnreachable as error:
             for question in due:
                 self._note(question, None, f"{type(error).__name__}: {error}")
 
+    def _ask_archive(self, due: list[Question]) -> None:
+        address, contexts = (self._peer.host, self._peer.port), [build_context(STUDY_ROOT_FIND)]
+        with associate(self._settings.node.ae_title, address, self._peer.ae_title, contexts) as association:
+            self._ask_all(due, lambda question: count_by_find(association, question, self._modalities))
+
+    def _ask_web(self, due: list[Question]) -> None:
+        with make_web_client(self._peer.web, PATIENCE) as client:
+            self._ask_all(due, lambda question: count_by_qido(client, self._peer.dicomweb, question, self._modalities))
+
     def _ask_all(self, due: list[Question], ask: Ask) -> None:
         for question in due:
             try:
-                number = ask(question.study_uid, question.ours)
+                count = ask(question)
             except DeliveryError as error:
                 self._note(question, None, f"{type(error).__name__}: {error}")
                 if not isinstance(error, PeerRefused):
                     return
             else:
-                self._note(question, number, "")
+                self._note(question, count, "")
 
-    def _note(self, question: Question, number: int | None, answer: str) -> None:
+    def _note(self, question: Question, count: Count | None, answer: str) -> None:
         now = time.time()
         again = now + min(AGAIN * float(2 ** min(question.asked, 30)), LONGEST)
         if answer:
             log.warning("%s does not count study %s: %s", self._name, question.study_uid, answer)
+        number, series = (count.number, count.series) if count is not None else (None, ())
         self._ledger.put_expectation(
             Expectation(
-                question.study_uid,
-                Kind.COUNT,
-                self._name,
-                now,
-                number,
-                answer,
-                question.mark,
-                again,
-                question.asked + 1,
+                study_uid=question.study_uid,
+                kind=Kind.COUNT,
+                source=self._name,
+                at=now,
+                number=number,
+                answer=answer,
+                mark=question.mark,
+                next_at=again,
+                attempts=question.asked + 1,
+                series=series,
             )
         )

@@ -1,7 +1,7 @@
 """The count of a study by C-FIND, Study Root (PS3.4 C.6.2): one question at STUDY level, where the peer counts.
 
-Number of Study Related Instances (0020,1208) is an optional key. A peer that leaves it out, or that may have results of
-ours in the study, is asked for the study's series and the instances of each.
+Number of Study Related Instances (0020,1208) is an optional key, and so is that of a series (0020,1209). A peer that
+leaves them out, or that may have results of ours in the study, is asked for the instances of each series.
 """
 
 import time
@@ -13,6 +13,7 @@ from pynetdicom.association import Association
 from node.dicom.header import find_value
 from node.dicom.uids import STUDY_ROOT_FIND
 from node.errors import PeerRefused, PeerUnreachable
+from node.model.expectation import Count, Question
 from node.outbound.reactor import hold_reactor
 
 PATIENCE = 10.0
@@ -21,26 +22,38 @@ PATIENCE = 10.0
 PENDING = {0xFF00, 0xFF01}
 
 
-def count_by_find(association: Association, study_uid: str, ours: frozenset[str]) -> int:
-    """Instances of the study at the peer, without those in `ours`.
+def count_by_find(association: Association, question: Question, modalities: frozenset[str]) -> Count:
+    """Instances of the study at the peer, without our own; of series of `modalities` alone, where there are some.
 
     Raises PeerRefused when it answers with a failure or does not list the study, PeerUnreachable when it does not
     answer in time.
     """
     association.dimse_timeout = PATIENCE
     until = time.monotonic() + PATIENCE
-    studies = list(_find(association, until, "STUDY", StudyInstanceUID=study_uid, NumberOfStudyRelatedInstances=None))
-    if not studies:
+    study = {"StudyInstanceUID": question.study_uid}
+    found = list(_find(association, until, "STUDY", **study, NumberOfStudyRelatedInstances=None))
+    if not found:
         raise PeerRefused("it does not list the study")
-    numbers = [find_value(study, "NumberOfStudyRelatedInstances") for study in studies]
-    if not ours and isinstance(numbers[0], int):
-        return int(numbers[0])
+    number = find_value(found[0], "NumberOfStudyRelatedInstances")
+    if isinstance(number, int) and not question.ours and not modalities:
+        return Count(int(number))
+    keys = study | {"SeriesInstanceUID": None, "Modality": None, "NumberOfSeriesRelatedInstances": None}
+    series = [
+        (str(find_value(one, "SeriesInstanceUID")), find_value(one, "NumberOfSeriesRelatedInstances"))
+        for one in _find(association, until, "SERIES", **keys)
+        if not modalities or find_value(one, "Modality") in modalities
+    ]
+    uids = tuple(uid for uid, _ in series) if modalities else ()
+    if modalities and not uids:
+        raise PeerRefused("it lists no series of count_modalities")
+    numbers = [int(number) for _, number in series if isinstance(number, int)]
+    if not question.ours and len(numbers) == len(series):
+        return Count(sum(numbers), uids)
     held: set[str] = set()
-    for series in _find(association, until, "SERIES", StudyInstanceUID=study_uid, SeriesInstanceUID=None):
-        place = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": find_value(series, "SeriesInstanceUID")}
-        images = _find(association, until, "IMAGE", **place, SOPInstanceUID=None)
+    for uid, _ in series:
+        images = _find(association, until, "IMAGE", **study, SeriesInstanceUID=uid, SOPInstanceUID=None)
         held |= {str(find_value(image, "SOPInstanceUID")) for image in images}
-    return len(held - ours)
+    return Count(len(held - question.ours), uids)
 
 
 def _find(association: Association, until: float, level: str, **keys: str | None) -> Iterator[Dataset]:

@@ -140,10 +140,10 @@ class Deliverer:
             for delivery in self._ledger.find_deliveries(destination=self._name, states=[DeliveryState.PENDING]):
                 self._outcome.give_up(delivery, f"PeerUnreachable: {fault}")
             return
-        now = time.time()
+        now, these = time.time(), {delivery.object.sop_instance_uid for delivery in pending}
         # One that was given no answer on a line has its next try already.
         for delivery in self._ledger.find_deliveries(destination=self._name, states=[DeliveryState.PENDING], due=now):
-            if any(d.object.sop_instance_uid == delivery.object.sop_instance_uid for d in pending):
+            if delivery.object.sop_instance_uid in these:
                 self._outcome.postpone(delivery, f"PeerUnreachable: {fault}")
         for delivery in unsure:
             again = now + self._settings.deliver.find_commit_pause(delivery.asks)

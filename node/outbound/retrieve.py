@@ -21,6 +21,7 @@ from node.dicom.query import (
     IMAGE_KEYS,
     SERIES_KEYS,
     STUDY_KEYS,
+    is_of,
     make_identifier,
     to_instance,
     to_series,
@@ -36,7 +37,7 @@ from node.sections import Retrieve
 Responses = Iterator[tuple[Dataset, Dataset | None]]
 """(status, identifier) of each response, as pynetdicom gives them."""
 
-MOST_ANSWERS = 2000
+MOST_ANSWERS = {"STUDY": 500, "SERIES": 2_000, "IMAGE": 50_000}
 """A peer that answers more to one question did not filter at all, or is asked about a patient who is none."""
 
 MOST_UIDS = 100
@@ -93,11 +94,14 @@ class DimseArchive:
 
     def find_series(self, study_uid: str, until: float) -> list[FoundSeries]:
         identifier = make_identifier("SERIES", {"StudyInstanceUID": study_uid}, SERIES_KEYS)
-        return [to_series(answer) for answer in self._find(identifier, until)]
+        answers = self._find(identifier, until)
+        return [to_series(answer) for answer in answers if is_of(answer, StudyInstanceUID=study_uid)]
 
     def find_instances(self, study_uid: str, series_uid: str, until: float) -> list[FoundInstance]:
         matching: dict[str, str | Sequence[str]] = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
-        return [to_instance(answer) for answer in self._find(make_identifier("IMAGE", matching, IMAGE_KEYS), until)]
+        answers = self._find(make_identifier("IMAGE", matching, IMAGE_KEYS), until)
+        place = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
+        return [to_instance(answer) for answer in answers if is_of(answer, **place)]
 
     def fetch(
         self,
@@ -120,13 +124,14 @@ class DimseArchive:
 
     def _find(self, identifier: Dataset, until: float) -> list[Dataset]:
         answers: list[Dataset] = []
+        most = MOST_ANSWERS[identifier.QueryRetrieveLevel]
         with self._open([build_context(STUDY_ROOT_FIND)], [], [], until) as association:
             responses = self._ask("C-FIND", lambda: association.send_c_find(identifier, STUDY_ROOT_FIND))
             for answer in self._follow("C-FIND", association, responses, until):
                 answers.append(answer)
-                if len(answers) > MOST_ANSWERS:
+                if len(answers) > most:
                     association.abort()
-                    raise PeerRefused(f"{self.name} gives more than {MOST_ANSWERS} answers to one question")
+                    raise PeerRefused(f"{self.name} gives more than {most} answers to one question")
         return answers
 
     def _retrieve(self, identifier: Dataset, instances: Sequence[FoundInstance], sink: Sink, until: float) -> None:

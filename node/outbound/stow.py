@@ -95,7 +95,7 @@ class StowLine:
         try:
             with self._client.stream(method, place, headers=headers, content=body) as response:
                 return response.status_code, read_body(response, self._patience)
-        except httpx.TransportError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise PeerUnreachable(f"{self._root}: {type(error).__name__} {error}".strip()) from error
 
 
@@ -105,7 +105,7 @@ def probe(peer: Peer, answer_wait: float) -> str:
     with make_web_client(peer.web, answer_wait) as client:
         try:
             status = client.get(f"{root}/studies", params={"limit": "1"}, headers={"Accept": JSON}).status_code
-        except httpx.TransportError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise PeerUnreachable(f"{root}: {type(error).__name__} {error}".strip()) from error
     if status not in {200, 204}:
         raise PeerUnreachable(f"{root} answers HTTP {status} to QIDO-RS")

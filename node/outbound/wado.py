@@ -8,32 +8,29 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.client import HTTPException, HTTPResponse
 from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
 
+import httpx
 from pydicom import Dataset
 
 from node.config import Settings
 from node.dicom.header import DAMAGE
-from node.dicom.query import IMAGE_KEYS, SERIES_KEYS, STUDY_KEYS, to_instance, to_series, to_study
+from node.dicom.query import IMAGE_KEYS, SERIES_KEYS, STUDY_KEYS, is_of, to_instance, to_series, to_study
 from node.errors import PeerRefused, PeerUnreachable, RefusedInstance
 from node.model.archive import FoundInstance, FoundSeries, FoundStudy, Sink
-from node.outbound.parts import find_boundary, read_parts
+from node.outbound.parts import CHUNK, find_boundary, read_parts
+from node.security.web_client import make_web_client
 
 LONGEST = 32 << 20
 """Bytes of one answer to QIDO-RS that are read."""
 
 PAGE = 500
-MOST_ANSWERS = 20_000
+MOST_ANSWERS = 50_000
 SILENCE = 30.0
 """Seconds for which a server may be silent."""
 
 INSTANCES = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 JSON = "application/dicom+json"
-NO_CONTENT = 204
 
 
 class WebArchive:
@@ -42,6 +39,7 @@ class WebArchive:
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
         self.title = settings.peers[name].ae_title
+        self._access = settings.peers[name].web
         self._root = settings.peers[name].dicomweb.rstrip("/")
 
     def find_studies(self, patient_id: str, dates: tuple[str, str], modality: str, until: float) -> list[FoundStudy]:
@@ -51,11 +49,14 @@ class WebArchive:
         return [to_study(one) for one in self._query("/studies", matching, STUDY_KEYS, until)]
 
     def find_series(self, study_uid: str, until: float) -> list[FoundSeries]:
-        return [to_series(one) for one in self._query(f"/studies/{study_uid}/series", {}, SERIES_KEYS, until)]
+        answers = self._query(f"/studies/{study_uid}/series", {}, SERIES_KEYS, until)
+        return [to_series(one) for one in answers if is_of(one, StudyInstanceUID=study_uid)]
 
     def find_instances(self, study_uid: str, series_uid: str, until: float) -> list[FoundInstance]:
         place = f"/studies/{study_uid}/series/{series_uid}/instances"
-        return [to_instance(one) for one in self._query(place, {}, IMAGE_KEYS, until)]
+        answers = self._query(place, {}, IMAGE_KEYS, until)
+        uids = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
+        return [to_instance(one) for one in answers if is_of(one, **uids)]
 
     def fetch(
         self,
@@ -78,30 +79,35 @@ class WebArchive:
         while True:
             page = {"limit": str(PAGE), "offset": str(len(answers)), "includefield": ",".join(keys)}
             before = len(answers)
-            found = self._read_page(f"{place}?{urlencode(matching | page)}", until)
+            found = self._read_page(place, matching | page, until)
             answers |= {str(one.get(keys[0], "")): one for one in found}
             if len(found) < PAGE or len(answers) == before:
                 return list(answers.values())
             if len(answers) > MOST_ANSWERS:
                 raise PeerRefused(f"{self.name} gives more than {MOST_ANSWERS} answers to one question")
 
-    def _read_page(self, place: str, until: float) -> list[Dataset]:
-        with self._open(place, JSON, "QIDO-RS", until) as answer:
-            data = b"[]" if answer.status == NO_CONTENT else answer.read(LONGEST)
+    def _read_page(self, place: str, matching: dict[str, str], until: float) -> list[Dataset]:
+        with self._open(place, matching, JSON, "QIDO-RS", until) as answer:
+            data = bytearray()
+            for piece in answer.iter_bytes():
+                data += piece
+                if len(data) > LONGEST:
+                    raise PeerRefused(f"{self.name} answers QIDO-RS with more than {LONGEST >> 20} MB")
         try:
-            found: Any = json.loads(data or b"[]")
+            found: Any = [] if answer.status_code == httpx.codes.NO_CONTENT else json.loads(data or b"[]")
             return [Dataset.from_json(one) for one in found]
         except (*DAMAGE, json.JSONDecodeError):
             raise PeerRefused(f"{self.name} answers QIDO-RS with what is no DICOM JSON") from None
 
     def _fetch(self, place: str, sink: Sink, until: float) -> None:
-        with self._open(place, INSTANCES, "WADO-RS", until) as answer:
+        with self._open(place, {}, INSTANCES, "WADO-RS", until) as answer:
             try:
                 boundary = find_boundary(answer.headers.get("Content-Type", ""))
             except ValueError:
                 raise PeerRefused(f"{self.name} answers WADO-RS with what is no multipart/related") from None
+            pieces = answer.iter_bytes(CHUNK)
             try:
-                for part in read_parts(answer.read1, boundary):
+                for part in read_parts(lambda _: next(pieces, b""), boundary):
                     _give(sink, self._watch(part, until))
             except ValueError:
                 raise PeerUnreachable(f"{self.name} broke off WADO-RS") from None
@@ -113,16 +119,20 @@ class WebArchive:
             yield piece
 
     @contextmanager
-    def _open(self, place: str, accept: str, service: str, until: float) -> Iterator[HTTPResponse]:
-        request = Request(f"{self._root}{place}", headers={"Accept": accept})  # noqa: S310  http and https alone
+    def _open(
+        self, place: str, matching: dict[str, str], accept: str, service: str, until: float
+    ) -> Iterator[httpx.Response]:
+        patience = max(min(until - time.time(), SILENCE), 0.1)
         try:
-            with urlopen(request, timeout=max(min(until - time.time(), SILENCE), 0.1)) as answer:  # noqa: S310
+            with (
+                make_web_client(self._access, patience) as client,
+                client.stream("GET", f"{self._root}{place}", params=matching, headers={"Accept": accept}) as answer,
+            ):
+                if not answer.is_success:
+                    raise PeerRefused(f"{self.name} answers {service} with HTTP {answer.status_code}")
                 yield answer
-        except HTTPError as error:
-            raise PeerRefused(f"{self.name} answers {service} with HTTP {error.code}") from None
-        except (OSError, HTTPException) as error:
-            kind = type(getattr(error, "reason", error)).__name__
-            raise PeerUnreachable(f"{self.name} does not answer {service} ({kind})") from None
+        except httpx.HTTPError as error:
+            raise PeerUnreachable(f"{self.name} does not answer {service} ({type(error).__name__})") from None
 
 
 def _give(sink: Sink, part: Iterator[bytes]) -> None:

@@ -16,6 +16,7 @@ from typing import IO
 
 from node.config import Settings
 from node.errors import ConfigError
+from node.ledger.integrity import check_ledger
 from node.supervisor.broker import Broker
 from node.supervisor.parent import VARIABLE
 from node.web.access.anonymous import find_anonymous
@@ -51,6 +52,7 @@ class Supervisor:
         _check_free("web.listen", settings.web.listen)
         find_anonymous(settings)  # raises ConfigError where nobody could log in
         settings.node.home.mkdir(parents=True, exist_ok=True)
+        check_ledger(settings.ledger_url)
         self._lock = _lock(settings.node.home)
         self._environment = dict(os.environ) | {VARIABLE: str(os.getpid())}
         self._children: list[Child] = []

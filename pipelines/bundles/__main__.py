@@ -1,5 +1,7 @@
-"""`python -m pipelines.bundles VERB ...`: what `wetread pipelines` asks of the mind. One JSON object on standard output,
-{"error": name, "text": sentence} and exit code 1 where it did not go well."""
+"""`python -m pipelines.bundles VERB ...`: what `wetread pipelines` asks of the mind.
+
+Answers one JSON object on standard output; {"error": name, "text": sentence} and exit code 1 where it did not go well.
+"""
 
 import argparse
 import json
@@ -44,9 +46,7 @@ def _add(given: argparse.Namespace) -> dict[str, Any]:
         source = Path(given.what)
         if not source.exists() and "@" in given.what:
             source = download(given.what, Path(folder))
-        manifest = add_bundle(
-            source, given.shelf, given.name, choices, given.concepts, trusted=given.trusted
-        )
+        manifest = add_bundle(source, given.shelf, given.name, choices, given.concepts, trusted=given.trusted)
     return _say(manifest, given.shelf)
 
 

@@ -77,9 +77,10 @@ def _tell(answers: IO[bytes], error: Exception) -> None:
     if root is not None:
         name, text = type(root).__name__, str(root)
     elif isinstance(error, MemoryError) or "allocate memory" in str(error):
-        name, text = BundleCrashed.__name__, "it wants more memory than work gives a bundle (bundles.NAME.memory_gb)"
+        name, text = BundleCrashed.__name__, "it wants more memory than it is given: bundles.NAME.memory_gb"
     else:
-        name, text = BundleCrashed.__name__, f"{type(error).__name__} in MONAI or torch"
+        first = str(error).strip().splitlines() or [""]
+        name, text = BundleCrashed.__name__, f"{type(error).__name__} in MONAI or torch: {first[-1][:200]}"
     send(answers, Message({"error": name, "text": text}))
 
 

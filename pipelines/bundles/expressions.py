@@ -44,7 +44,7 @@ METHODS = frozenset(
     re.findall(
         r"\w+",
         "to cpu float long half bool int shape ndim dtype device meta keys values items get run eval t2 unsqueeze"
-        " squeeze set_target_keys set_box_selector_parameters set_sliding_window_inferer",
+        " squeeze create_dataset set_target_keys set_box_selector_parameters set_sliding_window_inferer",
     )
 )
 """Attributes of anything that is no module."""
@@ -84,10 +84,10 @@ def check_expression(text: str) -> None:
 
 
 def _check_import(line: ast.Import | ast.ImportFrom, text: str) -> None:
-    names = [alias.name for alias in line.names] if isinstance(line, ast.Import) else [line.module or ""]
-    for name in names:
-        if name.split(".")[0] not in MODULES | {"scripts"}:
-            raise BundleRefused(f"{_short(text)} imports {name}")
+    plain = isinstance(line, ast.Import)
+    for name in [alias.name for alias in line.names] if isinstance(line, ast.Import) else [line.module or ""]:
+        if name.split(".")[0] not in (MODULES | {"scripts"} if plain else {"scripts"}):
+            raise BundleRefused(f"{_short(text)} imports from {name}")
 
 
 class _Look(ast.NodeVisitor):

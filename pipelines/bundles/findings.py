@@ -121,7 +121,7 @@ def _make_segment(part: _Part) -> Segment:
         part.label.replace("_", " ")[:64],
         LESION if concept.lesion else ANATOMY,
         concept.kind,
-        part.mask,  # type: ignore[arg-type]
+        part.mask,
         site=concept.site,
         laterality=concept.laterality,
         color=part.color,

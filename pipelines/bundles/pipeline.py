@@ -21,16 +21,16 @@ class BundlePipeline:
 
         Raises NeedsConcepts while an output has no concept; BundleChanged, BundleRefused, BundleUntrusted, BundleDrift.
         """
-        shelf, name = get_shelf(), self.manifest.name
+        name = self.manifest.name
+        allowance = get_shelf().find_allowance(name)
         if self.manifest.lacks:
             raise NeedsConcepts(
                 f"{', '.join(map(repr, self.manifest.lacks))} of {name} have no coded concept: write them into "
                 f"{self._home / 'concepts.toml'}, then `wetread pipelines map {name}`"
             )
-        trusted = name in shelf.trusted
         try:
             installed = read_installed(self._home)
-            installed.make_recipe(trusted=trusted)
+            installed.make_recipe(trusted=allowance.code)
         except BundleError as error:
             raise record(error, self._home, self.manifest.weights_sha256) from None
-        return BundleModel(installed, device, trusted=trusted, memory_gb=shelf.memory_gb)
+        return BundleModel(installed, device, trusted=allowance.code, memory_gb=allowance.memory_gb)

@@ -122,12 +122,12 @@ class Program:
         sliding = isinstance(self._inferer, SlidingWindowInferer) and not isinstance(self._inferer, SliceInferer)
         if self._card.classes > MANY_CLASSES and sliding:
             plain = image.as_tensor() if isinstance(image, MetaTensor) else image
-            data["pred"] = decide_windows(plain, look, self._inferer, self._device).float()
+            data["pred"] = MetaTensor(decide_windows(plain, look, self._inferer, self._device).float())
             steps = [one for one in steps if one.kind not in {"Activations", "AsDiscrete"}]
         else:
             if sliding or isinstance(self._inferer, SliceInferer):
                 self._inferer.sw_device, self._inferer.device = self._device, "cpu"
-            data["pred"] = self._inferer(image, look)[0].float().cpu()
+            data["pred"] = MetaTensor(self._inferer(image, look)[0].float().cpu())
         step(0.8, "lay back")
         steps = _nearest_after_arg_max(steps, self._before, self._key, decided=data["pred"].shape[0] == 1)
         pred = from_image(torch.as_tensor(_apply(steps, data)["pred"]))
@@ -194,12 +194,16 @@ def _make(parser: ConfigParser, item: str) -> Any:
     try:
         _check_homes(parser)
         return parser.get_parsed_content(item)
+    except MemoryError:
+        raise
     except Exception as error:  # MONAI raises what its classes raise
         root: BaseException = error
         while root.__cause__ is not None and not isinstance(root, PipelineError):
             root = root.__cause__
         if isinstance(root, PipelineError):
             raise root from None
+        if isinstance(root, MemoryError) or "allocate memory" in str(root):
+            raise MemoryError from error
         raise BundleDrift(f"{item} cannot be made: {type(root).__name__}: {root}") from error
 
 

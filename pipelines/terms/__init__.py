@@ -5,11 +5,12 @@ from pipelines.terms.label_mask import LabelMask, LabelVolume, Mask
 from pipelines.terms.manifest import Manifest, Requires, find_manifests, get_manifest, read_manifest, write_manifest
 from pipelines.terms.region import Axes, Box
 from pipelines.terms.result import Finding, Measurement, Note, Result, ScalarMap, Segment, Severity
-from pipelines.terms.shelf import Shelf, get_shelf, use_shelf
+from pipelines.terms.shelf import Allowance, Shelf, get_shelf, use_shelf
 from pipelines.terms.volume import Affine, Volume
 
 __all__ = [
     "Affine",
+    "Allowance",
     "Axes",
     "Box",
     "Code",

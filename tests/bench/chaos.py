@@ -12,6 +12,7 @@ measured.
 
 import argparse
 import json
+import signal
 import statistics
 import sys
 import tempfile
@@ -54,6 +55,8 @@ errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty()
 
 def main():
     options = _parse()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         done = _measure(options)
     except (CannotMeasure, AssertionError) as error:

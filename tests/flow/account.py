@@ -17,8 +17,8 @@ RESULT_SET = Counter({"SEG": 1, "SR": 1})
 
 @dataclass
 class Account:
-    """studies accepted by the node; every list names uids. node_uids, pacs_uids: result objects that the ledger says the
-    PACS keeps, and that the PACS holds."""
+    """accepted: studies that the node took whole; every list names uids. node_uids, pacs_uids: result objects that the
+    ledger says the PACS keeps, and that the PACS holds."""
 
     accepted: int = 0
     confirmed: int = 0

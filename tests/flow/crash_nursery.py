@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
+import torch  # noqa: F401  a second of every fork otherwise
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 from sqlalchemy import Engine, event
@@ -51,8 +52,8 @@ home = "{home}"
 min_free_mb = 0
 [completeness]
 quiet = "PT0.1S"
-broken = "PT1.5S"
-give_up = "PT3S"
+broken = "PT5S"
+give_up = "PT5S"
 [work]
 lease = "PT0.6S"
 device = "cpu"
@@ -120,24 +121,25 @@ def run_chain(settings: Settings, number: int, point: Path, sent: Path) -> int:
     keeper = Housekeeper(settings, ledger, Enqueuer(settings, ledger, Bell()), spool)
     hands, deliverer = Hands(settings), Deliverer("pacs", settings, ledger)
     listener.start()
+    images = len(list((sent.parent / "scan").iterdir()))
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         keeper.tick(time.time())
         for job in ledger.find_jobs(states=[State.QUEUED]):
-            hands.answer(job.id)
+            hands.answer(job.lane)
         deliverer.tick(time.time())
-        if sent.exists() and is_over(ledger):
+        if sent.exists() and is_over(ledger, images):
             listener.stop()
-            return 0 if is_over(ledger) else 2
+            return 0
         time.sleep(0.05)
     return 1
 
 
-def is_over(ledger: SqlLedger) -> bool:
-    """True when there is a study, all are complete, and every job is final."""
-    studies = ledger.find_studies()
-    complete = studies and all(study.state == StudyState.COMPLETE for study in studies)
-    return bool(complete) and all(job.state in FINAL for job in ledger.find_jobs())
+def is_over(ledger: SqlLedger, images: int) -> bool:
+    """True when all images have their rows, the study is complete, and every job is final."""
+    if ledger.count_instances() < images or any(s.state != StudyState.COMPLETE for s in ledger.find_studies()):
+        return False
+    return all(job.state in FINAL for job in ledger.find_jobs())
 
 
 def arm(number: int, point: Path) -> None:

@@ -32,7 +32,7 @@ class Sent:
 
 @dataclass
 class Modality:
-    """Makes small CT studies, each with a bright block in it, and sees to it that the PACS and then the node get them."""
+    """Makes small CT studies with a bright block in them, and sees to it that the PACS and then the node get them."""
 
     pacs: Orthanc
     folder: Path
@@ -105,7 +105,11 @@ def write_study(study_uid: str, place: Path, slices: int = SHAPE[0]) -> list[str
     """A small CT in `place`; returns its SOP Instance UIDs."""
     voxels = np.full((slices, *SHAPE[1:]), 100, np.int16)
     voxels[1:-1, 5:15, 6:16] = 2400
-    uids = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": study_uid + ".1", "FrameOfReferenceUID": study_uid + ".2"}
+    uids = {
+        "StudyInstanceUID": study_uid,
+        "SeriesInstanceUID": study_uid + ".1",
+        "FrameOfReferenceUID": study_uid + ".2",
+    }
     images = make_series(voxels.shape, voxels=voxels, **uids)
     write_series(images, place)
     return [str(image.SOPInstanceUID) for image in images]

@@ -1,6 +1,6 @@
 """A node and an Orthanc with bad lines between them, and every part of both killed or cut off on demand.
 
-    Orthanc -> link -> `wetread up` -> link -> Orthanc
+Orthanc -> link -> `wetread up` -> link -> Orthanc
 """
 
 import os
@@ -97,9 +97,7 @@ class Storm:
         self.outward = Link(dicom, f"{seed} out", share)
         self.pacs = Orthanc(folder / "orthanc", dicom, http, self.inward.port)
         config = folder / "wetread.toml"
-        text = TOML.format(
-            door=self.door, web=self.web, pacs=self.outward.port, home=folder / "home", title=TITLE
-        )
+        text = TOML.format(door=self.door, web=self.web, pacs=self.outward.port, home=folder / "home", title=TITLE)
         config.write_text(text, "utf-8")
         (folder / "seconds").write_text(str(work_s), "utf-8")
         self._environment = {key: value for key, value in os.environ.items() if not key.startswith("WETREAD_")}
@@ -121,7 +119,7 @@ class Storm:
             self.start_node()
             self.wait_until(self.is_open, 90)
             self.ledger = SqlLedger(self.settings.ledger_url)
-            self.wait_until(lambda: self.find_worker_children(), 90)
+            self.wait_until(self.find_worker_children, 90)
         except BaseException:
             self.__exit__()
             raise
@@ -245,7 +243,7 @@ class Storm:
             return self.find_worker_children()
         if kind == "worker parent":
             return sorted(set(self.find_pids(WORDS["worker"])) - set(self.find_worker_children()))
-        return self.find_pids(WORDS[kind.split()[0]]) if kind != "PACS" else []
+        return self.find_pids(WORDS[kind.partition(" ")[0]]) if kind != "PACS" else []
 
     def _watch(self, kind: str, pids: list[int], began: float) -> None:
         """Until somebody new does what the killed ones did, and answers where it has an address."""

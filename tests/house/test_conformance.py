@@ -19,13 +19,15 @@ from node.dicom.report import encode_refusal, encode_report
 from node.dicom.segmentation import encode_segmentation
 from node.dicom.uids import VERIFICATION
 from node.ledger import SqlLedger
+from node.model.batch import Batch, Ended, Opened
 from node.model.commitment import Commitment
 from node.model.job import State
+from node.outbound.count import Counter
 from node.outbound.deliver import Deliverer
 from node.outbound.outbox import KINDS, put_objects
 from node.outbound.report import Reporter
 from node.sections import Listen
-from tests.jobs import JOB, add_job
+from tests.jobs import JOB, add_job, make_instance
 from tests.results import make_author, make_result, make_stack
 from tests.series import make_series
 
@@ -145,7 +147,7 @@ def test_a_delivery_of_every_kind_proposes_every_line_of_the_page(pacs, make_hou
     ledger.move_job(job, State.ENCODED, time.time(), "encode", objects=objects)
     Deliverer("pacs", settings, ledger).tick(time.time())
     check_proposed(
-        asked[0], {row[4] for row in read_table("4.2 Proposed") if "confirm" not in row[4] and row[2] == "SCU"}
+        asked[0], {row[4] for row in read_table("4.2 Proposed") if re.match("a result is due(?!.*confirm)", row[4])}
     )
 
 
@@ -159,6 +161,15 @@ def test_a_delivery_proposes_what_the_page_says(pacs, make_house, confirm):
     ledger.move_job(job, State.ENCODED, time.time(), "encode", objects=objects)
     Deliverer("pacs", settings, ledger).tick(time.time())
     check_proposed(asked[0], {"a result is due", f'a result is due, `confirm = "{confirm}"`'})
+
+
+def test_a_count_proposes_what_the_page_says(pacs, make_house):
+    peer, asked = pacs
+    settings, ledger = make_house(peer | {"count_by": "query"})
+    opened, ended = Opened("a", "listen-0", "PACS", 1.0), Ended("a", "released", 3.0)
+    ledger.record(Batch([opened], [(make_instance(at=2.0), "a")], [ended]))
+    Counter("pacs", settings, ledger).tick(time.time())
+    check_proposed(asked[0], {'a study is counted, `count_by = "query"`'})
 
 
 def test_a_report_on_what_we_hold_proposes_what_the_page_says(pacs, make_house):

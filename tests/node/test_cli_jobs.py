@@ -1,5 +1,7 @@
 """What an administrator does to jobs: cancel one, try failed ones again."""
 
+from dataclasses import replace
+
 import pytest
 from typer.testing import CliRunner
 
@@ -8,7 +10,7 @@ from node.config import load_settings
 from node.ledger import SqlLedger
 from node.model.delivery import DeliveryState, ResultObject
 from node.model.job import Priority, State
-from tests.jobs import JOB, add_job
+from tests.jobs import JOB, add_instance, add_job, make_instance
 
 TOML = """[peers.pacs]
 ae_title = "PACS"
@@ -56,6 +58,17 @@ def test_a_waiting_job_can_be_made_urgent(ledger):
     assert run("priority", JOB.id[:8], "stat").output.split() == [JOB.id, "routine", "->", "stat"]
     assert ledger.claim_next(["gpu"], "w", 2e9, 1002.0).priority == Priority.STAT
     assert "no longer waits" in str(run("priority", JOB.id, "routine").exception)
+
+
+def test_a_superseded_job_is_not_queued_again(ledger):
+    failed = fail(ledger, 1, "pacs")
+    add_instance(ledger, make_instance(2, failed.study_uid, at=2000.0))
+    (study,) = ledger.find_studies()
+    later = replace(failed, id="9" * 32, version=2, state=State.QUEUED)
+    assert ledger.close_study(study, 2001.0, "complete", "", [later])
+    assert f"superseded by job {later.id}" in str(run("retry", failed.id).exception)
+    assert run("retry", "--failed").output == ""
+    assert ledger.get_job(failed.id).state == State.FAILED
 
 
 def test_what_one_peer_refused_is_tried_again_alone(ledger):

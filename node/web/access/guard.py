@@ -77,7 +77,6 @@ class Guard:
 
     async def _guard(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        who: Who | None = None
         changes = request.method not in READING
         denied = False
 
@@ -87,12 +86,11 @@ class Guard:
                 for name, text in HEADERS.items():
                     headers.setdefault(name, text)
                 if denied or (changes and request.url.path not in OPEN):
-                    self._note(request, who, message["status"])  # before anybody is told that it was done
+                    self._note(request, message["status"])  # before anybody is told that it was done
             await send(message)
 
         try:
             who, session = await self._let_in(request)
-            scope[KEY] = who
             again = await self._check_form(request, who, session, receive) if changes else receive
         except Problem as problem:
             denied = True
@@ -118,6 +116,7 @@ class Guard:
         if request.url.path in OPEN:
             return None, None
         who, session = await run_sync(self._doorman.identify, request)
+        request.scope[KEY] = who
         if who is None:
             raise Refusal(401, "show a password or a token", challenge=CHALLENGE, close=True)
         if who.is_anonymous and self._here_only and request.url.hostname not in HERE:
@@ -149,7 +148,8 @@ class Guard:
             return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
         return answer_refusal(request, problem)
 
-    def _note(self, request: Request, who: Who | None, status: int) -> None:
+    def _note(self, request: Request, status: int) -> None:
+        who: Who | None = request.scope.get(KEY)
         address = request.client.host if request.client else ""
         notes = request.scope.get(NOTES, {})
         self._audit.write(who.name if who else "", address, f"{request.method} {request.url.path}", status, **notes)

@@ -113,6 +113,15 @@ COLUMNS: dict[Level, dict[str, str]] = {
 COMPUTED = frozenset({"00080061", "00080062"})
 """Modalities and SOP Classes in Study: gathered from its series and instances."""
 
+OF_ROW = frozenset(
+    _tags(
+        "StudyInstanceUID", "SeriesInstanceUID", "InstanceAvailability", "RetrieveURL", "AvailableTransferSyntaxUID",
+        "ModalitiesInStudy", "SOPClassesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances",
+        "NumberOfSeriesRelatedInstances",
+    )
+)  # fmt: skip
+"""What is known of a study, series or instance beside its own attributes."""
+
 MARK = "\\"
 
 

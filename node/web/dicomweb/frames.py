@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from node.dicom.header import DAMAGE, find_value, is_damage
 from node.web.dicomweb.media import MULTIPART, OCTETS, Accepted, not_acceptable, read_accept
-from node.web.dicomweb.parts import Part, answer_parts, gather
+from node.web.dicomweb.parts import Part, answer_parts, send_pieces
 from node.web.dicomweb.pixel_source import ELEMENTS, PixelSource, open_pixels
 from node.web.dicomweb.problem import Problem
 from node.web.dicomweb.transcode import can_decode
@@ -77,7 +77,7 @@ def answer_pixels(request: Request, path: Path) -> Response:
         body = iter([bytes(_read_whole(path).PixelData)])
     if plain[0].multipart:
         return answer_parts(OCTETS, iter([Part(OCTETS, body)]))
-    return StreamingResponse(gather(body), media_type=OCTETS)
+    return StreamingResponse(send_pieces(body), media_type=OCTETS)
 
 
 def read_numbers(text: str) -> list[int]:

@@ -15,7 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from node.web.dicomweb.attributes import COLUMNS, COMPUTED, Level, Model, find_columns, find_values, pick
+from node.web.dicomweb.attributes import (
+    ALWAYS,
+    COLUMNS,
+    COMPUTED,
+    OF_ROW,
+    Level,
+    Model,
+    find_columns,
+    find_values,
+    pick,
+)
 from node.web.dicomweb.matching import Match
 
 VERSION = 1
@@ -33,16 +43,17 @@ def _columns(level: Level) -> str:
 SCHEMA = f"""
 CREATE TABLE study (study_uid TEXT PRIMARY KEY, {_columns(Level.STUDY)}, modalities TEXT NOT NULL DEFAULT '',
     classes TEXT NOT NULL DEFAULT '', series INTEGER NOT NULL DEFAULT 0, instances INTEGER NOT NULL DEFAULT 0,
-    attributes TEXT NOT NULL);
+    brief TEXT NOT NULL, attributes TEXT NOT NULL);
 CREATE INDEX study_by_date ON study (study_date DESC, study_time DESC, study_uid);
 CREATE INDEX study_by_patient ON study (patient_id);
 CREATE INDEX study_by_accession ON study (accession_number);
 CREATE TABLE series (study_uid TEXT NOT NULL, series_uid TEXT NOT NULL, {_columns(Level.SERIES)},
-    instances INTEGER NOT NULL DEFAULT 0, attributes TEXT NOT NULL, PRIMARY KEY (study_uid, series_uid)) WITHOUT ROWID;
+    instances INTEGER NOT NULL DEFAULT 0, brief TEXT NOT NULL, attributes TEXT NOT NULL,
+    PRIMARY KEY (study_uid, series_uid)) WITHOUT ROWID;
 CREATE INDEX series_by_uid ON series (series_uid);
 CREATE TABLE instance (sop_instance_uid TEXT PRIMARY KEY, study_uid TEXT NOT NULL, series_uid TEXT NOT NULL,
     {_columns(Level.INSTANCE)}, position INTEGER NOT NULL, syntax TEXT NOT NULL, path TEXT NOT NULL,
-    made_at REAL NOT NULL, model BLOB NOT NULL);
+    made_at REAL NOT NULL, brief TEXT NOT NULL, model BLOB NOT NULL);
 CREATE INDEX instance_by_series ON instance (study_uid, series_uid, position);
 CREATE TABLE read_to (source TEXT PRIMARY KEY, number INTEGER NOT NULL);
 PRAGMA user_version = {VERSION};
@@ -116,7 +127,7 @@ class Index:
         order = "study_uid, series_uid, position, sop_instance_uid"
         query = f"SELECT {columns} FROM instance WHERE {where} ORDER BY {order}"  # noqa: S608  names of our own
         rows = self.connection.execute(query, parameters)
-        return [Held(*row[:5], path=Path(row[5])) for row in rows]
+        return [Held(row[0], row[1], row[2], row[3], row[4], Path(row[5])) for row in rows]
 
     def read_models(self, uids: Sequence[str]) -> dict[str, bytes]:
         """SOP Instance UID -> DICOM JSON."""
@@ -172,6 +183,16 @@ class Index:
                 db.execute(statement)
 
 
+def dump_model(model: Model) -> str:
+    """DICOM JSON as text, as short as it may be."""
+    return json.dumps(model, ensure_ascii=False, separators=(",", ":"))
+
+
+def _shorten(model: Model, level: Level) -> str:
+    """What every answer says of `level`, without the braces around."""
+    return dump_model({tag: model[tag] for tag in ALWAYS[level] if tag in model and tag not in OF_ROW})[1:-1]
+
+
 def _glob(folder: Path) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(folder)) + "/*"
 
@@ -196,12 +217,13 @@ def _add(db: sqlite3.Connection, entry: Entry) -> tuple[str, str]:
     position = int(number) if number.lstrip("-").isdecimal() else 0
     row: dict[str, Any] = {**values, "study_uid": study, "series_uid": series, "position": position}
     row |= {"syntax": entry.syntax, "path": str(entry.path), "made_at": entry.made_at}
+    row["brief"] = _shorten(model, Level.INSTANCE)
     _insert(db, "instance", row | {"model": zlib.compress(entry.model, 1)}, "REPLACE")
     for level, key in ((Level.STUDY, {"study_uid": study}), (Level.SERIES, {"study_uid": study, "series_uid": series})):
         where = " AND ".join(f"{name} = ?" for name in key)
         if not db.execute(f"SELECT 1 FROM {TABLES[level]} WHERE {where}", list(key.values())).fetchone():  # noqa: S608
-            text = json.dumps(pick(model, level), ensure_ascii=False, separators=(",", ":"))
-            _insert(db, TABLES[level], {**find_columns(model, level), **key, "attributes": text}, "IGNORE")
+            texts = {"brief": _shorten(model, level), "attributes": dump_model(pick(model, level))}
+            _insert(db, TABLES[level], {**find_columns(model, level), **key, **texts}, "IGNORE")
     return study, series
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from pydicom import DataElement, Dataset
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
@@ -25,7 +26,7 @@ INLINE = 1024
 """The longest binary value in bytes that stands in the JSON itself."""
 SAME = 4096
 """The longest element in bytes that is looked for among those turned into text before."""
-CHARACTER_SET = BaseTag(0x00080005)
+CHARACTER_SET = 0x00080005
 UTF_8 = "ISO_IR 192"
 PIXEL_DATA, FLOAT_PIXELS, DOUBLE_PIXELS = 0x7FE00010, 0x7FE00008, 0x7FE00009
 
@@ -36,11 +37,16 @@ _REFERENCE = b'"BulkDataURI":"bulkdata/'
 def to_json(header: Dataset, *, encapsulated: bool) -> bytes:
     """All elements of `header`, and a reference to its pixel data where it describes some; UTF-8. A value that cannot
     be decoded is left out, its VR is not."""
-    encoding = header.original_character_set or header._character_set
-    key = encoding if isinstance(encoding, str) else tuple(encoding)
-    parts = [text for tag in sorted(header.keys()) if (text := _element_text(header, tag, key))]
-    if (tag := find_pixel_tag(header)) is not None:
-        parts.append(f'"{tag:08X}":{{"vr":"{find_pixel_vr(tag, encapsulated)}","BulkDataURI":"bulkdata/{tag:08X}"}}')
+    said = header.original_character_set or header._character_set
+    encoding = said if isinstance(said, str) else tuple(said)
+    parts = [
+        _element_text(header, tag, raw, encoding)
+        for tag, raw in list(header._dict.items())
+        if tag & 0xFFFF and 0x00080000 <= int(tag) < 0xFFFE0000
+    ]
+    if (pixels := find_pixel_tag(header)) is not None:
+        vr = find_pixel_vr(pixels, encapsulated)
+        parts.append(f'"{pixels:08X}":{{"vr":"{vr}","BulkDataURI":"bulkdata/{pixels:08X}"}}')
     return f"{{{','.join(parts)}}}".encode()
 
 
@@ -64,33 +70,37 @@ def find_pixel_vr(tag: int, encapsulated: bool) -> str:
     return {FLOAT_PIXELS: "OF", DOUBLE_PIXELS: "OD"}.get(tag, "OB" if encapsulated else "OW")
 
 
-def _element_text(header: Dataset, tag: BaseTag, encoding: Any) -> str:
-    if tag.element == 0 or tag.group < 8 or tag.group == 0xFFFE:
-        return ""
-    if tag == CHARACTER_SET:
-        return f'"00080005":{{"vr":"CS","Value":["{UTF_8}"]}}'
-    raw = header._dict.get(tag)
-    if (
-        isinstance(raw, RawDataElement)
-        and raw.VR is not None
-        and raw.is_little_endian
-        and not tag.is_private
-        and raw.length <= SAME
-    ):
-        return _same_text(tag, raw.VR, raw.value, raw.length, encoding)
+def _element_text(
+    header: Dataset, tag: BaseTag, raw: RawDataElement | DataElement, encoding: str | tuple[str, ...]
+) -> str:
+    if isinstance(raw, RawDataElement) and raw.is_little_endian and raw.length <= SAME:
+        vr = raw.VR or _find_vr(int(tag))
+        if vr:
+            return _same_text(int(tag), vr, raw.value, raw.length, raw.is_implicit_VR, encoding)
     try:
         return _to_text(header[tag], f"{tag:08X}")
     except (*DAMAGE, OSError):
-        return _nothing(tag, getattr(raw, "VR", None))
+        return _nothing(tag, raw.VR)
+
+
+@lru_cache(maxsize=8192)
+def _find_vr(number: int) -> str:
+    """What the dictionary says of a public attribute; "" where it is not one VR alone."""
+    tag = BaseTag(number)
+    known = dictionary_VR(tag) if not tag.is_private and dictionary_has_tag(tag) else ""
+    return known if len(known) == 2 else ""
 
 
 @lru_cache(maxsize=20000)
-def _same_text(tag: BaseTag, vr: str, value: bytes | None, length: int, encoding: Any) -> str:
-    raw = RawDataElement(tag, vr, length, value, 0, False, True)
+def _same_text(
+    number: int, vr: str, value: bytes | None, length: int, implicit: bool, encoding: str | tuple[str, ...]
+) -> str:
+    tag = BaseTag(number)
+    if number == CHARACTER_SET:
+        return f'"00080005":{{"vr":"CS","Value":["{UTF_8}"]}}'
+    raw = RawDataElement(tag, vr, length, value, 0, implicit, True)
     try:
-        element = convert_raw_data_element(raw, encoding=list(encoding) if isinstance(encoding, tuple) else encoding)
-        if element.VR == "SQ":
-            return _to_text(element, f"{tag:08X}")
+        element = convert_raw_data_element(raw, encoding=encoding if isinstance(encoding, str) else list(encoding))
         if element.VR not in BINARY and isinstance(element.value, bytes):
             return _nothing(tag, vr)
         return _to_text(element, f"{tag:08X}")

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from node.web.dicomweb.media import JSON, XML, choose, read_accept
-from node.web.dicomweb.parts import Part, answer_parts, gather
+from node.web.dicomweb.parts import Part, answer_parts, send_pieces
 from node.web.dicomweb.xml_model import to_xml
 
 PLAIN_JSON = "application/json"
@@ -25,7 +25,7 @@ def answer_models(form: str, models: Iterable[bytes], headers: Mapping[str, str]
         return answer_parts(XML, (Part(XML, [to_xml(json.loads(model))]) for model in models), headers=headers)
     if isinstance(models, list):
         return Response(b"[" + b",".join(models) + b"]", media_type=form, headers=dict(headers or {}))
-    return StreamingResponse(gather(_to_array(models)), media_type=form, headers=dict(headers or {}))
+    return StreamingResponse(send_pieces(_to_array(models)), media_type=form, headers=dict(headers or {}))
 
 
 def _to_array(models: Iterable[bytes]) -> Iterator[bytes]:

@@ -17,6 +17,9 @@ MOST_LINES = 64
 LONGEST_ASIDE = 1 << 16
 """Bytes before the first boundary, or after the last one."""
 
+LONGEST_BOUNDARY = 200
+"""RFC 2046 says 70; Orthanc's DICOMweb client writes 73."""
+
 BOUNDARY_CHARACTERS = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'()+_,-./:=? ")
 
 
@@ -66,11 +69,11 @@ class _Place(Enum):
 class MultipartReader:
     """Told the bytes of a body piece by piece by `feed`, and its end by `close`.
 
-    boundary: 1 to 70 characters (RFC 2046 5.1.1); raises Malformed when it is none.
+    boundary: as RFC 2046 5.1.1 has it, or somewhat longer; raises Malformed when it is none.
     """
 
     def __init__(self, boundary: str) -> None:
-        if not 1 <= len(boundary) <= 70 or set(boundary) - BOUNDARY_CHARACTERS or boundary.endswith(" "):
+        if not 1 <= len(boundary) <= LONGEST_BOUNDARY or set(boundary) - BOUNDARY_CHARACTERS or boundary.endswith(" "):
             raise Malformed("the boundary is none (RFC 2046 5.1.1)")
         self._delimiter = b"\r\n--" + boundary.encode("ascii")
         self._held = b"\r\n"  # a body may begin with its first boundary

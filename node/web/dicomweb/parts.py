@@ -1,16 +1,21 @@
 """Answers of many parts, sent as they are made (PS3.18 8.6.1.2, RFC 2046 5.1)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from anyio.to_thread import run_sync
 from starlette.responses import StreamingResponse
 
 from node.web.dicomweb.media import MULTIPART
 
 CHUNK = 1 << 20
-"""Bytes that are in memory, and handed to the network, at once."""
+"""Bytes that are read at once."""
+BATCH = 4 << 20
+"""Bytes that are in memory at once."""
+SMALL = 1 << 16
+"""Pieces of fewer bytes are sent together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +44,33 @@ def answer_parts(
     if isinstance(parts, Sequence) and all(part.size is not None for part in parts):
         said["Content-Length"] = str(_measure(boundary, parts))
     said["Content-Type"] = f'{MULTIPART}; type="{kind}"; boundary={boundary}'
-    return StreamingResponse(gather(_join(boundary, parts)), status, said)
+    return StreamingResponse(send_pieces(_join(boundary, parts)), status, said)
 
 
-def gather(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of about CHUNK: each one sent costs a step from thread to network."""
-    held: list[bytes] = []
+async def send_pieces(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """`pieces`, made on a thread some at a time: a step from thread to network for each would cost more than it does
+    to copy them."""
+    made = iter(pieces)
+    while batch := await run_sync(_take, made):
+        for piece in batch:
+            yield piece
+
+
+def _take(made: Iterator[bytes]) -> list[bytes]:
+    """The next pieces, BATCH bytes or a little more; small ones together."""
+    batch: list[bytes] = []
+    small: list[bytes] = []
     size = 0
-    for piece in pieces:
-        held.append(piece)
+    for piece in made:
         size += len(piece)
-        if size >= CHUNK:
-            yield held[0] if len(held) == 1 else b"".join(held)
-            held, size = [], 0
-    if held:
-        yield b"".join(held)
+        if len(piece) < SMALL:
+            small.append(piece)
+        else:
+            batch += [b"".join(small), piece] if small else [piece]
+            small = []
+        if size >= BATCH:
+            break
+    return [*batch, b"".join(small)] if small else batch
 
 
 def read_file(path: Path) -> Iterator[bytes]:

@@ -36,7 +36,8 @@ class Archive:
         """What the address of `request` names. Raises Problem 404, or 410 where it was here and retention took it."""
         uids = [request.path_params.get(name, "") for name in ("study", "series", "instance")]
         held = self._index.find_held(*uids)
-        if not held and self._indexer.catch_up() is not None:
+        if not held:
+            self._indexer.catch_up()
             held = self._index.find_held(*uids)
         if not held:
             raise self._say_missing(*uids)

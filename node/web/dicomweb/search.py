@@ -3,7 +3,6 @@
 In:  a Query at a level, within a study or series.   Out: DICOM JSON or XML of what matches, newest studies first.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from sqlite3 import Row
@@ -12,8 +11,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from node.web.dicomweb.attributes import ALWAYS, OF_LEVEL, Level, find_column, find_level
-from node.web.dicomweb.index import TABLES, Index, load_model
+from node.web.dicomweb.attributes import ALWAYS, OF_ROW, Level, find_column, find_level
+from node.web.dicomweb.index import TABLES, Index, dump_model, load_model
 from node.web.dicomweb.indexer import Indexer
 from node.web.dicomweb.matching import Match
 from node.web.dicomweb.models import answer_models, choose_form
@@ -25,10 +24,12 @@ SOURCES = {
     Level.INSTANCE: "instance JOIN series USING (study_uid, series_uid) JOIN study USING (study_uid)",
 }
 COLUMNS = {
-    Level.STUDY: "study.study_uid, study.attributes AS of_study, study.modalities, study.classes,"
-    " study.series AS series_of_study, study.instances AS instances_of_study",
-    Level.SERIES: "series.series_uid, series.attributes AS of_series, series.instances AS instances_of_series",
-    Level.INSTANCE: "instance.sop_instance_uid, instance.syntax, instance.model AS of_instance",
+    Level.STUDY: "study.study_uid, study.brief AS brief_study, study.attributes AS of_study, study.modalities,"
+    " study.classes, study.series AS series_of_study, study.instances AS instances_of_study",
+    Level.SERIES: "series.series_uid, series.brief AS brief_series, series.attributes AS of_series,"
+    " series.instances AS instances_of_series",
+    Level.INSTANCE: "instance.sop_instance_uid, instance.syntax, instance.brief AS brief_instance,"
+    " instance.model AS of_instance",
 }
 ORDERS = {
     Level.STUDY: "study.study_date DESC, study.study_time DESC, study.study_uid",
@@ -65,8 +66,7 @@ class Search:
         headers = {"Warning": ", ".join(f'299 {root}: "{note}"' for note in notes)} if notes else {}
         if not rows[:limit]:
             return Response(status_code=204, headers=headers)
-        models = [_encode(model) for model in _make_models(rows[:limit], level, query, root, len(within))]
-        return answer_models(form, models, headers)
+        return answer_models(form, list(_make_models(rows[:limit], level, query, root, len(within))), headers)
 
 
 @dataclass(slots=True)
@@ -127,19 +127,26 @@ def _keys(level: Level) -> tuple[str, ...]:
     return ("study_uid",) if level == Level.STUDY else ("study_uid", "series_uid")
 
 
-def _make_models(rows: Sequence[Row], level: Level, query: Query, root: str, depth: int) -> Iterator[dict[str, Any]]:
+def _make_models(rows: Sequence[Row], level: Level, query: Query, root: str, depth: int) -> Iterator[bytes]:
     """What is known of each row: of its level, and of those above that the address did not choose one of."""
-    levels = [one for one in Level if one <= level]
-    wanted = {one: None if query.wants_all else query.fields | frozenset(ALWAYS[one]) for one in levels}
-    for one in levels[:depth]:
-        wanted[one] = frozenset(OF_LEVEL[one]) if query.wants_all else query.fields
+    told = list(Level)[depth : level + 1]
+    is_usual = len(told) == 1 and not query.wants_all and not query.fields - OF_ROW.union(ALWAYS[level])
     for row in rows:
-        model: dict[str, Any] = {}
-        for one in levels:
-            held = load_model(row[f"of_{TABLES[one]}"])
-            tags = wanted[one]
-            model |= {tag: held[tag] for tag in held if tags is None or tag in tags}
-        yield dict(sorted((model | _compute(row, level, query, root, depth)).items()))
+        held = row[f"brief_{TABLES[level]}"] if is_usual else dump_model(_pick(row, level, query, depth))[1:-1]
+        computed = dump_model(_compute(row, level, query, root, depth))[1:-1]
+        yield f"{{{held}{',' * bool(held)}{computed}}}".encode()
+
+
+def _pick(row: Row, level: Level, query: Query, depth: int) -> dict[str, Any]:
+    """The attributes that are always told, and those that were asked for."""
+    model: dict[str, Any] = {}
+    for one in Level:
+        if one > level:
+            break
+        held = load_model(row[f"of_{TABLES[one]}"])
+        always = frozenset(ALWAYS[one]) if one >= depth else frozenset()
+        model |= {tag: held[tag] for tag in held if query.wants_all or tag in always or tag in query.fields}
+    return {tag: model[tag] for tag in model if tag not in OF_ROW}
 
 
 def _compute(row: Row, level: Level, query: Query, root: str, depth: int) -> dict[str, Any]:
@@ -165,7 +172,3 @@ def _compute(row: Row, level: Level, query: Query, root: str, depth: int) -> dic
 def _value(vr: str, *values: str | int) -> dict[str, Any]:
     present = [value for value in values if value != ""]
     return {"vr": vr, "Value": present} if present else {"vr": vr}
-
-
-def _encode(model: dict[str, Any]) -> bytes:
-    return json.dumps(model, ensure_ascii=False, separators=(",", ":")).encode()

@@ -153,14 +153,17 @@ def test_a_refusal_names_the_report_before_it_from_a_series_of_its_own():
     check_objects([ds], stack().headers, author.predecessors)
 
 
+def find_named(ds):
+    """The reference of a report to its predecessor."""
+    return ds.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+
+
 def names_nothing(ds):
     del ds.PredecessorDocumentsSequence
 
 
 def names_a_stranger(ds):
-    ds.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID = (
-        "2.25.7"
-    )
+    find_named(ds).ReferencedSOPInstanceUID = "2.25.7"
 
 
 def names_another_study(ds):
@@ -172,13 +175,12 @@ def names_another_series(ds):
 
 
 def names_another_class(ds):
-    named = ds.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
-    named.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.33"
+    find_named(ds).ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.33"
 
 
 def names_a_segmentation(ds):
     old, _, _ = versions()
-    named = ds.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    named = find_named(ds)
     named.ReferencedSOPClassUID, named.ReferencedSOPInstanceUID = old[0].SOPClassUID, old[0].SOPInstanceUID
 
 

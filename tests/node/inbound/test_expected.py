@@ -73,12 +73,14 @@ class Desk:
     def find(self):
         return next(study for study in self.ledger.find_studies() if study.study_uid == STUDY)
 
-    def count(self, number, answer=""):
+    def count(self, number, answer="", series=()):
         """What `pacs` says now, when it is asked."""
         now = time.time()
         (question,) = self.ledger.find_questions("PACS", "pacs", now, 10.0, 50)
         self.ledger.put_expectation(
-            Expectation(STUDY, Kind.COUNT, "pacs", now, number, answer, question.mark, now + 60, question.asked + 1)
+            Expectation(
+                STUDY, Kind.COUNT, "pacs", now, number, answer, question.mark, now + 60, question.asked + 1, series
+            )
         )
 
 
@@ -201,6 +203,16 @@ def test_a_count_beyond_what_is_here_is_waited_for_and_asked_again_after_the_nex
     desk.send(images[3:])
     assert desk.judge().waits == "waits: pacs is asked how many instances it has"
     desk.count(5)
+    assert desk.judge().state == StudyState.COMPLETE
+
+
+def test_a_count_of_some_series_is_held_against_those_alone(make_desk):
+    desk = make_desk(peers=PEERS)
+    desk.send([*make_mr("T1"), *make_mr("scout", 2, "2")])
+    desk.count(4, series=(f"{STUDY}.1",))
+    assert desk.judge().waits == "waits: pacs counts 4 instances, 3 are here"
+    desk.send(make_mr("T1", 1))
+    desk.count(4, series=(f"{STUDY}.1",))
     assert desk.judge().state == StudyState.COMPLETE
 
 

@@ -65,6 +65,27 @@ def test_what_an_operator_canceled_is_not_made_again_of_the_same_images(first):
     assert settle(make_job(2, "a"), earlier=[canceled]).jobs == []
 
 
+def test_when_retention_took_images_what_is_left_replaces_nothing(first):
+    settled = settle_late([make_job(2, "b")], [first], has_gone=True)
+    assert settled.jobs == []
+    assert "keep.images" in settled.reason
+    assert settle_late([make_job(2, "b", "head")], [first], has_gone=True).jobs != []
+
+
+def test_a_job_that_failed_because_its_study_was_incomplete_is_made_again_of_the_same_images(first):
+    failed = replace(first, state=State.FAILED, reason="IncompleteStudy: gave up waiting")
+    assert settle(make_job(2, "a"), earlier=[failed]).jobs != []
+    assert settle(make_job(2, "a"), earlier=[replace(failed, reason="TooFewSlices: 2")]).jobs == []
+
+
+@pytest.mark.parametrize(("state", "made"), [(State.QUEUED, ["brain", "lesions"]), (State.ENCODED, ["brain"])])
+def test_a_job_whose_predecessor_is_superseded_before_it_made_anything_cannot_be_the_last_word(state, made):
+    brain, lesions = make_job(1, "a", "brain"), make_job(1, "b", "lesions", after="brain 1")
+    before = [replace(brain, state=state), lesions]
+    new = make_job(2, "a c", "brain"), make_job(2, "b", "lesions", Late.NEVER, after="brain 2")
+    assert [job.route for job in settle(*new, earlier=before).jobs] == made
+
+
 def test_a_job_that_comes_after_one_that_is_left_out_comes_after_the_earlier_one():
     before = settle(make_job(1, "a", "brain"), make_job(1, "b", "lesions", after="brain 1")).jobs
     settled = settle(make_job(2, "a", "brain"), make_job(2, "b c", "lesions", after="brain 2"), earlier=before)

@@ -48,6 +48,20 @@ def test_studies_are_told_apart(tmp_path):
     ]
 
 
+def test_what_else_a_route_asks_is_told(tmp_path):
+    write_series(make_series((12, 8, 8), (2.0, 1, 1)), tmp_path / "ct")
+    chest = {"name": "chest", "when": {"Modality": "CT"}, "pipeline": "lung-seg", "late": "never"}
+    night = {"name": "night", "pipeline": "lung-seg", "after": "chest", "study": {"Modality": "MR"}}
+    night["schedule"] = {"from": "20:00", "to": "06:00", "days": ["mon"]}
+    chest, night = try_routes(Settings.model_validate({"routes": [chest, night]}), tmp_path)
+    assert (chest.makes_job, chest.needs) == (True, ("late: never",))
+    assert not night.makes_job
+    missed, after, hours = night.needs
+    assert missed == "study: Modality is not MR, it is CT"
+    assert after == "after: it waits for the result of 'chest'"
+    assert hours.startswith("schedule: 20:00 to 06:00, mon; open")
+
+
 def test_a_folder_without_images_is_named(tmp_path):
     with pytest.raises(CannotUnderstand, match="no DICOM image"):
         list(try_routes(SETTINGS, tmp_path))

@@ -1,4 +1,4 @@
-"""The ledger against DESIGN.md's machine: any order of verbs, by callers who read some time ago, keeps what is promised.
+"""The ledger against the machine of states: verbs in any order, by callers who read long ago, keep what is promised.
 
 The model is a handful of dicts. It says of every call whether it must succeed; the invariants say what must be true
 after it, as every process of a node would see it.
@@ -6,6 +6,7 @@ after it, as every process of a node would see it.
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -67,7 +68,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.now += 1
         if is_new or not self.images[uid]:
             self.images[uid] += 1
-            version, state, last = self.versions.get(uid, (1, StudyState.RECEIVING, self.now))
+            version, state, _ = self.versions.get(uid, (1, StudyState.RECEIVING, self.now))
             if state == StudyState.RECEIVING or is_image:
                 reopened = state == StudyState.COMPLETE
                 self.versions[uid] = (version + reopened, StudyState.RECEIVING, self.now)
@@ -265,7 +266,7 @@ class LedgerMachine(RuleBasedStateMachine):
             states = [event.state for event in self.ledger.find_history(key)]
             assert states[0] == State.QUEUED
             assert states[-1] == known.state
-            for before, after in zip(states, states[1:], strict=False):
+            for before, after in pairwise(states):
                 assert after in TRANSITIONS[before], f"{before} -> {after}"
 
     @invariant()

@@ -1,4 +1,4 @@
-"""What a later version makes of the earlier ones: canceled or superseded, and named where they reached a destination."""
+"""What a later version makes of the earlier ones: canceled or superseded, and named where they reached anybody."""
 
 import pytest
 

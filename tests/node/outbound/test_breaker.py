@@ -2,9 +2,14 @@
 
 import io
 import time
+from threading import Event
 
+from pydicom import dcmread
+from pynetdicom import evt
+from pynetdicom.pdu import P_DATA_TF
 from rich.console import Console
 
+from node.doctor import _check_circuits
 from node.ledger import SqlLedger
 from node.model.delivery import DeliveryState
 from node.model.job import State
@@ -95,6 +100,28 @@ def test_a_peer_that_takes_associations_but_answers_nothing_opens_it_too(tmp_pat
         assert "answers nothing" in house.circuit().answer
 
 
+def test_a_peer_that_stops_reading_in_the_middle_of_an_object_holds_us_for_a_while_only(tmp_path):
+    quit_now = Event()
+
+    def stall(event):
+        if isinstance(event.pdu, P_DATA_TF):
+            quit_now.wait(20)
+
+    with serving(handlers=[(evt.EVT_PDU_RECV, stall), *on_store(lambda _uid: 0x0000)]) as port:
+        house = House(tmp_path, {"pacs": peer(port)}, slices=1, answer_wait="PT0.5S")
+        path = house.settings.outbox / house.deliveries()[0].object.path
+        dataset = dcmread(path)
+        dataset.add_new(0x00091001, "OB", bytes(64 << 20))
+        dataset.save_as(path)
+        start = time.monotonic()
+        tick_late(house)
+        took = time.monotonic() - start
+        quit_now.set()
+    assert took < 10
+    assert house.circuit().failures == 1
+    assert house.deliveries()[0].state == DeliveryState.PENDING
+
+
 def test_time_passes_while_the_circuit_is_open(tmp_path):
     house = House(tmp_path, {"pacs": peer(find_port())}, give_up="PT1S")
     tick_late(house, times=3)
@@ -130,6 +157,9 @@ def test_peers_show_the_circuit_and_what_waits(tmp_path):
     page = io.StringIO()
     Console(file=page, width=100).print(make_peer_rows(list(rows.values())))
     assert "after 3 failures, next try" in page.getvalue()
+    (check,) = _check_circuits(house.ledger)
+    assert not check.well
+    assert check.what == "circuit pacs"
     metrics = render_metrics(house.ledger, 0.0)
     assert 'wetread_circuit_open{destination="pacs"} 1' in metrics
     assert 'wetread_backlog_oldest_seconds{destination="pacs"}' in metrics

@@ -8,19 +8,24 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from pydicom import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_context, evt
 
 from node.config import Settings
 from node.dicom.uids import STUDY_ROOT_FIND, VERIFICATION
 from node.ledger import SqlLedger
 from node.model.batch import Batch, Ended, Opened
-from node.model.expectation import Kind
+from node.model.expectation import Count, Kind, Question
 from node.outbound import count_find
 from node.outbound.count import Counter
+from node.outbound.count_qido import count_by_qido
+from node.outbound.store import associate
+from node.sections import WebAccess
+from node.security.web_client import make_web_client
 from tests.jobs import make_instance
 
 STUDY = "1.2.3"
 SERIES = {f"{STUDY}.1": [f"{STUDY}.1.{n}" for n in range(1, 4)], f"{STUDY}.2": [f"{STUDY}.2.1", "2.25.7"]}
+MODALITIES = {f"{STUDY}.1": "CT", f"{STUDY}.2": "SR"}
 NOBODY = frozenset()
 MODALITY_WORKLIST = "1.2.840.10008.5.1.4.31"
 
@@ -56,9 +61,10 @@ class Archive:
         yield match
 
     def series(self, _query):
-        for uid in SERIES:
+        for uid, modality in MODALITIES.items():
             match = Dataset()
-            match.SeriesInstanceUID = uid
+            match.SeriesInstanceUID, match.Modality = uid, modality
+            match.NumberOfSeriesRelatedInstances = len(SERIES[uid]) if self.counts else None
             yield match
 
     def image(self, query):
@@ -102,9 +108,13 @@ class Server:
             return (
                 [{"0020000D": {"vr": "UI", "Value": [STUDY]}} | number] if query["StudyInstanceUID"] == [STUDY] else []
             )
-        assert path == f"/dicom-web/studies/{STUDY}/instances"
-        uids = [uid for some in SERIES.values() for uid in some]
         at = int(query["offset"][0])
+        if path == f"/dicom-web/studies/{STUDY}/series":
+            rows = [{"0020000E": {"Value": [uid]}, "00080060": {"Value": [mod]}} for uid, mod in MODALITIES.items()]
+            return rows[at : at + 1]
+        places = {f"/dicom-web/studies/{STUDY}/series/{uid}/instances": some for uid, some in SERIES.items()}
+        places[f"/dicom-web/studies/{STUDY}/instances"] = [uid for some in SERIES.values() for uid in some]
+        uids = places[path]
         uids = uids[at : at + 2] if self.paged else uids
         return [{"00080018": {"vr": "UI", "Value": [uid]}} for uid in uids]
 
@@ -175,19 +185,21 @@ def test_a_peer_that_does_not_count_is_asked_for_the_instances(start, ask):
 
 
 def test_our_own_results_are_taken_off_by_their_uids(start):
-    from node.outbound.count_qido import count_by_qido
-
-    assert count_by_qido(start(Server).root, STUDY, frozenset({"2.25.7", "2.25.8"})) == 4
-
-
-def test_our_own_results_are_taken_off_by_query_too(start):
-    from pynetdicom import build_context
-
-    from node.outbound.store import associate
-
+    question = Question(STUDY, 1.0, 0, frozenset({"2.25.7", "2.25.8"}))
+    with make_web_client(WebAccess(), 5.0) as client:
+        assert count_by_qido(client, start(Server).root, question, NOBODY) == Count(4)
     host, port = start(Archive).address.split(":")
     with associate("WETREAD", (host, int(port)), "PACS", [build_context(STUDY_ROOT_FIND)]) as association:
-        assert count_find.count_by_find(association, STUDY, frozenset({"2.25.7", "2.25.8"})) == 4
+        assert count_find.count_by_find(association, question, NOBODY) == Count(4)
+
+
+def test_only_series_of_some_modalities_are_counted_where_a_peer_sends_no_others(start, ask):
+    for peer in (by_find(start(Archive)), by_find(start(Archive, counts=False)), by_qido(start(Server))):
+        said = ask(peer | {"count_modalities": ["CT", "MR"]})
+        assert (said.number, said.series) == (3, (f"{STUDY}.1",))
+    nothing = ask(by_find(start(Archive)) | {"count_modalities": ["PT"]})
+    assert nothing.answer == "PeerRefused: it lists no series of count_modalities"
+    assert ask(by_qido(start(Server)) | {"count_modalities": ["PT"]}).answer == nothing.answer
 
 
 @pytest.mark.parametrize(
@@ -208,7 +220,7 @@ def test_a_peer_that_does_not_answer_a_query_is_noted_with_its_words(start, ask,
 
 def test_a_server_that_does_not_answer_is_noted_with_its_words(start, ask):
     assert ask(by_qido(start(Server, status=500))).answer == "PeerRefused: it answers QIDO-RS with HTTP 500"
-    assert "no DICOM JSON" in ask(by_qido(start(Server, body=b"<html>"))).answer
+    assert "no list of data sets" in ask(by_qido(start(Server, body=b"<html>"))).answer
     assert "no list of data sets" in ask(by_qido(start(Server, body=b'{"a": 1}'))).answer
     gone = start(Server)
     gone.server.server_close()

@@ -85,9 +85,9 @@ def test_a_peer_that_allows_fewer_associations_still_gets_all(tmp_path):
     port = find_port()
     server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=on_store(slow))
     try:
-        house = House(tmp_path, {"pacs": peer(port, associations=3)}, slices=9)
+        house = House(tmp_path, {"pacs": peer(port, associations=2)}, slices=4)
         house.run_until(lambda: house.state() == State.CONFIRMED)
     finally:
         server.shutdown()
-    assert len(stored) == len(set(stored)) == 9
+    assert len(stored) == len(set(stored)) == 4
     assert not house.circuit().is_open

@@ -138,7 +138,7 @@ def test_a_viewer_reads_and_does_not_store(guarded):
     assert guarded.store([encode(slices[0])], headers=basic("viewer"))[0] == 403
     assert not guarded.ledger.find_instances(study)
     line = guarded.audit()[-1]
-    assert (line["user"], line["action"], line["outcome"]) == ("", "POST /dicom-web/studies", 403)
+    assert (line["user"], line["action"], line["outcome"]) == ("viewer", "POST /dicom-web/studies", 403)
 
 
 def test_what_an_operator_stores_counts_as_sent_by_its_peer(guarded):

@@ -7,26 +7,21 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pipelines.terms import Volume
 
 CONFIGS = Path(__file__).resolve().parents[2] / "bundles"
+BORROWERS = {"lung_nodule_ct_detection", "breast_density_classification"}
+"""Their networks need torchvision, which must be imported before MONAI: their weights are made in another process."""
 SEED_WEIGHTS = """
-import json, sys
+import sys
+from pipelines.bundles.torchvision_ops import import_torchvision
+import_torchvision()
+sys.path.insert(0, sys.argv[3])
+from made import seed_weights
 from pathlib import Path
-folder, name, wants = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "True"
-if wants:
-    from pipelines.bundles.torchvision_ops import import_torchvision
-    import_torchvision()
-import torch
-from monai.bundle import ConfigParser
-config = json.loads((folder / "configs/inference.json").read_text())
-if "pretrained" in config["network_def"]:
-    config["network_def"]["pretrained"] = False
-torch.manual_seed(7)
-network = ConfigParser(config).get_parsed_content("network_def")
-(folder / "models").mkdir(exist_ok=True)
-torch.save(network.state_dict(), folder / "models" / name)
+seed_weights(Path(sys.argv[1]), sys.argv[2])
 """
 
 
@@ -35,15 +30,33 @@ def make_bundle(name, folder, weights="model.pt", edit=None):
     place = folder / name
     shutil.copytree(CONFIGS / name, place)
     if edit is not None:
-        path = place / "configs" / "inference.json"
-        config = json.loads(path.read_text())
-        edit(config)
-        path.write_text(json.dumps(config))
-    if weights:
-        wants = name in {"lung_nodule_ct_detection", "breast_density_classification"}
-        command = [sys.executable, "-c", SEED_WEIGHTS, str(place), weights, str(wants)]
-        subprocess.run(command, check=True, cwd=CONFIGS.parents[1], capture_output=True)
+        edit_config(place, edit)
+    if weights and name in BORROWERS:
+        command = [sys.executable, "-c", SEED_WEIGHTS, str(place), weights, str(Path(__file__).parent)]
+        subprocess.run(command, check=True, cwd=CONFIGS.parents[1])
+    elif weights:
+        seed_weights(place, weights)
     return place
+
+
+def seed_weights(place, weights):
+    """models/`weights` of the bundle in `place`: its network as torch makes it from a seed."""
+    from monai.bundle import ConfigParser
+
+    config = json.loads((place / "configs" / "inference.json").read_text())
+    if "pretrained" in config["network_def"]:
+        config["network_def"]["pretrained"] = False
+    torch.manual_seed(7)
+    network = ConfigParser(config).get_parsed_content("network_def")
+    (place / "models").mkdir(exist_ok=True)
+    torch.save(network.state_dict(), place / "models" / weights)
+
+
+def edit_config(place, edit):
+    path = place / "configs" / "inference.json"
+    config = json.loads(path.read_text())
+    edit(config)
+    path.write_text(json.dumps(config))
 
 
 def make_volume(shape=(12, 20, 22), spacing=(3.0, 1.4, 1.6), modality="CT", seed=1, oblique=False):
@@ -53,8 +66,7 @@ def make_volume(shape=(12, 20, 22), spacing=(3.0, 1.4, 1.6), modality="CT", seed
     voxels[k // 3 : 2 * k // 3, j // 4 : j // 2, i // 2 : 3 * i // 4] += 300
     turn = np.eye(3)
     if oblique:
-        angle = 0.3
-        turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])
+        turn = np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1.0]])
     affine = np.eye(4)
     affine[:3, :3] = turn @ np.fliplr(np.diag(spacing[::-1]))
     affine[:3, 3] = (-31.0, 17.0, 211.0)

@@ -125,7 +125,9 @@ def test_what_came_in_any_transfer_syntax_goes_out_in_the_one_asked_for(tmp_path
             (frame,) = client.retrieve_instance_frames(row.study_uid, row.series_uid, row.sop_instance_uid, [1])
             assert frame == samples.tobytes(), row.transfer_syntax_uid
             assert get(f"{place}/rendered", "image/png").status_code == 200
-            as_stored = get(f"{place}/frames/1", 'multipart/related; type="application/octet-stream"; transfer-syntax=*')
+            as_stored = get(
+                f"{place}/frames/1", 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
+            )
             assert as_stored.status_code == 200
             if row.transfer_syntax_uid == uid.JPEGLSLossless:
                 assert b"Content-Type: image/jls; transfer-syntax=1.2.840.10008.1.2.4.80" in as_stored.content

@@ -1,0 +1,181 @@
+"""Traffic for minutes that would take a day: do memory, file descriptors and the ledger stay as they are?
+
+    python tests/bench/soak.py [--minutes M] [--json] [--quick]
+
+Small studies go through Orthanc, the node and Orthanc again, one after another without a pause; a day of a department
+with 400 studies is 400 studies. After a first third, in which everybody gets warm, resident memory and open file
+descriptors of each role are looked at every second: a straight line is laid through them, and its rise until the end
+must not be more than a leak would have to be. The ledger is measured in bytes per study. The exit code is 1 when a goal
+is missed, 2 when nothing can be measured.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from goals import Goal, is_met
+from machine import describe
+from receivers import ROOT, CannotMeasure
+from report import make_goal_table, to_number
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from tests.flow.account import is_over, reckon
+from tests.flow.modality import Modality
+from tests.flow.storm import WORDS, Storm
+
+WARM = 1 / 3  # of the time
+AT_ONCE = 6  # studies under way
+KB_PER_STUDY = 40  # of 10 images, 2 results and one job
+ROLES = (*WORDS, "supervisor")
+GOALS = (
+    *(Goal(f"{role}: memory rises by MB", f"{role}.rise_mb", "", 12, at_most=True) for role in ROLES),
+    *(Goal(f"{role}: descriptors rise by", f"{role}.rise_files", "", 3, at_most=True) for role in ROLES),
+    Goal("ledger: kB per study", "ledger_kb_per_study", "", KB_PER_STUDY, at_most=True),
+    Goal("studies without an end, or lost, or doubled", "wrong", "", 0, at_most=True),
+)  # fmt: skip
+errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120)
+
+
+def main():
+    options = _parse()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        done = _measure(options)
+    except (CannotMeasure, AssertionError) as error:
+        errors.print(str(error), style="red", markup=False)
+        return 2
+    except KeyboardInterrupt:
+        errors.print("interrupted: nothing is left running, nothing is left on disk")
+        return 130
+    if options.json:
+        print(json.dumps(done))
+    _show(done, errors if options.json else Console(width=None if sys.stdout.isatty() else 120))
+    return 0 if done["met"] else 1
+
+
+def _parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, help="of traffic (20; 1.2 when quick)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, the tables on stderr")
+    parser.add_argument("--quick", action="store_true", help="less than two minutes: warm-up is most of it")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".cache/bench", help="on the disk that is to be used")
+    options = parser.parse_args()
+    options.minutes = options.minutes or (1.2 if options.quick else 20)
+    return options
+
+
+def _measure(options):
+    parent = options.folder.absolute()
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="soak-", dir=parent) as name:
+        with Storm(Path(name), 0, share=0.0, work_s=0.0) as storm:
+            looks, sizes, account = _send(storm, options.minutes * 60)
+        figures = _to_figures(looks, sizes, account)
+        verdicts = [verdict for goal in GOALS if (verdict := goal.judge(figures)) is not None]
+        return {
+            "machine": describe(Path(name)),
+            "date": datetime.now(UTC).date().isoformat(),
+            "minutes": options.minutes,
+            "quick": options.quick,
+            "figures": [{"name": key, "value": value} for key, value in figures.items()],
+            "goals": verdicts,
+            "met": is_met(verdicts),
+        }
+
+
+def _send(storm, seconds):
+    """([(second, {role: (MB, descriptors)})], [(studies, bytes of the ledger)], account)."""
+    modality = Modality(storm.pacs, storm.folder / "scans")
+    modality.start()
+    looks, sizes, began, looked = [], [], time.monotonic(), 0.0
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        bar = progress.add_task("studies", total=seconds)
+        while (now := time.monotonic() - began) < seconds:
+            ended = storm.ledger.count_jobs(["CONFIRMED", "FAILED"])
+            if len(modality.studies) - ended < AT_ONCE:
+                modality.send()
+            if now - looked >= 1:
+                looked = now
+                looks.append((now, {role: _look(storm, role) for role in ROLES}))
+                sizes.append((ended, _measure_ledger(storm)))
+                progress.update(bar, completed=now, description=f"studies: {ended}")
+            time.sleep(0.05)
+    storm.wait_until(modality.are_all_accepted, 120)
+    storm.wait_until(lambda: is_over(storm.ledger, modality.studies), 120)
+    modality.stop()
+    return looks, sizes, reckon(storm.ledger, storm.settings.spool, storm.pacs, modality.studies)
+
+
+def _look(storm, role):
+    """(resident MB, open descriptors) of the role's processes together."""
+    pids = [storm.process.pid] if role == "supervisor" else storm.find_pids(WORDS[role])
+    return sum(_resident(pid) for pid in pids), sum(_descriptors(pid) for pid in pids)
+
+
+def _resident(pid):
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text("utf-8").split()[1]) * 4096 / 1e6
+    except OSError:
+        return 0.0
+
+
+def _descriptors(pid):
+    try:
+        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    except OSError:
+        return 0
+
+
+def _measure_ledger(storm):
+    return sum(path.stat().st_size for path in storm.settings.node.home.glob("ledger.sqlite"))
+
+
+def _to_figures(looks, sizes, account):
+    figures = {"studies": account.confirmed + len(account.failed)}
+    figures["wrong"] = len(account.stuck) + len(account.lost) + len(account.doubled) + len(account.failed)
+    measured = [look for look in looks if look[0] >= looks[-1][0] * WARM]
+    if len(measured) < 20:
+        raise CannotMeasure("too short: less than 20 s were left after the warm-up")
+    at = np.array([second for second, _ in measured])
+    for role in ROLES:
+        for index, unit in enumerate(("mb", "files")):
+            values = np.array([look[role][index] for _, look in measured])
+            slope = np.polyfit(at, values, 1)[0]
+            figures[f"{role}.{unit}"] = round(float(np.median(values)), 1)
+            figures[f"{role}.rise_{unit}"] = round(float(slope * (at[-1] - at[0])), 2)
+    half = len(sizes) // 2
+    grown, sent = sizes[-1][1] - sizes[half][1], sizes[-1][0] - sizes[half][0]
+    figures["ledger_kb_per_study"] = round(grown / max(sent, 1) / 1e3, 2)
+    figures["ledger_mb"] = round(sizes[-1][1] / 1e6, 2)
+    return figures
+
+
+def _show(done, console):
+    figures = {figure["name"]: figure["value"] for figure in done["figures"]}
+    table = Table(title=f"{figures['studies']} studies in {done['minutes']:g} minutes", title_justify="left")
+    for name in ("role", "MB", "rises by", "descriptors", "rises by"):
+        table.add_column(name, justify="left" if name == "role" else "right")
+    for role in ROLES:
+        row = (figures[f"{role}.{unit}"] for unit in ("mb", "rise_mb", "files", "rise_files"))
+        table.add_row(role, *(to_number(value) for value in row))
+    console.print(table)
+    console.print(
+        f"ledger: {figures['ledger_mb']} MB, {figures['ledger_kb_per_study']} kB per study in the second half"
+    )
+    console.print(make_goal_table(done["goals"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
