@@ -105,6 +105,18 @@ def run(
     out.print(Text(f"{said['seconds']} s. {said['picture']}".strip()), soft_wrap=True)
 
 
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="name of the pipeline: small letters, digits, hyphens")],
+    folder: Annotated[Path | None, typer.Option(help="where; else ./NAME")] = None,
+) -> None:
+    """Write the beginning of a pipeline of your own: manifest, pipeline, and a test that passes."""
+    from node.scaffold import write_scaffold
+
+    for path in write_scaffold(name, folder or Path(name)):
+        out.print(Text(str(path)), soft_wrap=True)
+
+
 def make_findings(said: Mapping[str, Any]) -> Table:
     """What a pipeline found, a row each."""
     table = Table("finding", "where", "values", box=None)

@@ -42,7 +42,8 @@ WetreadError
 │   └── PeerRefused         the peer will never take this object
 └── WorkerError
     ├── WorkerLost          a worker died or went silent under a job (transient)
-    └── OutOfTime           the job ran past its pipeline's time limit
+    ├── OutOfTime           the job ran past its pipeline's time limit (transient)
+    └── OutOfMemory         the pipeline asked for more memory than its device had (transient)
 """
 
 

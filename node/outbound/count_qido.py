@@ -1,5 +1,7 @@
-"""The count of a study by QIDO-RS (PS3.18 10.6): the study with Number of Study Related Instances (0020,1208), or all
-its instances, page by page, where the server leaves that out or may have results of ours in the study."""
+"""The count of a study by QIDO-RS (PS3.18 10.6): the study with Number of Study Related Instances (0020,1208).
+
+A server that leaves that out, or that may have results of ours in the study, is asked for the instances, page by page.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,7 +47,7 @@ def count_by_qido(client: httpx.Client, root: str, question: Question, modalitie
 
 
 def _list(client: httpx.Client, address: str, key: str) -> dict[str, Mapping[str, Any]]:
-    """All matches by their UID at `key`. A server that knows no pages says the same again: nothing new ends the list."""
+    """All matches by their UID at `key`. A server without pages says the same again: nothing new ends the list."""
     held: dict[str, Mapping[str, Any]] = {}
     while True:
         page = {str(_read(one, key)): one for one in _get(client, address, {"limit": PAGE, "offset": len(held)})}

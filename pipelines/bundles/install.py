@@ -12,14 +12,13 @@ from typing import Any
 
 from pipelines.bundles.card import Card, Task, read_card
 from pipelines.bundles.concepts import Concept, propose, read_concepts, write_concepts
-from pipelines.bundles.lock import LOCK, check_lock, make_lock, read_lock, read_pinned
+from pipelines.bundles.lock import LOCK, check_lock, get_sha256, make_lock, read_lock, read_pinned
 from pipelines.bundles.recipe import Recipe, make_recipe
 from pipelines.bundles.refusal import record
 from pipelines.bundles.scan import read_config, scan
 from pipelines.bundles.unpack import unpack
 from pipelines.errors import BundleDrift, BundleError, BundleUnreadable, UnknownPipeline
 from pipelines.terms import Code, Manifest, Requires, find_manifests, read_manifest, write_manifest
-from pipelines.weights import get_sha256
 
 BUNDLE, MANIFEST, CONCEPTS, CHOICES = "bundle", "manifest.toml", "concepts.toml", "choices.json"
 INFERENCE, METADATA = "configs/inference.json", "configs/metadata.json"

@@ -4,9 +4,15 @@ import hashlib
 from pathlib import Path
 
 from pipelines.errors import BundleChanged
-from pipelines.weights import get_sha256
 
 LOCK = "bundle.sha256"
+
+
+def get_sha256(path: Path) -> str:
+    """The sha256 of a file, 64 hex digits. Not that of pipelines.weights, which imports torch: bundles are installed
+    where there is none, too."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_lock(folder: Path) -> str:

@@ -121,7 +121,8 @@ def _send(storm, seconds):
 def _look(storm, role):
     """(resident MB, open descriptors) of the role's processes together."""
     pids = [storm.process.pid] if role == "supervisor" else storm.find_pids(WORDS[role])
-    return sum(_resident(pid) for pid in pids), sum(_descriptors(pid) for pid in pids)
+    kept = f"{storm.settings.spool}/kept/"
+    return sum(_resident(pid) for pid in pids), sum(_descriptors(pid, kept) for pid in pids)
 
 
 def _resident(pid):
@@ -131,9 +132,10 @@ def _resident(pid):
         return 0.0
 
 
-def _descriptors(pid):
+def _descriptors(pid, kept):
+    """Without those of the spool's 256 folders, which the listener opens as it needs them and keeps."""
     try:
-        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        return sum(not str(link.readlink()).startswith(kept) for link in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return 0
 

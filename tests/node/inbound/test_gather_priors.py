@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from node.dicom.header import read_header
 from node.errors import PriorMissing
 from node.inbound.assemble import Arrival
 from node.inbound.gather import is_gathered
@@ -153,6 +154,20 @@ def test_an_age_is_told_without_a_date(day, words):
 def test_the_earliest_date_asked_for_is_within_before_the_study():
     assert find_earliest(read_subject(header()), rules(within="P1Y")) == "20230102"
     assert find_earliest(read_subject(header()), rules(within=timedelta(days=3_000_000))) == "00010101"
+
+
+def test_of_real_pairs_those_that_describe_a_chest_are_priors_of_a_chest(real_data):
+    wanted, ages = rules(description={"like": "chest"}), {}
+    headers = {}
+    for patient in sorted((real_data / "ct_chest_prior_current_NY-SBU").iterdir()):
+        prior, current = (read_header(path) for path in sorted((patient / "axial").glob("*.dcm")))
+        headers[patient.name] = current
+        assert find_fault(current, read_subject(prior), wanted) in {"not earlier, or too old", "described otherwise"}
+        if find_fault(prior, read_subject(current), wanted) is None:
+            ages[patient.name] = find_age(prior.StudyDate, current.StudyDate)
+    assert ages == {"A002304": "12 days before", "A048383": "3 months before"}
+    one, other = list(headers.values())[:2]
+    assert find_fault(one, read_subject(other), wanted) == STRANGER
 
 
 WINDOW = ("PACS", 100.0, 160.0)

@@ -6,6 +6,7 @@ after it, as every process of a node would see it.
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import pairwise
 
 from hypothesis import HealthCheck, Phase, settings
@@ -20,11 +21,13 @@ from node.model.delivery import Delivery, DeliveryState, Kind, ResultObject
 from node.model.job import FINAL, TRANSITIONS, Job, State
 from node.model.study import Study, StudyState
 from node.outbound.confirm import settle_jobs, settle_report
+from node.sections import Deliver
 from tests.jobs import JOB, add_instance, make_instance
 
 SEG, LABEL_MAP, SR = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7", "1.2.840.10008.5.1.4.1.1.88.34"
 STUDIES = ("1.2.10", "1.2.11")
 LEASE = 5.0
+PATIENT = Deliver(give_up=timedelta(days=99_999))
 KEPT = {DeliveryState.KEPT, DeliveryState.REPLACED}
 BY_HAND = [state for state in State if state not in {State.CLAIMED, State.DELIVERED, State.CONFIRMED}]
 """Where `move_job` is called from outside the ledger; claims are made by `claim_job`, the last two by `settle_jobs`."""
@@ -219,14 +222,14 @@ class LedgerMachine(RuleBasedStateMachine):
             assert self.ledger.move_delivery(
                 delivery, DeliveryState.SENT, "asked", self.now, asked=(transaction, self.now)
             )
-        assert settle_report(self.ledger, _report(transaction, sent, keeps), self.now)
+        assert settle_report(self.ledger, _report(transaction, sent, keeps), PATIENT)
         wanted = DeliveryState.KEPT if keeps else DeliveryState.PENDING
         assert {self._find(delivery).state for delivery in sent} == {wanted}
 
     @rule()
     def hear_of_a_stranger_s_transaction(self):
         before = self.ledger.find_deliveries()
-        assert not settle_report(self.ledger, _report("2.25.999999", before, True), self.now)
+        assert not settle_report(self.ledger, _report("2.25.999999", before, True), PATIENT)
         assert self.ledger.find_deliveries() == before
 
     @rule(target=jobs)

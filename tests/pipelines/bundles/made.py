@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,16 @@ def edit_config(place, edit):
     config = json.loads(path.read_text())
     edit(config)
     path.write_text(json.dumps(config))
+
+
+def zip_folder(folder, path, extra=()):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, Path(folder.name) / file.relative_to(folder))
+        for member, content in extra:
+            archive.writestr(member, content)
+    return path
 
 
 def make_volume(shape=(12, 20, 22), spacing=(3.0, 1.4, 1.6), modality="CT", seed=1, oblique=False):

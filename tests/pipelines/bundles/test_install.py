@@ -10,8 +10,7 @@ from pipelines.bundles.install import add_bundle, remove_bundle
 from pipelines.catalog import get_pipeline
 from pipelines.errors import BundleDrift, BundleUnreadable, UnknownPipeline
 from pipelines.terms import find_manifests, get_manifest, read_manifest
-from tests.pipelines.bundles.made import make_bundle
-from tests.pipelines.bundles.test_refusals import zip_folder
+from tests.pipelines.bundles.made import edit_config, make_bundle, zip_folder
 
 
 def test_a_zip_and_its_folder_install_alike_with_pins_that_sha256sum_reads(shelf, tmp_path):
@@ -84,8 +83,6 @@ def test_a_class_that_this_monai_does_not_have_is_named(shelf, tmp_path):
         config["inferer"] = {"_target_": "SlidingWindowInfererOfTomorrow"}
 
     bundle = make_bundle("tiny_ct_segmentation", tmp_path)
-    from tests.pipelines.bundles.made import edit_config
-
     edit_config(bundle, drift)
     add_bundle(bundle, shelf, "tiny")
     with pytest.raises(BundleDrift, match="SlidingWindowInfererOfTomorrow"):

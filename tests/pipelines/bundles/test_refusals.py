@@ -4,7 +4,6 @@ import json
 import logging
 import stat
 import zipfile
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,19 +12,9 @@ from pipelines import errors
 from pipelines.bundles.install import add_bundle
 from pipelines.catalog import get_pipeline
 from pipelines.weights import get_sha256
-from tests.pipelines.bundles.made import edit_config, make_bundle
+from tests.pipelines.bundles.made import edit_config, make_bundle, zip_folder
 
 TINY = "tiny_ct_segmentation"
-
-
-def zip_folder(folder, path, extra=()):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                archive.write(file, Path(folder.name) / file.relative_to(folder))
-        for member, content in extra:
-            archive.writestr(member, content)
-    return path
 
 
 def refuse(source, shelf, kind, caplog, words=""):
