@@ -21,7 +21,6 @@ from node.sections import (
     Node,
     Peer,
     Queue,
-    Retrieve,
     Route,
     Section,
     Tls,
@@ -72,8 +71,6 @@ class Settings(Section):
                 if name not in self.peers or not self.peers[name].query:
                     raise ValueError(f"{place}: gather.from names {name!r}, which is no peer with query = true")
         for name, peer in self.peers.items():
-            if peer.query and peer.retrieve == Retrieve.WADO and not peer.dicomweb:
-                raise ValueError(f"peers.{name}.retrieve = 'wado' needs peers.{name}.dicomweb")
             if peer.tls_name and not (self.listen.tls and self.listen.tls.authorities):
                 raise ValueError(f"peers.{name}.tls_name needs listen.tls.authorities, which signed its certificate")
         _refuse_twice("peers: the web_user", [peer.web_user for peer in self.peers.values() if peer.web_user])

@@ -235,6 +235,15 @@ class Peer(Section):
         return self
 
     @model_validator(mode="after")
+    def check_query(self) -> "Peer":
+        """It can be asked, and give what it is asked for, in the way of `retrieve`."""
+        if self.query and self.retrieve == Retrieve.WADO and not self.dicomweb:
+            raise ValueError("query with retrieve = 'wado' needs dicomweb")
+        if self.query and self.retrieve != Retrieve.WADO and not self.address:
+            raise ValueError(f"query with retrieve = '{self.retrieve}' needs ae_title and address")
+        return self
+
+    @model_validator(mode="after")
     def check_count(self) -> "Peer":
         """It can be asked in the way of `count_by`."""
         if self.count_by == CountBy.QIDO and not self.dicomweb:

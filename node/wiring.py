@@ -6,10 +6,13 @@ Each role imports its own stations: a listener needs neither the queue nor the w
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import DatabaseError
+
 from node.config import Settings
 from node.errors import ConfigError
 from node.inbound.spool import Spool
 from node.ledger import Ledger, SqlLedger
+from node.ledger.integrity import check_ledger
 from node.sections import CountBy, Retrieve
 
 if TYPE_CHECKING:
@@ -19,8 +22,12 @@ if TYPE_CHECKING:
 
 
 def open_ledger(settings: Settings) -> Ledger:
-    """The ledger of this node."""
-    return SqlLedger(settings.ledger_url)
+    """The ledger of this node. Raises DamagedLedger, with what to do, when its file cannot be read for that."""
+    try:
+        return SqlLedger(settings.ledger_url)
+    except DatabaseError:
+        check_ledger(settings.ledger_url)
+        raise
 
 
 def open_spool(settings: Settings) -> Spool:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 
-from node.model.job import Job, State
+from node.model.job import Gathering, Job, State
 
 MADE = (State.ENCODED, State.DELIVERED, State.CONFIRMED)
 
@@ -25,6 +25,8 @@ def _find_waits(job: Job, jobs: Mapping[str, Job], now: float) -> list[str]:
     waits = []
     if job.not_before > now:
         waits.append(f"waits until {_say_when(job.not_before, now)}")
+    if job.gathering == Gathering.ASKING and job.ready_at > now:
+        waits.append("waits for priors or missing images")
     before = jobs.get(job.after)
     if before is not None and before.state not in MADE:
         waits.append(f"waits for {before.pipeline}, job {before.id[:12]}, which is {before.state}")

@@ -27,6 +27,8 @@ PROCEDURES = {
     "MR": Code("25056-3", "LN", "MRI unspecified body region"),
     "MG": Code("36625-2", "LN", "MG Breast Views"),
 }
+TIME_LIMIT_S = 3600
+"""A detector takes a quarter of an hour on a CPU."""
 UNKNOWN_PROCEDURE = Code("18748-4", "LN", "Diagnostic imaging study")
 LIMITS = "Not a medical device. Primary reading, diagnosis or treatment decisions without verification."
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
@@ -132,6 +134,7 @@ def _make_manifest(home: Path, name: str, card: Card) -> Manifest:
         intended_use=card.description or card.title,
         not_for=f"{LIMITS} Its makers say: {card.intended_use}" if card.intended_use else LIMITS,
         procedure=PROCEDURES.get(card.modality, UNKNOWN_PROCEDURE),
+        time_limit_s=TIME_LIMIT_S,
         lacks=lacking,
     )
     write_manifest(manifest, home / MANIFEST)

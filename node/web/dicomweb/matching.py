@@ -41,7 +41,8 @@ class Match:
         """The same as a condition on a column that `attributes.to_text` filled, with its parameters."""
         if self.is_range:
             low = [f"{column} >= ?"] * bool(self.first)
-            high = [f"substr({column}, 1, {len(self.last)}) <= ?"] * bool(self.last)
+            end = column if self.vr == "DA" else f"substr({column}, 1, {len(self.last)})"  # an index knows no substr
+            high = [f"{end} <= ?"] * bool(self.last)
             bounds = [text for text in (self.first, self.last) if text]
             return f"({column} != '' AND {' AND '.join(low + high) or '1'})", bounds
         conditions, parameters = [], []

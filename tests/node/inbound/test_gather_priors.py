@@ -1,9 +1,12 @@
 """Which study is a prior: the peer's answers are proposals, and a patient is never guessed."""
 
+import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from node.config import Settings
 from node.dicom.header import read_header
 from node.errors import PriorMissing
 from node.inbound.assemble import Arrival
@@ -18,7 +21,10 @@ from node.inbound.priors import (
     read_subject,
 )
 from node.model.archive import FoundSeries, FoundStudy
+from node.model.job import Gathering
+from node.oversight.waiting import describe_job
 from node.sections import Gather
+from tests.jobs import JOB
 from tests.series import make_series
 
 RULES = Gather.model_validate({"from": ["pacs"], "priors": 1})
@@ -197,3 +203,23 @@ def test_a_study_that_nobody_asked_for_is_not_gathered():
 def test_a_route_that_gathers_nothing_is_a_mistake(wrong):
     with pytest.raises(ValueError, match=r"gather|at least 1"):
         rules(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("peer", "words"),
+    [
+        ({"ae_title": "PACS", "address": "h:1"}, "gather.from names 'pacs', which is no peer with query = true"),
+        ({"ae_title": "PACS", "address": "h:1", "query": True, "retrieve": "wado"}, "'wado' needs dicomweb"),
+        ({"dicomweb": "http://h/rs", "query": True, "retrieve": "get"}, "'get' needs ae_title and address"),
+    ],
+)
+def test_a_peer_that_cannot_be_asked_stops_the_start(peer, words):
+    route = {"name": "a", "pipeline": "lung-seg", "gather": {"from": ["pacs"], "priors": 1}}
+    with pytest.raises(ValueError, match=re.escape(words)):
+        Settings.model_validate({"peers": {"pacs": peer}, "routes": [route]})
+
+
+def test_a_job_that_waits_for_what_is_gathered_says_so():
+    waiting = replace(JOB, gathering=Gathering.ASKING, ready_at=2000.0)
+    assert describe_job(waiting, {}, 1999.0) == "waits for priors or missing images"
+    assert describe_job(waiting, {}, 2001.0) == ""

@@ -114,3 +114,13 @@ def test_wetread_backup_copies_the_ledger_of_the_configuration(path, tmp_path):
     done = CliRunner().invoke(app, ["backup", str(copy), "--config", str(config)])
     assert done.exit_code == 0, done.output
     assert find_damage(url(copy)) == ""
+
+
+@pytest.mark.parametrize("command", ["jobs", "doctor"])
+def test_every_command_says_so_of_a_ledger_that_cannot_be_opened(path, tmp_path, command):
+    damage(path, 0)
+    config = tmp_path / "wetread.toml"
+    config.write_text(f'[node]\nhome = "{path.parent}"\n')
+    done = CliRunner().invoke(app, [command, "--config", str(config)])
+    assert isinstance(done.exception, DamagedLedger)
+    assert "set the file aside" in str(done.exception)

@@ -317,7 +317,7 @@ def _report(transaction: str, deliveries: list[Delivery], keeps: bool) -> Datase
 
 TestTheLedger = LedgerMachine.TestCase
 TestTheLedger.settings = settings(
-    max_examples=40,
+    max_examples=25,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

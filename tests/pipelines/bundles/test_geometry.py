@@ -81,7 +81,7 @@ def test_labels_between_which_a_class_lies_are_not_blended(shelf, tmp_path):
     before = Compose([Spacingd("image", (0.4, 0.4, 0.4))])
     data = before({"image": to_image([make_volume().voxels], make_volume().affine)})
     labels = torch.zeros_like(data["image"].as_tensor())
-    labels[:, ::2] = 2.0
+    labels[:, :, ::2] = 2.0
     data["pred"] = MetaTensor(labels)
     linear = _Step("Invert", Invertd("pred", before, orig_keys="image", nearest_interp=False))
     (step,) = _nearest_after_arg_max([linear], before, "image", decided=True)

@@ -60,7 +60,7 @@ class Store:
 @contextmanager
 def serve(store):
     """The base URL of a running service over `store`."""
-    config = uvicorn.Config(store.application, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+    config = uvicorn.Config(store.application, host="127.0.0.1", port=0, log_level="warning", lifespan="auto")
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, daemon=True)
     thread.start()
