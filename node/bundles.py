@@ -122,7 +122,8 @@ def make_findings(said: Mapping[str, Any]) -> Table:
     table = Table("finding", "where", "values", box=None)
     for finding in said["findings"]:
         values = "; ".join(finding["values"]) if finding["present"] else "absent"
-        table.add_row(finding["what"], finding["where"], values)
+        # Text, since brackets are part of many units and markup to rich.
+        table.add_row(Text(finding["what"]), Text(finding["where"]), Text(values))
     return table
 
 

@@ -11,8 +11,8 @@ from pydicom.config import settings as pydicom_settings
 
 from node.errors import WetreadError
 
-QUIET = ("pydicom", "pynetdicom", "highdicom", "kombu", "celery", "amqp", "uvicorn.access", "PIL", "sqlalchemy")
-QUIET = (*QUIET, "httpx", "httpcore")
+WEB = ("uvicorn.access", "httpx", "httpcore")
+QUIET = (*WEB, "pydicom", "pynetdicom", "highdicom", "kombu", "celery", "amqp", "PIL", "sqlalchemy")
 
 
 CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}

@@ -22,6 +22,9 @@ from node.web.refusal import Refusal
 log = logging.getLogger(__name__)
 
 LONGEST_METADATA = 8 << 20
+MOST_BRACKETS = 500_000
+"""Lists and objects in it: in memory each is many times as long as in JSON."""
+
 MOST_BULK = 20_000
 MOST_OPEN = 64
 """Bulk data of one instance: each is an open file while that is written."""
@@ -91,7 +94,7 @@ class MetadataParts:
             self._file = None
 
     def finish(self) -> None:
-        """Makes the instances. Raises Refusal 400 when the metadata is no list of datasets."""
+        """Makes the instances. Raises Refusal: 400 when the metadata is no list of datasets, 413 for too many."""
         with _reading:
             for model in _parse(bytes(self._metadata or b"")):
                 self._make(model)
@@ -157,6 +160,8 @@ class MetadataParts:
 
 
 def _parse(metadata: bytes) -> list[dict[str, Any]]:
+    if metadata.count(b"[") + metadata.count(b"{") > MOST_BRACKETS:
+        raise Refusal(413, f"metadata of more than {MOST_BRACKETS} lists and objects")
     try:
         models = json.loads(metadata)
     except RecursionError:
