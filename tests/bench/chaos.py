@@ -235,7 +235,7 @@ def _summarize(recoveries):
 
 WORDS = {
     "studies": "sent to the PACS",
-    "faults": "connections delayed, truncated, reset or swallowed",
+    "faults": "connections given a fault: delayed, truncated, reset or swallowed",
     "accepted": "every image answered with success by the node",
     "confirmed": "one result set, confirmed by the PACS",
     "failed": "one named failure",

@@ -1,6 +1,6 @@
 """A crash before every single write between receive and confirm, and a restart: one result set, and nothing lost.
 
-Some eighty writes make up the chain of a study of five images. Every STRIDE-th is tried; WETREAD_CRASH_STRIDE=1 tries
+Some sixty writes make up the chain of a study of five images. Every STRIDE-th is tried; WETREAD_CRASH_STRIDE=1 tries
 them all (some four minutes).
 """
 
@@ -20,7 +20,7 @@ STRIDE = int(os.environ.get("WETREAD_CRASH_STRIDE", "6"))
 MOST = 400
 LANES = 2
 """Runs at a time: most of a run is waiting for leases and quiet."""
-STATIONS = ("spool.py:keep", "recorder.py", "close_study", "claim_job", "outbox.py", "move_job", "deliver.py")
+STATIONS = ("spool.py:keep", "recorder.py", "close_study", "claim_next", "outbox.py", "move_job", "move_delivery")
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def outcomes(tmp_path_factory):
 
 def test_the_chain_is_crashed_from_its_first_write_to_its_last(outcomes):
     crashed = [one for one in outcomes if one["crashed_at"]]
-    assert len(crashed) >= 60 // STRIDE
-    assert any("CRASHED" not in one["crashed_at"] and not one["crashed_at"] for one in outcomes), "never got to the end"
+    assert len(crashed) >= 48 // STRIDE
+    assert len(crashed) < len(outcomes), "it never got to the end"
     seen = " ".join(one["crashed_at"] for one in crashed)
     if STRIDE == 1:
         assert [station for station in STATIONS if station not in seen] == []

@@ -170,6 +170,7 @@ def _parse(metadata: bytes) -> list[dict[str, Any]]:
         raise Refusal(400, "the metadata is no JSON") from None
     models = [models] if isinstance(models, dict) else models
     if not isinstance(models, list) or not models or not all(isinstance(model, dict) for model in models):
+        del models  # the trace of what is raised would hold it until the answer is given
         raise Refusal(400, "the metadata is no list of datasets (PS3.18 F.2)")
     return models
 

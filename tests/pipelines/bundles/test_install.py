@@ -6,7 +6,8 @@ import subprocess
 import pytest
 
 from pipelines.bundles.download import download
-from pipelines.bundles.install import add_bundle, remove_bundle
+from pipelines.bundles.install import add_bundle, read_installed, remove_bundle
+from pipelines.bundles.program import Program
 from pipelines.catalog import get_pipeline
 from pipelines.errors import BundleDrift, BundleUnreadable, UnknownPipeline
 from pipelines.terms import find_manifests, get_manifest, read_manifest
@@ -40,7 +41,7 @@ def test_the_manifest_says_what_the_metadata_say(shelf, tmp_path):
 def test_a_bundle_without_weights_says_so_when_it_is_loaded(shelf, tmp_path):
     add_bundle(make_bundle("tiny_ct_segmentation", tmp_path, weights=""), shelf, "tiny")
     with pytest.raises(BundleDrift, match=r"weights models/model\.pt are not there"):
-        get_pipeline("tiny").load("cpu")
+        Program(read_installed(shelf / "tiny-1.0.0"), "cpu", trusted=False)
 
 
 def test_the_highest_version_of_a_name_is_the_one_that_runs(shelf, tmp_path):
@@ -86,7 +87,7 @@ def test_a_class_that_this_monai_does_not_have_is_named(shelf, tmp_path):
     edit_config(bundle, drift)
     add_bundle(bundle, shelf, "tiny")
     with pytest.raises(BundleDrift, match="SlidingWindowInfererOfTomorrow"):
-        get_pipeline("tiny").load("cpu")
+        Program(read_installed(shelf / "tiny-1.0.0"), "cpu", trusted=False)
 
 
 def test_a_name_that_is_neither_file_nor_bundle_is_refused_before_the_network_is_asked(tmp_path):
