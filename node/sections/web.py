@@ -1,0 +1,39 @@
+"""Our own web service."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from node.model.role import Role
+from node.sections.values import Address, Network, Origin, Section, WebRoot
+
+
+class Web(Section):
+    """Status page, DICOMweb, health and metrics.
+
+    anonymous: what somebody may who shows neither password nor token; by default nothing, but reading and storing as
+    long as there are no users and only this machine gets there. users: by default users.toml under home. session: how
+    long a browser stays logged in. cert, key: PEM, for HTTPS. behind_proxy: addresses of proxies whose word counts on
+    who asks and by which scheme. public_url: the address under which clients see this service, where it is another.
+    origins: sites whose pages may ask this service by a browser (CORS), as "https://viewer.hospital.test".
+    most_results: of one search by QIDO-RS; a client asks for more by offset.
+    """
+
+    listen: Address = "127.0.0.1:8042"
+    public_url: WebRoot = ""
+    anonymous: Role | None = None
+    users: Path | None = None
+    session: timedelta = timedelta(hours=10)
+    cert: Path | None = None
+    key: Path | None = None
+    behind_proxy: list[Network] = Field(default_factory=list)
+    origins: list[Origin] = Field(default_factory=list)
+    most_results: int = Field(default=1000, ge=1, le=100_000)
+
+    @model_validator(mode="after")
+    def check_pair(self) -> "Web":
+        """Half a pair is a mistake."""
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert goes with key")
+        return self
