@@ -74,7 +74,13 @@ def check_objects(
         for ds in objects
         for item in ds.get("SegmentSequence") or []
     }
-    known = Known(sources, {str(ds.get("SOPInstanceUID", "")): ds for ds in objects}, uids, segments, {one.sop_instance_uid: one for one in earlier})
+    known = Known(
+        sources,
+        {str(ds.get("SOPInstanceUID", "")): ds for ds in objects},
+        uids,
+        segments,
+        {one.sop_instance_uid: one for one in earlier},
+    )
     classes = find_sop_classes()
     for ds in objects:
         try:

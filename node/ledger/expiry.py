@@ -49,4 +49,9 @@ def _is_finished(failed_before: float) -> ColumnElement[bool]:
     here = j.c.study_uid == s.c.study_uid
     unfinished = exists().where(here & j.c.state.not_in(list(FINAL)))
     failed = exists().where(here & (j.c.state == State.FAILED) & (j.c.version == s.c.version))
-    return (s.c.state == StudyState.COMPLETE) & ~unfinished & ~is_prior_in_use(s) & (~failed | (s.c.last_at < failed_before))
+    return (
+        (s.c.state == StudyState.COMPLETE)
+        & ~unfinished
+        & ~is_prior_in_use(s)
+        & (~failed | (s.c.last_at < failed_before))
+    )

@@ -25,8 +25,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.FAILED: frozenset({State.QUEUED, State.ENCODED}),
     State.CANCELED: frozenset(),
 }
-"""The one transition table. DELIVERED -> ENCODED: a peer lost what it had taken. An operator alone leaves a final state:
-FAILED -> QUEUED computes again, CONFIRMED and FAILED -> ENCODED send the results again."""
+"""The one transition table. DELIVERED -> ENCODED: a peer lost what it had taken. An operator alone leaves a final
+state: FAILED -> QUEUED computes again, CONFIRMED and FAILED -> ENCODED send the results again."""
 
 FINAL = frozenset({State.CONFIRMED, State.FAILED, State.CANCELED})
 
