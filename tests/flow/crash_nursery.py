@@ -42,7 +42,7 @@ from tests.flow.modality import write_study
 from workers.hands import Hands
 
 CRASHED = 77
-PATIENCE = 30.0
+PATIENCE = 60.0
 CALLS = ("fsync", "rename", "replace", "unlink", "link", "writev")
 TOML = """
 [node]
@@ -170,7 +170,7 @@ def _counted(call: Callable, name: str, note: Callable[[str], None]) -> Callable
 def _say(point: Path, what: str) -> None:
     """The write that did not happen, and the lines of ours that wanted it."""
     lines, frame = [], sys._getframe(2)
-    while frame is not None and len(lines) < 3:
+    while frame is not None and len(lines) < 6:
         path = Path(frame.f_code.co_filename)
         if "node" in path.parts or "workers" in path.parts:
             lines.append(f"{path.parent.name}/{path.name}:{frame.f_code.co_name}")

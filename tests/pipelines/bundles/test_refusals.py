@@ -17,7 +17,7 @@ from tests.pipelines.bundles.made import edit_config, make_bundle, zip_folder
 TINY = "tiny_ct_segmentation"
 
 
-def refuse(source, shelf, kind, caplog, words=""):
+def refuse(source, shelf, kind, caplog, words=None):
     """Adding `source` is refused as `kind`; nothing lies on the shelf, and the audit has one line on it."""
     with caplog.at_level(logging.ERROR), pytest.raises(kind, match=words):
         add_bundle(source, shelf, "evil")
