@@ -19,7 +19,12 @@ _TAIL = _encode_uid(0x12, IMPLEMENTATION_CLASS_UID) + (
 _VERSION = struct.pack("<HH2sHI2s", 2, 1, b"OB", 0, 2, b"\0\1")
 
 
-def encode_file_meta(sop_class: str, sop_instance: str, syntax: str) -> bytes:
-    """Preamble, prefix and group 0002 in Explicit VR Little Endian (PS3.10 7.1), all that stands before a dataset."""
+def encode_file_meta(sop_class: str, sop_instance: str, syntax: str, sender: str = "") -> bytes:
+    """Preamble, prefix and group 0002 in Explicit VR Little Endian (PS3.10 7.1), all that stands before a dataset.
+    sender: Sending Application Entity Title."""
     body = _VERSION + _encode_uid(0x02, sop_class) + _encode_uid(0x03, sop_instance) + _encode_uid(0x10, syntax) + _TAIL
+    if sender:
+        title = sender.encode("ascii", "replace")[:16]
+        title += b" " * (len(title) % 2)
+        body += struct.pack("<HH2sH", 2, 0x17, b"AE", len(title)) + title
     return b"\0" * 128 + b"DICM" + struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(body)) + body

@@ -81,6 +81,11 @@ def read_identity(path: Path) -> Identity:
     return identity or _search_identity(path, syntax, offset)
 
 
+def read_sender(path: Path) -> str:
+    """Sending Application Entity Title of a Part 10 file (PS3.10 7.1), "" when it does not say."""
+    return str(read_file_meta_info(path).get("SendingApplicationEntityTitle") or "").strip()
+
+
 def read_syntax(path: Path) -> tuple[str, int]:
     """Transfer syntax of a Part 10 file, and where its dataset begins (PS3.10 7.1). Raises CannotUnderstand."""
     offset = _dataset_offset(path)

@@ -208,7 +208,7 @@ class Association:
     def _begin_store(self, context: Context, command: Command) -> None:
         sop_class, uid = get_uid(command, dimse.AFFECTED_CLASS), get_uid(command, dimse.AFFECTED_INSTANCE)
         message_id = get_number(command, dimse.MESSAGE_ID)
-        intake = self._door.receiver.begin(sop_class, uid, context.transfer_syntax)
+        intake = self._door.receiver.begin(sop_class, uid, context.transfer_syntax, self.caller)
         self._store = _Store(context, intake, sop_class, uid, message_id)
         self._wire.holder = intake
 

@@ -9,17 +9,18 @@ import logging
 import os
 import time
 from pathlib import Path
+from uuid import uuid4
 
 from node.dicom.deflate import DEFLATED, check_inflation
 from node.dicom.file_meta import encode_file_meta
-from node.dicom.identity import Identity, find_identity, read_identity, read_syntax
+from node.dicom.identity import Identity, find_identity, read_identity, read_sender, read_syntax
 from node.errors import CannotUnderstand, ConflictingInstance, OutOfResources, RefusedInstance, WrongClass
 from node.inbound.intake import Intake
 from node.inbound.quarantine import set_aside
 from node.inbound.recorder import Recorder
 from node.inbound.spool import Spool, digest_dataset, is_same_dataset, name_kept
 from node.ledger import Ledger
-from node.model.batch import Batch
+from node.model.batch import Batch, Ended, Opened
 from node.model.study import Instance
 
 log = logging.getLogger(__name__)
@@ -34,9 +35,10 @@ class Receiver:
         self._recorder = recorder
         self._inflate_ratio = inflate_ratio
 
-    def begin(self, sop_class: str, sop_instance: str, syntax: str) -> Intake:
-        """A file for the dataset that a C-STORE request announces."""
-        return Intake(self._spool, encode_file_meta(sop_class, sop_instance, syntax), syntax)
+    def begin(self, sop_class: str, sop_instance: str, syntax: str, caller: str = "") -> Intake:
+        """A file for the dataset that a C-STORE request of `caller` announces. It says who sent it: should its row be
+        lost with this process, the re-index still knows whose study it is."""
+        return Intake(self._spool, encode_file_meta(sop_class, sop_instance, syntax, caller), syntax)
 
     def finish(self, intake: Intake, announced: tuple[str, str], caller: str, association_id: str) -> str:
         """Keeps what came; returns "new" or "same" once its bytes are synced under their final name.
@@ -92,18 +94,21 @@ class Receiver:
                 os.close(fd)
 
     def reindex(self) -> int:
-        """Adds rows for kept files that the ledger does not know; returns how many. A file that is not what its name
-        says is what a power cut left of it, before anybody was told that it is kept: it goes to quarantine."""
+        """Adds rows for kept files that the ledger does not know; returns how many. They came on an association that
+        was lost with its rows: their study waits for its sender as after any that broke off, and goes by who sent it.
+        A file that is not what its name says is what a power cut left of it, before anybody was told that it is kept:
+        it goes to quarantine."""
         known = self._ledger.find_paths()
-        added = 0
+        added, lost = 0, dict[tuple[str, str], str]()
         for name in self._spool.find_kept():
             if name not in known:
-                added += self._reindex_file(name)
+                added += self._reindex_file(name, lost)
         if added:
             log.warning("%d kept files had no row in the ledger; they have one now", added)
         return added
 
-    def _reindex_file(self, name: str) -> bool:
+    def _reindex_file(self, name: str, lost: dict[tuple[str, str], str]) -> bool:
+        """lost: (study, sender) -> the association made up for what came of it."""
         path = self._spool.root / name
         try:
             identity = read_identity(path)
@@ -117,7 +122,13 @@ class Receiver:
             return False
         stat = path.stat()
         instance = _instance(identity, path.stem, stat.st_size, name, stat.st_mtime)
-        if self._ledger.record(Batch(instances=[(instance, "")])):
+        batch, key = Batch(), (identity.study_uid, read_sender(path))
+        if key not in lost:
+            lost[key] = str(uuid4())
+            batch.opened.append(Opened(lost[key], "reindex", key[1], instance.received_at))
+            batch.ended.append(Ended(lost[key], "lost", instance.received_at))
+        batch.instances.append((instance, lost[key]))
+        if self._ledger.record(batch):
             uid = identity.sop_instance_uid
             refusal = ConflictingInstance(f"another content is held under {uid}")
             set_aside(self._spool, self._ledger, path, refusal, uid=uid)

@@ -113,6 +113,8 @@ def move_delivery(
 ) -> bool:
     """See Ledger.move_delivery."""
     d = t.delivery
+    if to == DeliveryState.PENDING and delivery.state == DeliveryState.SENT and _is_canceled(db, delivery.job_id):
+        to, answer, next_at = DeliveryState.REFUSED, f"{answer}; its job is canceled, it is not sent again", 0.0
     values: dict[str, Any] = {"state": to, "answer": answer, "next_at": next_at}
     if delivery.state == DeliveryState.PENDING:
         values |= {"attempts": d.c.attempts + counted}
@@ -131,6 +133,10 @@ def move_delivery(
         row = {"transaction_uid": asked[0], "destination": delivery.destination}
         db.execute(insert(t.commit_request).values(row | {"sop_instance_uid": delivery.object.sop_instance_uid}))
     return True
+
+
+def _is_canceled(db: Connection, job_id: str) -> bool:
+    return db.execute(select(t.job.c.state).where(t.job.c.id == job_id)).scalar() == State.CANCELED
 
 
 def resend(db: Connection, job: Job, destinations: Sequence[str], at: float, text: str) -> int:

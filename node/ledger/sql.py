@@ -250,6 +250,7 @@ class SqlLedger(ClaimLedger, DependencyLedger, ExpectationLedger, GatheringLedge
                 values |= {"rung_at": 0.0}
                 if job.state == State.FAILED:
                     values |= {"attempt": 0, "gathering": again(j)}
+                    as_read &= j.c.superseded_by == ""
             if not db.execute(update(j).where(as_read).values(values)).rowcount:
                 raise LostLease(f"job {job.id} is no longer {job.state} under this lease; its {to} is thrown away")
             if to == State.CANCELED:

@@ -1,15 +1,20 @@
 """What the door keeps, knows already, or refuses."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from node.dicom.identity import read_syntax
 from node.errors import CannotUnderstand, ConflictingInstance, OutOfResources
+from node.inbound.assemble import Arrival, Verdict, judge_study
 from node.inbound.receive import Receiver
 from node.inbound.recorder import Recorder
 from node.inbound.spool import Spool, digest_dataset, name_kept
 from node.ledger import SqlLedger
+from node.sections import Completeness
+from tests.flow.door import encode
+from tests.flow.wire import EXPLICIT
 from tests.series import make_series
 
 
@@ -128,6 +133,24 @@ def test_a_kept_file_without_a_row_is_found_again_at_start(door, tmp_path):
     assert fresh.reindex() == 1
     assert fresh.reindex() == 0
     assert forgotten.find_instance(image.SOPInstanceUID).series_uid == image.SeriesInstanceUID
+    forgotten.close()
+
+
+def test_files_that_lost_their_rows_know_their_sender_and_wait_as_after_a_broken_association(door, tmp_path):
+    receiver, spool, _ledger = door
+    for image in make_series((2, 4, 4)):
+        intake = receiver.begin(image.SOPClassUID, image.SOPInstanceUID, EXPLICIT, "SCANNER 7")
+        intake.pieces.append(memoryview(encode(image)))
+        receiver.finish(intake, (image.SOPClassUID, image.SOPInstanceUID), "SCANNER 7", "")
+    forgotten = SqlLedger(f"sqlite:///{tmp_path / 'new.sqlite'}")
+    assert Receiver(spool, forgotten, receiver.recorder).reindex() == 2
+    (study,) = forgotten.find_studies()
+    ((caller, _, ended_at, how),) = forgotten.find_associations(study.study_uid)
+    assert (caller, how) == ("SCANNER 7", "lost")
+    arrivals = [Arrival(*row) for row in forgotten.find_associations(study.study_uid)]
+    rules = Completeness(quiet=timedelta(seconds=5), broken=timedelta(seconds=60))
+    assert judge_study(study, arrivals, [], rules, ended_at + 30).verdict == Verdict.WAIT
+    assert judge_study(study, arrivals, [], rules, ended_at + 90).verdict == Verdict.GAVE_UP
     forgotten.close()
 
 

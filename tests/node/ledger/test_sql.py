@@ -4,6 +4,7 @@ import sqlite3
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -206,3 +207,29 @@ def test_of_a_canceled_job_nothing_is_sent_any_more(ledger, state):
     ledger.move_job(job, State.CANCELED, 1004.0, "cancel")
     assert [d.state for d in ledger.find_deliveries(job.id)] == [DeliveryState.SENT] * (state == State.ENCODED)
     assert ledger.claim_job(job.id, "w", 3000.0, 1005.0) is None
+
+
+def test_a_job_that_another_supersedes_is_not_queued_again(ledger):
+    job = add_job(ledger)
+    failed = ledger.move_job(job, State.FAILED, 1002.0, "run", "why")
+    add_instance(ledger, make_instance(2, at=1003.0))
+    (study,) = ledger.find_studies()
+    assert study.version == 2
+    newer = replace(JOB, id="2" * 32, version=2)
+    assert ledger.close_study(study, 1004.0, "complete", "", [newer])
+    with pytest.raises(LostLease):
+        ledger.move_job(failed, State.QUEUED, 1005.0, "retry")
+    assert ledger.get_job(job.id).state == State.FAILED
+
+
+def test_what_a_peer_denies_of_a_canceled_job_is_not_sent_again(ledger):
+    add_job(ledger)
+    job = ledger.move_job(claim(ledger), State.ENCODED, 1003.0, "encode", objects=OBJECTS)
+    (pending,) = ledger.find_deliveries(job.id)
+    ledger.move_delivery(pending, DeliveryState.SENT, "0x0000", 0.0)
+    ledger.move_job(job, State.CANCELED, 1004.0, "cancel")
+    (sent,) = ledger.find_deliveries(job.id)
+    assert ledger.move_delivery(sent, DeliveryState.PENDING, "commitment denied", 0.0)
+    (left,) = ledger.find_deliveries(job.id)
+    assert left.state == DeliveryState.REFUSED
+    assert "canceled" in left.answer
