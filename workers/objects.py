@@ -64,15 +64,17 @@ class Made:
     shares: dict[str, list[str]] = field(default_factory=dict)
 
 
-def encode_objects(answer: Answer, peers: Mapping[str, Peer]) -> Made:
+def encode_objects(answer: Answer, peers: Mapping[str, Peer], begin: Callable[[Dataset], None] | None = None) -> Made:
     """The objects that the destinations `peers` are sent; BINARY and its report when there are none.
+
+    begin: is given each segmentation as soon as it is encoded, before it is checked, to be written aside meanwhile.
 
     Raises EncodingError when segmentation or report cannot be made, or when any object does not pass the output gate:
     then none is sent. Another kind that cannot be made of these images is left out, and the report says so.
     """
     others, lacking = _encode_others(answer, {kind for peer in peers.values() for kind in peer.objects})
     answer = replace(answer, notes=(*answer.notes, *lacking))
-    forms = _encode_forms(answer, {_wish(peer) for peer in peers.values()} or {BINARY})
+    forms = _encode_forms(answer, {_wish(peer) for peer in peers.values()} or {BINARY}, begin or _wait)
     for objects in (*forms.values(), others):
         check_objects(_flatten(objects), answer.stack.headers, answer.author.predecessors)
     made = Made([dataset for objects in (*forms.values(), others) for dataset in _flatten(objects)])
@@ -89,7 +91,11 @@ def _wish(peer: Peer) -> Form:
     return peer.segmentation if Kind.SEGMENTATION in peer.objects else None
 
 
-def _encode_forms(answer: Answer, wishes: Iterable[Form]) -> dict[Form, Objects]:
+def _wait(_dataset: Dataset) -> None:
+    """Nothing is written before all is made."""
+
+
+def _encode_forms(answer: Answer, wishes: Iterable[Form], begin: Callable[[Dataset], None]) -> dict[Form, Objects]:
     """Segmentation and report in each form that is wished for; in BINARY alone where nothing was segmented, and
     beside every label map, which not every peer takes."""
     if not answer.has_segments:
@@ -98,13 +104,14 @@ def _encode_forms(answer: Answer, wishes: Iterable[Form]) -> dict[Form, Objects]
     if LABELMAP in wishes:
         try:
             segmentation = encode_labelmap(answer.stack, answer.result, answer.author)
-            forms[LABELMAP] = _pair(answer, segmentation, "report, label map")
+            forms[LABELMAP] = _pair(answer, segmentation, begin, "report, label map")
         except OverlappingSegments:
             pass  # a label map holds one segment a voxel; BINARY holds them all
     if None in wishes:
         forms[None] = {Kind.REPORT: [_encode_report(answer, None, "report, alone")]}
     if set(wishes) != {None}:
-        forms[BINARY] = _pair(answer, encode_segmentation(answer.stack, answer.result, answer.author), "report")
+        segmentation = encode_segmentation(answer.stack, answer.result, answer.author)
+        forms[BINARY] = _pair(answer, segmentation, begin, "report")
     return forms
 
 
@@ -121,7 +128,8 @@ def _encode_others(answer: Answer, wanted: Set[Kind]) -> tuple[Objects, list[str
     return made, lacking
 
 
-def _pair(answer: Answer, segmentation: Dataset, part: str) -> Objects:
+def _pair(answer: Answer, segmentation: Dataset, begin: Callable[[Dataset], None], part: str) -> Objects:
+    begin(segmentation)
     return {Kind.SEGMENTATION: [segmentation], Kind.REPORT: [_encode_report(answer, segmentation, part)]}
 
 

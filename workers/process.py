@@ -30,12 +30,12 @@ from node.ledger import Ledger
 from node.ledger.versions import find_predecessors
 from node.model.delivery import ResultObject
 from node.model.job import Gathering, Job, Late
-from node.outbound.outbox import put_objects
+from node.outbound.outbox import Shelf, put_objects
 from node.sections import Peer
 from pipelines.pipeline import Model, Progress
 from pipelines.steps.axes import with_axes
 from pipelines.terms import Result, Volume, get_manifest
-from workers.objects import Answer, Made, encode_objects
+from workers.objects import Answer, encode_objects
 from workers.warm import Warm
 
 T = TypeVar("T")
@@ -89,8 +89,9 @@ def process_job(
     result = watch.measure("run", lambda: _run(model, stack, volume, progress))
     answer = Answer(stack, volume, result, author, (*notes, *state_version(author), *job.notes))
     peers = find_destinations(job, settings)
-    made = watch.measure("encode", lambda: encode_objects(answer, peers))
-    objects = watch.measure("put", lambda: _put(made, job, settings))
+    with Shelf(settings.outbox, job.id) as shelf:
+        made = watch.measure("encode", lambda: encode_objects(answer, peers, shelf.begin))
+        objects = watch.measure("put", lambda: shelf.keep(made.datasets, made.substitutes))
     return objects, made.shares
 
 
@@ -99,10 +100,6 @@ def _run(model: Model, stack: Stack, volume: Volume, progress: Progress) -> Resu
     upright = make_upright(stack, volume)
     result = upright.restore(model.run(upright.volume, progress))
     return with_axes(result, volume.spacing)
-
-
-def _put(made: Made, job: Job, settings: Settings) -> list[ResultObject]:
-    return put_objects(settings.outbox, job.id, made.datasets, made.substitutes)
 
 
 def refuse_job(job: Job, settings: Settings, ledger: Ledger, name: str, sentence: str) -> list[ResultObject]:

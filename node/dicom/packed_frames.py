@@ -70,13 +70,13 @@ class PackedFrames(io.BufferedIOBase):
             _write_whole(descriptor, piece, start + place)
 
     def _pieces(self) -> Iterator[tuple[int, memoryview]]:
-        """All that is not zero, and where it goes."""
+        """All that is not zero, and where it goes. Whoever reads from another thread meanwhile is not disturbed."""
         for number in range(-(-len(self) // self._batch_bytes)):
-            if self._columns % 8:
-                yield number * self._batch_bytes, memoryview(self._get_batch(number))
-                continue
             first = number * self._frames_a_batch
             last = min(first + self._frames_a_batch, len(self._planes))
+            if self._columns % 8:
+                yield number * self._batch_bytes, memoryview(self._pack(first, last))
+                continue
             for begin, end in self._runs(first, last):
                 rows = self._extents[begin].rows
                 packed = np.zeros((end - begin, rows.stop - rows.start, self._columns // 8), np.uint8)

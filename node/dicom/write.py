@@ -2,6 +2,8 @@
 
 import os
 import struct
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from pydicom import Dataset, dcmwrite
@@ -34,15 +36,47 @@ def new_file_meta(
     return meta
 
 
-def write_dicom(dataset: Dataset, path: Path) -> None:
-    """Write `dataset` to `path` (PS3.10); a reader never meets a part of it.
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """A Part 10 file that is not there yet: `head` is all of it, or all before the value of Pixel Data, `frames`."""
+
+    path: Path
+    head: bytes
+    frames: PackedFrames | None
+
+    @property
+    def part(self) -> Path:
+        """The hidden file that it is written to, beside `path`."""
+        return self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+
+    def write(self) -> None:
+        """Writes and syncs the part. Raises OSError; nothing is left then."""
+        try:
+            with self.part.open("wb") as file:
+                file.write(self.head)
+                file.flush()
+                if self.frames is not None:
+                    self.frames.write_at(file.fileno(), len(self.head))
+                os.fsync(file.fileno())
+        except BaseException:
+            self.drop()
+            raise
+
+    def keep(self) -> None:
+        """The part becomes the file; sync_directory(path.parent) afterwards makes its name outlive a power loss."""
+        self.part.replace(self.path)
+
+    def drop(self) -> None:
+        """No part is left."""
+        self.part.unlink(missing_ok=True)
+
+
+def draft_dicom(dataset: Dataset, path: Path) -> Draft:
+    """`dataset` as the file `path` will be (PS3.10).
 
     In Explicit VR Little Endian, or in the transfer syntax of its file_meta where that has encapsulated pixels.
-    Raw elements of a dataset that declares itself read in this encoding are written as they are, and PackedFrames as
-    they come: neither is held in memory as objects or as a whole.
-
-    Written beside, synced, renamed; then the folder is synced, so that a crash after the return loses nothing.
-    Raises OSError; nothing is left beside `path` then.
+    Raw elements of a dataset that declares itself read in this encoding are taken as they are; PackedFrames are read
+    when the draft is written, so that neither is held in memory as objects or as a whole.
     """
     whole = Dataset({tag: dataset.get_item(tag) for tag in dataset.keys()})  # noqa: SIM118  iterating a dataset reads its values
     implicit, little = dataset.original_encoding
@@ -50,20 +84,22 @@ def write_dicom(dataset: Dataset, path: Path) -> None:
     whole.file_meta = new_file_meta(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), _find_syntax(dataset))
     whole.preamble = b"\0" * 128
     frames = _take_stream(whole)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            dcmwrite(file, whole, enforce_file_format=True, implicit_vr=False, little_endian=True)
-            if frames is not None:
-                file.write(PIXEL_DATA.pack(0x7FE0, 0x0010, b"OB", 0, len(frames)))
-            file.flush()
-            if frames is not None:
-                frames.write_at(file.fileno(), file.tell())
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    file = BytesIO()
+    dcmwrite(file, whole, enforce_file_format=True, implicit_vr=False, little_endian=True)
+    if frames is not None:
+        file.write(PIXEL_DATA.pack(0x7FE0, 0x0010, b"OB", 0, len(frames)))
+    return Draft(path, file.getvalue(), frames)
+
+
+def write_dicom(dataset: Dataset, path: Path) -> None:
+    """Write `dataset` to `path`, see draft_dicom; a reader never meets a part of it.
+
+    Written beside, synced, renamed; then the folder is synced, so that a crash after the return loses nothing.
+    Raises OSError; nothing is left beside `path` then.
+    """
+    draft = draft_dicom(dataset, path)
+    draft.write()
+    draft.keep()
     sync_directory(path.parent)
 
 

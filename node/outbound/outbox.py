@@ -6,11 +6,14 @@ Both names are derived by us; nothing of the patient is in them. A rerun writes 
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
 
 from pydicom import Dataset
 
-from node.dicom.write import write_dicom
+from node.dicom.write import Draft, draft_dicom
+from node.durable import sync_directory
 from node.model.delivery import Kind, ResultObject
 
 KINDS = {
@@ -27,22 +30,65 @@ KINDS = {
 """By SOP Class UID."""
 
 
+class Shelf:
+    """Context manager: the objects of one job on their way into the outbox. Those that were begun are written beside
+    while others are still made and checked; none is seen there before all are kept, and what was not is gone."""
+
+    def __init__(self, outbox: Path, job_id: str) -> None:
+        self._outbox, self._job_id = outbox, job_id
+        self._folder = outbox / job_id
+        self._begun: dict[str, tuple[Draft, Future[None]]] = {}
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="outbox")
+
+    def __enter__(self) -> "Shelf":
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._writer.shutdown(cancel_futures=True)
+        for draft, _ in self._begun.values():
+            draft.drop()
+
+    def begin(self, dataset: Dataset) -> None:
+        """Writes `dataset` beside, on a thread of its own. It is what it is by now, and its masks stay as they are."""
+        draft = draft_dicom(dataset, self._folder / f"{dataset.SOPInstanceUID}.dcm")
+        self._begun[str(dataset.SOPInstanceUID)] = draft, self._writer.submit(draft.write)
+
+    def keep(self, datasets: Sequence[Dataset], substitutes: Mapping[str, str] | None = None) -> list[ResultObject]:
+        """`datasets` as whole, synced files; returns them as rows for the ledger, in the same order. Raises OSError.
+
+        substitutes: SOP Instance UID -> that of the object which goes to a destination that refuses it.
+        """
+        for dataset in datasets:
+            if str(dataset.SOPInstanceUID) not in self._begun:
+                self.begin(dataset)
+        uids = [str(dataset.SOPInstanceUID) for dataset in datasets]
+        for uid in uids:
+            self._begun[uid][1].result()
+        for uid in uids:
+            self._begun.pop(uid)[0].keep()
+        sync_directory(self._folder)
+        return [
+            self._describe(dataset, (substitutes or {}).get(str(dataset.SOPInstanceUID), "")) for dataset in datasets
+        ]
+
+    def _describe(self, dataset: Dataset, substitute: str) -> ResultObject:
+        uid, sop_class = str(dataset.SOPInstanceUID), str(dataset.SOPClassUID)
+        return ResultObject(
+            uid,
+            sop_class,
+            str(dataset.Modality),
+            f"{self._job_id}/{uid}.dcm",
+            KINDS.get(sop_class, Kind.CAPTURE),
+            substitute,
+            str(dataset.SeriesInstanceUID),
+            str(dataset.get("FrameOfReferenceUID", "")),
+        )
+
+
 def put_objects(
     outbox: Path, job_id: str, datasets: Sequence[Dataset], substitutes: Mapping[str, str] | None = None
 ) -> list[ResultObject]:
-    """Writes and syncs `datasets`; returns them as rows for the ledger, in the same order.
-
-    substitutes: SOP Instance UID -> that of the object which goes to a destination that refuses it.
-    """
-    objects = []
-    (outbox / job_id).mkdir(parents=True, exist_ok=True)
-    for dataset in datasets:
-        uid = str(dataset.SOPInstanceUID)
-        name = f"{job_id}/{uid}.dcm"
-        write_dicom(dataset, outbox / name)
-        sop_class = str(dataset.SOPClassUID)
-        kind = KINDS.get(sop_class, Kind.CAPTURE)
-        substitute, frame = (substitutes or {}).get(uid, ""), str(dataset.get("FrameOfReferenceUID", ""))
-        series = str(dataset.SeriesInstanceUID)
-        objects.append(ResultObject(uid, sop_class, str(dataset.Modality), name, kind, substitute, series, frame))
-    return objects
+    """Writes and syncs `datasets`, see Shelf.keep."""
+    with Shelf(outbox, job_id) as shelf:
+        return shelf.keep(datasets, substitutes)
