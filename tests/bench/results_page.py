@@ -1,0 +1,58 @@
+"""docs/performance_results.md, written from what the benches of encoding, loading, turnaround and the web measured.
+
+python tests/bench/results_page.py encode.json load.json turnaround.json [web.json] > docs/performance_results.md
+"""
+
+import json
+import sys
+from pathlib import Path
+from textwrap import fill
+
+from report import to_number
+
+PARTS = {
+    "encode": (
+        "Objects",
+        "tests/bench/encode.py",
+        "Result objects of 512 x 512 x 300 voxels, written to memory, beside the encoders that others use; highdicom's "
+        "and ours of encoding and writing alone, dcmqi's with reading.",
+    ),
+    "load": (
+        "Images",
+        "tests/bench/load.py",
+        "From files to one array in the right order: 500 CT slices of 0.5 MB, and others as named. The page cache is "
+        "warm.",
+    ),
+    "turnaround": (
+        "Turnaround",
+        "tests/bench/turnaround.py",
+        "The whole node with 500 CT slices and twenty segments: from the last C-STORE answer to the last object "
+        "confirmed, without the model's own time and the quiet period. Sender, node and destination share the machine.",
+    ),
+    "web": ("DICOMweb", "tests/bench/web.py", "Beside Orthanc's DICOMweb plugin, in one run."),
+}
+
+
+def main():
+    print("# How fast images become results\n")
+    print(fill("Medians of interleaved rounds. Ratios carry over to other machines, figures do not.", 120))
+    for name in sys.argv[1:]:
+        path = Path(name)
+        title, script, text = PARTS[path.stem]
+        done = json.loads(path.read_text("utf-8"))
+        machine = done["machine"]
+        print(f"\n## {title}\n\n{fill(text, 120)}\n")
+        print(f"Measured on {done['date']}, {done['rounds']} rounds: {machine['cores']} vCPU {machine['cpu']}, "
+              f"{machine['memory_gb']} GB, {machine['kernel']}. Repeat it with `{script}`.\n")  # fmt: skip
+        print("| goal | measured | wanted |  |\n| --- | --: | --: | --- |")
+        for goal in done["goals"]:
+            bound = f"{'≤' if goal['at_most'] else '≥'} {goal['goal']}"
+            missed = "not reached (moonshot)" if goal["moonshot"] else "missed"
+            print(f"| {goal['name']} | {to_number(goal['value'])} | {bound} | {'met' if goal['met'] else missed} |")
+        print("\n| figure | value | unit |\n| --- | --: | --- |")
+        for figure in done["figures"]:
+            print(f"| {figure['name']} | {to_number(figure['value'])} | {figure['unit']} |")
+
+
+if __name__ == "__main__":
+    main()
