@@ -15,8 +15,8 @@ RUN python -m pip install --no-deps ${TORCH_INDEX:+--index-url "${TORCH_INDEX}"}
 # Dependencies before the code: a change of the code does not install them again.
 WORKDIR /source
 COPY pyproject.toml deploy/data-wheels.txt ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
-        > requirements.txt \
+RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+        print(*project['dependencies'], *project['optional-dependencies']['bundles'], sep='\n')" > requirements.txt \
     && python -m pip install -r requirements.txt \
     && python -m pip install --no-deps -r data-wheels.txt
 
