@@ -24,6 +24,7 @@ from node.model.job import FINAL, TRANSITIONS, Priority, State
 from node.oversight.logs import set_up_logs
 from node.supervisor.parent import die_with_parent
 from node.web.access.commands import app as users
+from node.workers import workers
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 config = typer.Typer(no_args_is_help=True, help="Check or show the configuration.")
@@ -32,6 +33,7 @@ routes = typer.Typer(no_args_is_help=True, help="Try the routes.")
 app.add_typer(routes, name="routes")
 app.add_typer(pipelines, name="pipelines")
 app.add_typer(users, name="users")
+app.command()(workers)
 out = Console()
 
 ConfigFile = Annotated[

@@ -1,9 +1,9 @@
 """The Protocol that every pipeline keeps: load once, run many times, speak only in terms."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from pipelines.terms import Manifest, Result, Volume
+from pipelines.terms import Context, Manifest, Result, Volume
 
 Progress = Callable[[float, str], None]
 """Called with the share done (0..1) and a short activity such as "resample"."""
@@ -17,6 +17,16 @@ class Model(Protocol):
 
         Raises pipelines.errors.UnsuitableVolume when the volume cannot be answered honestly.
         """
+        ...
+
+
+@runtime_checkable
+class ContextModel(Model, Protocol):
+    """A Model that asks for more than the volume: a worker calls `run_with`, and `run` where nothing else is known, as
+    `wetread pipelines run` does."""
+
+    def run_with(self, volume: Volume, context: Context, progress: Progress) -> Result:
+        """See Model.run; `context` has what was gathered, and may have nothing."""
         ...
 
 

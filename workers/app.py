@@ -6,7 +6,7 @@ Torch is never imported in the parent: after it has run, a forked child would ha
 import logging
 from typing import Any
 
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
 from node.config import load_settings
 from node.errors import ConfigError
@@ -33,6 +33,14 @@ def warm_up(**_signal: Any) -> None:
     hands = get_hands(settings)
     if settings.work.warm:
         hands.warm.load_all(sorted({route.pipeline for route in settings.routes}))
+
+
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def sign_off(**_signal: Any) -> None:
+    """Runs in every child that ends as it should."""
+    from workers.hands import leave
+
+    leave()
 
 
 @app.task(name=RUN)  # type: ignore[untyped-decorator]

@@ -13,8 +13,10 @@ from node.ledger import SqlLedger
 from node.model.delivery import ResultObject
 from node.model.job import Job, State
 from pipelines.terms import get_manifest
+from workers.activity import Activity
 from workers.device import pick_device
 from workers.heartbeat import Heartbeat
+from workers.idle import Presence
 from workers.leash import Leash
 from workers.process import Stopwatch, process_job, refuse_job
 from workers.retry import is_out_of_memory, is_refusal, judge
@@ -38,6 +40,8 @@ class Hands:
         self._claims = 0
         self.warm = Warm(pick_device(settings.work.device, getattr(current_process(), "index", 0) or 0))
         self._careful = self.warm if self.warm.device == "cpu" else Warm("cpu")
+        self._presence = Presence(self._ledger, self._name, settings.work.lanes, self.warm.device, self._find_models)
+        self._presence.start()
 
     def answer(self, lane: str) -> str:
         """Claims the job of `lane` that is next and runs it; nothing when none may run now."""
@@ -47,19 +51,29 @@ class Hands:
         job = self._ledger.claim_next([lane], self._name, now + lease, now, waiting_since=aged)
         if job is None:
             return "nothing to claim"
-        leash = Leash(job.id, _find_limit(job))
+        leash, activity = Leash(job.id, _find_limit(job)), Activity()
+        self._presence.take(job.id, lease / 3)
         try:
-            with Heartbeat(self._ledger, job, lease, leash.cut):
-                return self._work(job, leash)
+            with Heartbeat(self._ledger, job, lease, leash.cut, activity, self._presence.tell):
+                return self._work(job, leash, activity)
         except LostLease as error:
             log.warning("%s", error)
             return "lost"
+        finally:
+            self._presence.release()
 
-    def _work(self, job: Job, leash: Leash) -> str:
-        watch, warm = Stopwatch(), self._pick_models(job)
+    def _find_models(self) -> list[str]:
+        return sorted({*self.warm.names, *self._careful.names})
+
+    def leave(self) -> None:
+        """The child ends: it is no worker any more."""
+        self._presence.leave()
+
+    def _work(self, job: Job, leash: Leash, activity: Activity) -> str:
+        watch, warm = Stopwatch(enter=activity.enter), self._pick_models(job)
         try:
             with leash:
-                objects, shares = process_job(job, self._settings, self._ledger, warm, watch, _no_progress)
+                objects, shares = process_job(job, self._settings, self._ledger, warm, watch, activity.note)
         except LostLease:
             raise
         except Exception as error:  # noqa: BLE001  judged by workers.retry, the one place that knows the policy
@@ -105,10 +119,6 @@ def _find_limit(job: Job) -> float:
         return 60.0
 
 
-def _no_progress(_share: float, _activity: str) -> None:
-    """The ledger keeps facts, not activities."""
-
-
 _hands: dict[int, Hands] = {}
 
 
@@ -117,3 +127,9 @@ def get_hands(settings: Settings) -> Hands:
     if os.getpid() not in _hands:
         _hands[os.getpid()] = Hands(settings)
     return _hands[os.getpid()]
+
+
+def leave() -> None:
+    """What the child does last, where it made Hands at all."""
+    if os.getpid() in _hands:
+        _hands[os.getpid()].leave()

@@ -32,9 +32,10 @@ from node.model.delivery import ResultObject
 from node.model.job import Gathering, Job, Late
 from node.outbound.outbox import Shelf, put_objects
 from node.sections import Peer
-from pipelines.pipeline import Model, Progress
+from pipelines.pipeline import ContextModel, Model, Progress
 from pipelines.steps.axes import with_axes
 from pipelines.terms import Result, Volume, get_manifest
+from workers.context import Surroundings
 from workers.objects import Answer, encode_objects
 from workers.warm import Warm
 
@@ -43,12 +44,15 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Seconds per station."""
+    """Seconds per station. enter: told the name of each station as it begins."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    enter: Callable[[str], None] | None = None
 
     def measure(self, station: str, work: Callable[[], T]) -> T:
         """Runs `work` and remembers how long it took."""
+        if self.enter is not None:
+            self.enter(station)
         start = time.perf_counter()
         try:
             return work()
@@ -86,8 +90,9 @@ def process_job(
     author = make_author(job, settings, ledger)
     stack, volume, notes = watch.measure("load", lambda: _load(job, settings, ledger, author))
     model = watch.measure("warm", lambda: warm.get(job.pipeline))
-    result = watch.measure("run", lambda: _run(model, stack, volume, progress))
-    answer = Answer(stack, volume, result, author, (*notes, *state_version(author), *job.notes))
+    around = Surroundings(job, settings, ledger, stack)
+    result = watch.measure("run", lambda: _run(model, around, stack, volume, progress))
+    answer = Answer(stack, volume, result, author, (*notes, *state_version(author), *job.notes, *around.notes))
     peers = find_destinations(job, settings)
     with Shelf(settings.outbox, job.id) as shelf:
         made = watch.measure("encode", lambda: encode_objects(answer, peers, shelf.begin))
@@ -95,11 +100,14 @@ def process_job(
     return objects, made.shares
 
 
-def _run(model: Model, stack: Stack, volume: Volume, progress: Progress) -> Result:
+def _run(model: Model, around: Surroundings, stack: Stack, volume: Volume, progress: Progress) -> Result:
     """What the pipeline finds, on an upright, even grid where the stack is none, laid back on the stack's planes."""
     upright = make_upright(stack, volume)
-    result = upright.restore(model.run(upright.volume, progress))
-    return with_axes(result, volume.spacing)
+    if isinstance(model, ContextModel):
+        found = model.run_with(upright.volume, around.make(), progress)
+    else:
+        found = model.run(upright.volume, progress)
+    return with_axes(upright.restore(found), volume.spacing)
 
 
 def refuse_job(job: Job, settings: Settings, ledger: Ledger, name: str, sentence: str) -> list[ResultObject]:

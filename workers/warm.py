@@ -18,6 +18,11 @@ class Warm:
         self.device = device
         self._models: dict[tuple[str, str], Model] = {}
 
+    @property
+    def names(self) -> list[str]:
+        """The pipelines whose models are loaded. May be asked from another thread."""
+        return sorted(name for name, _ in list(self._models))
+
     def get(self, name: str) -> Model:
         """The model of pipeline `name`, loaded at most once. Raises PipelineError."""
         pipeline = get_pipeline(name)

@@ -16,8 +16,10 @@ from node.ledger.engine import open_engine
 from node.ledger.expectations import ExpectationLedger
 from node.ledger.gathering import GatheringLedger, again
 from node.ledger.jobs import get_job, remember, to_job
+from node.ledger.listing import ListingLedger, add_indexes
 from node.ledger.record import find_classes, record_batch
 from node.ledger.versions import note_late, supersede
+from node.ledger.workers import WorkerLedger
 from node.model.batch import Batch
 from node.model.commitment import Commitment
 from node.model.delivery import ResultObject
@@ -25,11 +27,21 @@ from node.model.job import FINAL, TRANSITIONS, Event, Job, State
 from node.model.study import Finished, Instance, Quarantined, Study, StudyState
 
 
-class SqlLedger(ClaimLedger, DependencyLedger, ExpectationLedger, GatheringLedger, DeliveryLedger, CircuitLedger):
+class SqlLedger(
+    ClaimLedger,
+    DependencyLedger,
+    ExpectationLedger,
+    GatheringLedger,
+    DeliveryLedger,
+    CircuitLedger,
+    WorkerLedger,
+    ListingLedger,
+):
     """`Ledger` on one database. Safe to use from many threads and processes at once."""
 
     def __init__(self, url: str) -> None:
         self._engine: Engine = open_engine(url)
+        add_indexes(self._engine)
         self._reader: Engine = self._engine.execution_options(read_only=True)
 
     def close(self) -> None:
@@ -245,7 +257,7 @@ class SqlLedger(ClaimLedger, DependencyLedger, ExpectationLedger, GatheringLedge
             as_read = (j.c.id == job.id) & (j.c.state == job.state) & (j.c.token == job.token)
             values: dict[str, Any] = {"state": to, "reason": text if to in FINAL and to != State.CONFIRMED else ""}
             if to != State.CLAIMED:
-                values |= {"token": "", "lease_until": 0.0}
+                values |= {"token": "", "lease_until": 0.0, "progress": 0.0, "activity": ""}
             if to == State.QUEUED:
                 values |= {"rung_at": 0.0}
                 if job.state == State.FAILED:

@@ -82,6 +82,7 @@ study = Table(
     Column("evidence", Text, nullable=False, default=""),
     Column("reason", Text, nullable=False, default=""),
     Column("waits", Text, nullable=False, server_default=""),
+    Index("study_by_time", "last_at", "study_uid"),
 )
 
 expectation = Table(
@@ -136,6 +137,25 @@ job = Table(
     Column("not_before", Float, nullable=False, server_default="0"),
     Column("inputs", String(32), nullable=False, server_default=""),
     Column("superseded_by", String(32), nullable=False, server_default=""),
+    Index("job_by_time", "created_at", "id"),
+    *(Index(f"job_by_{column}", column, "created_at", "id") for column in ("state", "pipeline", "route")),
+    Column("progress", Float, nullable=False, server_default="0"),
+    Column("activity", String(40), nullable=False, server_default=""),
+)
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("lanes", JSON, nullable=False),
+    Column("device", String(40), nullable=False),
+    Column("models", JSON, nullable=False),
+    Column("memory_mb", Float, nullable=False),
+    Column("reserved_mb", Float, nullable=False),
+    Column("job_id", String(32), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("beat_s", Float, nullable=False),
 )
 
 asking = Table(

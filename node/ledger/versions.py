@@ -16,6 +16,7 @@ from node.model.job import Job, Late, State
 from node.model.study import Study
 
 OPEN = (State.QUEUED, State.CLAIMED, State.ENCODED)
+CANCELED = {"state": State.CANCELED, "token": "", "progress": 0.0, "activity": ""}
 ARRIVED = frozenset({DeliveryState.SENT, DeliveryState.KEPT})
 
 
@@ -32,7 +33,7 @@ def _supersede(db: Connection, study: Study, job: Job, at: float) -> None:
     earlier = (j.c.study_uid == study.study_uid) & (j.c.route == job.route) & (j.c.version < job.version)
     text = f"superseded by version {job.version} of the study"
     for job_id in db.execute(select(j.c.id).where(earlier & j.c.state.in_(OPEN))).scalars().all():
-        db.execute(update(j).where(j.c.id == job_id).values(state=State.CANCELED, reason=text, token=""))
+        db.execute(update(j).where(j.c.id == job_id).values(CANCELED | {"reason": text}))
         drop_pending(db, job_id)
         _note(db, job_id, at, State.CANCELED, text)
     db.execute(update(j).where(earlier & (j.c.superseded_by == "")).values(superseded_by=job.id))

@@ -70,6 +70,8 @@ class Job:
     not_before: when the schedule of its route lets it run, 0 for at once.
     inputs: digest of the images that it was made for, and of the job that it comes after.
     superseded_by: id of the job of a later version that replaces it, "" for none.
+    progress, activity: while it is CLAIMED, the share done (0 to 1) and what its worker last said that it does: a
+    station, then a word of the pipeline's own. Told to people, nothing depends on them.
     lease_until, created_at, ready_at, not_before: seconds since the epoch, UTC.
     """
 
@@ -97,6 +99,8 @@ class Job:
     not_before: float = 0.0
     inputs: str = ""
     superseded_by: str = ""
+    progress: float = 0.0
+    activity: str = ""
 
 
 @dataclass(frozen=True, slots=True)

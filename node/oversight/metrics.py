@@ -5,6 +5,7 @@ from collections import Counter
 
 from node.ledger import Ledger
 from node.model.study import StudyState
+from node.oversight.workers import render_workers
 
 
 def render_metrics(ledger: Ledger, free_bytes: float) -> str:
@@ -17,6 +18,7 @@ def render_metrics(ledger: Ledger, free_bytes: float) -> str:
     lines.append("# TYPE wetread_deliveries gauge")
     lines += [f'wetread_deliveries{{destination="{d}",state="{s}"}} {n}' for (d, s), n in sorted(deliveries.items())]
     lines += _render_circuits(ledger)
+    lines += render_workers(ledger, time.time())
     lines.append("# TYPE wetread_studies gauge")
     lines += [f'wetread_studies{{state="{state.value}"}} {studies[state.value]}' for state in StudyState]
     lines.append("# TYPE wetread_instances gauge")

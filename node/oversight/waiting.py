@@ -1,4 +1,4 @@
-"""Why a job is not running, and what became of its result: a sentence for people."""
+"""Why a job is not running, or how far it is, and what became of its result: a sentence for people."""
 
 import time
 from collections.abc import Mapping
@@ -10,15 +10,26 @@ MADE = (State.ENCODED, State.DELIVERED, State.CONFIRMED)
 
 
 def describe_job(job: Job, jobs: Mapping[str, Job], now: float | None = None) -> str:
-    """The reason that the ledger has; of a QUEUED job what it waits for; and which job replaced it. jobs: by id."""
+    """The reason that the ledger has; of a QUEUED job what it waits for, of a CLAIMED one how far it is; and which job
+    replaced it. jobs: by id."""
     words = [job.reason] if job.reason else []
     if job.state == State.QUEUED:
         words += _find_waits(job, jobs, time.time() if now is None else now)
+    if told := describe_progress(job):
+        words.append(told)
     if job.superseded_by and "superseded" not in job.reason:
         later = jobs.get(job.superseded_by)
         version = f"version {later.version}, " if later else ""
         words.append(f"superseded by {version}job {job.superseded_by[:12]}")
     return "; ".join(words)
+
+
+def describe_progress(job: Job) -> str:
+    """What the worker of a CLAIMED job last said: "load", "run 40 % resample"; "" before it said anything."""
+    station, _, word = job.activity.partition(" ")
+    if job.state != State.CLAIMED or not station:
+        return ""
+    return " ".join(part for part in (station, f"{job.progress:.0%}".replace("%", " %") if word else "", word) if part)
 
 
 def _find_waits(job: Job, jobs: Mapping[str, Job], now: float) -> list[str]:

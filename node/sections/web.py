@@ -2,11 +2,14 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from node.model.role import Role
 from node.sections.values import Address, Network, Origin, Section, WebRoot
+
+Viewer = Annotated[str, StringConstraints(pattern=r"^(https?://[^\s{}]+\{study\}[^\s{}]*)?$")]
 
 
 class Web(Section):
@@ -17,7 +20,8 @@ class Web(Section):
     long a browser stays logged in. cert, key: PEM, for HTTPS. behind_proxy: addresses of proxies whose word counts on
     who asks and by which scheme. public_url: the address under which clients see this service, where it is another.
     origins: sites whose pages may ask this service by a browser (CORS), as "https://viewer.hospital.test".
-    most_results: of one search by QIDO-RS; a client asks for more by offset.
+    most_results: of one search by QIDO-RS; a client asks for more by offset. viewer: address that opens a study in a
+    viewer, {study} stands for its uid.
     """
 
     listen: Address = "127.0.0.1:8042"
@@ -30,6 +34,7 @@ class Web(Section):
     behind_proxy: list[Network] = Field(default_factory=list)
     origins: list[Origin] = Field(default_factory=list)
     most_results: int = Field(default=1000, ge=1, le=100_000)
+    viewer: Viewer = ""
 
     @model_validator(mode="after")
     def check_pair(self) -> "Web":

@@ -1,6 +1,7 @@
 """The counter between science and hospital: the only part of `pipelines` that `node` may import."""
 
 from pipelines.terms.code import Code
+from pipelines.terms.context import Context, PriorStudy
 from pipelines.terms.label_mask import LabelMask, LabelVolume, Mask
 from pipelines.terms.manifest import Manifest, Requires, find_manifests, get_manifest, read_manifest, write_manifest
 from pipelines.terms.region import Axes, Box
@@ -14,6 +15,7 @@ __all__ = [
     "Axes",
     "Box",
     "Code",
+    "Context",
     "Finding",
     "LabelMask",
     "LabelVolume",
@@ -21,6 +23,7 @@ __all__ = [
     "Mask",
     "Measurement",
     "Note",
+    "PriorStudy",
     "Requires",
     "Result",
     "ScalarMap",

@@ -1,6 +1,7 @@
 """The whole of access for one web process, made from the settings."""
 
 from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
 
 from node.config import Settings
@@ -34,6 +35,10 @@ class Entrance:
             Route("/logout", self._login.log_out, methods=["POST"]),
             Route("/api/v1/me", self._login.show_me, methods=["GET"]),
         ]
+
+    def find_csrf(self, request: HTTPConnection) -> str:
+        """The secret that forms of this request's session must repeat; "" where no session shows who asks."""
+        return self._login.find_csrf(request)
 
     @property
     def middleware(self) -> Middleware:

@@ -4,7 +4,7 @@ from html import escape
 from urllib.parse import parse_qs
 
 from anyio.to_thread import run_sync
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from node.web.access.guard import LONGEST_FORM
@@ -67,8 +67,13 @@ class Login:
     def show_me(self, request: Request) -> Response:
         """Who is asking, and the secret that a session's forms must repeat."""
         who = find_who(request)
-        session = self._doorman.sessions.find(request.cookies.get(COOKIE, "")) if who.how == "session" else None
-        return JSONResponse({"name": who.name, "role": who.role, "csrf": session.csrf if session else ""})
+        return JSONResponse({"name": who.name, "role": who.role, "csrf": self.find_csrf(request)})
+
+    def find_csrf(self, request: HTTPConnection) -> str:
+        """The secret of the session by which we know who asks, "" without one."""
+        by_session = find_who(request).how == "session"
+        session = self._doorman.sessions.find(request.cookies.get(COOKIE, "")) if by_session else None
+        return session.csrf if session else ""
 
     def log_out(self, request: Request) -> Response:
         """Ends the session."""

@@ -311,7 +311,7 @@ def test_every_answer_forbids_what_a_page_should_not_do(guarded):
         assert "default-src 'self'" in said["Content-Security-Policy"]
         assert "frame-ancestors 'none'" in said["Content-Security-Policy"]
         assert said["X-Content-Type-Options"] == "nosniff"
-        assert said["Referrer-Policy"] == "no-referrer"
+        assert said["Referrer-Policy"] == "same-origin"
 
 
 # Guessing

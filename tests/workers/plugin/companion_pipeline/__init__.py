@@ -1,0 +1,1 @@
+"""A pipeline that says what it was told beside the volume."""

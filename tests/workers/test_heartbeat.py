@@ -1,0 +1,107 @@
+"""The heartbeat tells how far a job is as long as the lease is held, and not a moment longer."""
+
+import time
+from threading import Event
+
+import pytest
+
+from node.ledger import SqlLedger
+from node.model.job import State
+from tests.jobs import JOB, add_job
+from workers.activity import LONGEST, Activity
+from workers.heartbeat import Heartbeat
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    ledger = SqlLedger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    add_job(ledger)
+    yield ledger
+    ledger.close()
+
+
+def claim(ledger, lease=0.6):
+    now = time.time()
+    return ledger.claim_job(JOB.id, "w", now + lease, now)
+
+
+def read(ledger):
+    job = ledger.get_job(JOB.id)
+    return job.progress, job.activity
+
+
+def wait_for(condition, seconds=5.0):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_what_stations_and_the_pipeline_say_is_written_while_the_job_runs(ledger):
+    activity = Activity()
+    with Heartbeat(ledger, claim(ledger), 0.6, pytest.fail, activity):
+        activity.enter("load")
+        assert wait_for(lambda: read(ledger) == (0.0, "load"))
+        activity.enter("run")
+        activity.note(0.4, "resample")
+        assert wait_for(lambda: read(ledger) == (0.4, "run resample"))
+
+
+def test_progress_is_written_at_most_once_a_second_whatever_the_lease(ledger):
+    activity, written = Activity(), set()
+    activity.enter("run")
+    with Heartbeat(ledger, claim(ledger, 30.0), 30.0, pytest.fail, activity):
+        until = time.monotonic() + 2.5
+        while time.monotonic() < until:
+            activity.note((time.monotonic() % 10) / 10, "step")
+            written.add(read(ledger)[0])
+            time.sleep(0.01)
+    assert 2 <= len(written - {0.0}) <= 3
+
+
+def test_a_job_that_is_over_at_once_costs_no_write(ledger):
+    job = claim(ledger, 30.0)
+    activity = Activity()
+    activity.enter("run")
+    with Heartbeat(ledger, job, 30.0, pytest.fail, activity, pytest.fail):
+        time.sleep(0.2)
+    assert read(ledger) == (0.0, "")
+
+
+def test_a_worker_that_lost_its_lease_writes_no_progress(ledger):
+    first, activity, lost = claim(ledger), Activity(), Event()
+    with Heartbeat(ledger, first, 0.6, lost.set, activity):
+        ledger.move_job(first, State.QUEUED, time.time(), "housekeeping", "WorkerLost")
+        second = claim(ledger)
+        assert ledger.note_progress(second.id, second.token, 0.1, "load")
+        activity.note(0.9, "of yesterday")
+        assert lost.wait(5)
+        time.sleep(0.5)
+        assert read(ledger) == (0.1, "load")
+
+
+def test_the_lease_is_kept_when_what_people_like_to_know_cannot_be_told(ledger):
+    def stumble():
+        raise RuntimeError("nobody listens")
+
+    with Heartbeat(ledger, claim(ledger), 0.6, pytest.fail, None, stumble):
+        time.sleep(1.2)
+        assert ledger.find_overdue(time.time(), 0.0)[0] == []
+
+
+@pytest.mark.parametrize(("share", "told"), [(-1, 0.0), (7, 1.0), (float("nan"), 0.0), ("half", 0.0), (None, 0.0)])
+def test_a_share_that_is_none_does_no_harm(share, told):
+    activity = Activity()
+    activity.enter("run")
+    activity.note(share, "step")
+    assert activity.read() == (told, "run step")
+
+
+def test_words_are_one_short_line():
+    activity = Activity()
+    activity.enter("run")
+    activity.note(0.5, "one\ntwo\x1b[31m " + "long " * 20)
+    assert activity.read()[1].startswith("run one two [31m long")
+    assert len(activity.read()[1]) <= LONGEST
