@@ -39,7 +39,7 @@ def broker_answers(url: str) -> bool:
             return bool(client.ping())
         finally:
             client.close()
-    except (RedisError, OSError, ValueError):
+    except (RedisError, OSError, ValueError, AttributeError):  # the last when what answers speaks something else
         return False
 
 
