@@ -65,6 +65,7 @@ def place_cube(volume: Volume, device: str) -> NDArray[np.float64]:
 
 def find_window(image: Tensor) -> tuple[float, float]:
     """The values that become 0 and 1."""
-    values = np.sort(image.cpu().numpy(), axis=None)
-    low, high = (float(values[round(share * (values.size - 1))]) for share in (DARK, BRIGHT))
-    return low, high
+    values = image.cpu().numpy().ravel()
+    places = [round(share * (values.size - 1)) for share in (DARK, BRIGHT)]
+    low, high = np.partition(values, places)[places]
+    return float(low), float(high)

@@ -41,9 +41,9 @@ class Part:
 
     @property
     def name(self) -> str:
-        """ "Left hippocampus", "Brain Stem"."""
+        """ "Left cerebellar cortex", "Brain Stem"."""
         meaning = self.structure.code.meaning
-        return f"{self.side.meaning} {meaning[0].lower()}{meaning[1:]}" if self.side else meaning
+        return f"{self.side.meaning} {meaning.lower()}" if self.side else meaning
 
 
 def list_parts() -> Iterator[Part]:
