@@ -5,6 +5,7 @@ import struct
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
@@ -38,10 +39,11 @@ def new_file_meta(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
-    """A Part 10 file that is not there yet: `head` is all of it, or all before the value of Pixel Data, `frames`."""
+    """A Part 10 file that is not there yet: `head` is all of it, or all before the value of Pixel Data, `frames`; as a
+    dataset, or as bytes that nothing can change any more."""
 
     path: Path
-    head: bytes
+    head: Dataset | bytes
     frames: PackedFrames | None
 
     @property
@@ -53,14 +55,28 @@ class Draft:
         """Writes and syncs the part. Raises OSError; nothing is left then."""
         try:
             with self.part.open("wb") as file:
-                file.write(self.head)
+                self._write_head(file)
                 file.flush()
                 if self.frames is not None:
-                    self.frames.write_at(file.fileno(), len(self.head))
+                    self.frames.write_at(file.fileno(), file.tell())
                 os.fsync(file.fileno())
         except BaseException:
             self.drop()
             raise
+
+    def fix(self) -> "Draft":
+        """The same with its head as bytes: the dataset may be read and written by others from now on."""
+        file = BytesIO()
+        self._write_head(file)
+        return Draft(self.path, file.getvalue(), self.frames)
+
+    def _write_head(self, file: IO[bytes]) -> None:
+        if isinstance(self.head, bytes):
+            file.write(self.head)
+            return
+        dcmwrite(file, self.head, enforce_file_format=True, implicit_vr=False, little_endian=True)
+        if self.frames is not None:
+            file.write(PIXEL_DATA.pack(0x7FE0, 0x0010, b"OB", 0, len(self.frames)))
 
     def keep(self) -> None:
         """The part becomes the file; sync_directory(path.parent) afterwards makes its name outlive a power loss."""
@@ -84,11 +100,7 @@ def draft_dicom(dataset: Dataset, path: Path) -> Draft:
     whole.file_meta = new_file_meta(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), _find_syntax(dataset))
     whole.preamble = b"\0" * 128
     frames = _take_stream(whole)
-    file = BytesIO()
-    dcmwrite(file, whole, enforce_file_format=True, implicit_vr=False, little_endian=True)
-    if frames is not None:
-        file.write(PIXEL_DATA.pack(0x7FE0, 0x0010, b"OB", 0, len(frames)))
-    return Draft(path, file.getvalue(), frames)
+    return Draft(path, whole, frames)
 
 
 def write_dicom(dataset: Dataset, path: Path) -> None:

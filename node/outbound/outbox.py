@@ -37,7 +37,7 @@ class Shelf:
     def __init__(self, outbox: Path, job_id: str) -> None:
         self._outbox, self._job_id = outbox, job_id
         self._folder = outbox / job_id
-        self._begun: dict[str, tuple[Draft, Future[None]]] = {}
+        self._begun: dict[str, tuple[Draft, Future[None] | None]] = {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="outbox")
 
     def __enter__(self) -> "Shelf":
@@ -51,8 +51,11 @@ class Shelf:
 
     def begin(self, dataset: Dataset) -> None:
         """Writes `dataset` beside, on a thread of its own. It is what it is by now, and its masks stay as they are."""
-        draft = draft_dicom(dataset, self._folder / f"{dataset.SOPInstanceUID}.dcm")
+        draft = self._draft(dataset).fix()
         self._begun[str(dataset.SOPInstanceUID)] = draft, self._writer.submit(draft.write)
+
+    def _draft(self, dataset: Dataset) -> Draft:
+        return draft_dicom(dataset, self._folder / f"{dataset.SOPInstanceUID}.dcm")
 
     def keep(self, datasets: Sequence[Dataset], substitutes: Mapping[str, str] | None = None) -> list[ResultObject]:
         """`datasets` as whole, synced files; returns them as rows for the ledger, in the same order. Raises OSError.
@@ -61,10 +64,13 @@ class Shelf:
         """
         for dataset in datasets:
             if str(dataset.SOPInstanceUID) not in self._begun:
-                self.begin(dataset)
+                draft = self._draft(dataset)
+                draft.write()
+                self._begun[str(dataset.SOPInstanceUID)] = draft, None
         uids = [str(dataset.SOPInstanceUID) for dataset in datasets]
-        for uid in uids:
-            self._begun[uid][1].result()
+        for _, written in self._begun.values():
+            if written is not None:
+                written.result()
         for uid in uids:
             self._begun.pop(uid)[0].keep()
         sync_directory(self._folder)
