@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from processes import cpu_seconds
 from receivers import HERE, ROOT, CannotMeasure
@@ -135,6 +136,8 @@ class WholeNode:
             "PYTHONPATH": os.pathsep.join(self._plugins),
             "WETREAD_CONFIG": str(self._config),
             "TCP_NODELAY": "1",
+            # An environment that is active has pynetdicom's storescp in front of dcmtk's.
+            "PATH": os.pathsep.join(p for p in os.get_exec_path() if p != str(Path(sys.executable).parent)),
         }
         with (self.folder / f"{name}.log").open("wb") as log:
             self._processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
