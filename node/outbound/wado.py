@@ -15,12 +15,13 @@ from pydicom import Dataset
 
 from node.config import Settings
 from node.dicom.header import DAMAGE
+from node.dicom.multipart import Malformed, parse_media_type, read_parts
 from node.dicom.query import IMAGE_KEYS, SERIES_KEYS, STUDY_KEYS, is_of, to_instance, to_series, to_study
 from node.errors import PeerRefused, PeerUnreachable, RefusedInstance
 from node.model.archive import FoundInstance, FoundSeries, FoundStudy, Sink
-from node.outbound.parts import CHUNK, find_boundary, read_parts
 from node.security.web_client import make_web_client
 
+CHUNK = 1 << 18
 LONGEST = 32 << 20
 """Bytes of one answer to QIDO-RS that are read."""
 
@@ -101,15 +102,14 @@ class WebArchive:
 
     def _fetch(self, place: str, sink: Sink, until: float) -> None:
         with self._open(place, {}, INSTANCES, "WADO-RS", until) as answer:
+            kind = parse_media_type(answer.headers.get("Content-Type", ""))
+            boundary = kind.parameters.get("boundary", "")
+            if kind.name != "multipart/related" or not boundary:
+                raise PeerRefused(f"{self.name} answers WADO-RS with what is no multipart/related")
             try:
-                boundary = find_boundary(answer.headers.get("Content-Type", ""))
-            except ValueError:
-                raise PeerRefused(f"{self.name} answers WADO-RS with what is no multipart/related") from None
-            pieces = answer.iter_bytes(CHUNK)
-            try:
-                for part in read_parts(lambda _: next(pieces, b""), boundary):
+                for part in read_parts(answer.iter_bytes(CHUNK), boundary):
                     _give(sink, self._watch(part, until))
-            except ValueError:
+            except Malformed:
                 raise PeerUnreachable(f"{self.name} broke off WADO-RS") from None
 
     def _watch(self, part: Iterator[bytes], until: float) -> Iterator[bytes]:

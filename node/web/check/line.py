@@ -10,8 +10,8 @@ from email.message import Message
 from typing import Any
 from urllib.parse import urlsplit
 
+from node.dicom.multipart import Malformed, MediaType, MultipartReader, PartBegin, PartData, parse_media_type
 from node.errors import PeerUnreachable
-from node.web.dicomweb.multipart import Malformed, MediaType, MultipartReader, PartBegin, PartData, parse_media_type
 
 PATIENCE = 30.0
 MOST = 256 << 20

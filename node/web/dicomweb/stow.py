@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from node.config import Settings
+from node.dicom.multipart import Malformed, MediaType, parse_media_type
 from node.inbound.traffic import Lane
 from node.sections import Callers
 from node.security.access import Admission, Caller
@@ -25,7 +26,6 @@ from node.web.access.who import Who, find_who, note
 from node.web.dicomweb.desk import RETRY_AFTER, Desk
 from node.web.dicomweb.media import DICOM, JSON, MULTIPART, XML, choose, read_accept
 from node.web.dicomweb.metadata_parts import MetadataParts
-from node.web.dicomweb.multipart import Malformed, MediaType, parse_media_type
 from node.web.dicomweb.place import find_root
 from node.web.dicomweb.problem import Problem
 from node.web.dicomweb.receipt import find_status, make_receipt

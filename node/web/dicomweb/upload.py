@@ -16,13 +16,13 @@ from uuid import uuid4
 
 from node.dicom.deflate import DEFLATED, check_inflation
 from node.dicom.identity import Identity, read_identity, read_syntax
+from node.dicom.multipart import MultipartReader, PartBegin, PartData, parse_media_type
 from node.errors import CannotUnderstand, OutOfResources, RefusedInstance
 from node.inbound.traffic import Lane
 from node.model.batch import Ended, Opened
 from node.security.access import Admission
 from node.services import is_storage
 from node.web.dicomweb.desk import NAME, RETRY_AFTER, Desk
-from node.web.dicomweb.multipart import MultipartReader, PartBegin, PartData, parse_media_type
 from node.web.refusal import Refusal
 
 log = logging.getLogger(__name__)

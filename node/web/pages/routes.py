@@ -15,11 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from node.config import Settings
+from node.dicom.multipart import Malformed, MultipartReader, PartBegin, PartData, parse_media_type
 from node.errors import CannotUnderstand
 from node.inbound.trial import Verdict, try_routes
 from node.sections import When
 from node.web.access.who import note
-from node.web.dicomweb.multipart import Malformed, MultipartReader, PartBegin, PartData, parse_media_type
 from node.web.dicomweb.problem import Problem
 from node.web.pages.frame import Frame
 from node.web.refusal import answer_refusal

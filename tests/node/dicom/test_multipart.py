@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.web.dicomweb.multipart import (
+from node.dicom.multipart import (
     LONGEST_ASIDE,
     LONGEST_HEAD,
     Malformed,

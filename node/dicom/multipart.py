@@ -3,7 +3,7 @@
 RFC 2046 5.1 and RFC 2387, as PS3.18 8.6.1.2 uses them. A body of any size is read in the memory of two pieces.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from email.message import Message
 from enum import Enum
@@ -164,6 +164,33 @@ class MultipartReader:
         self._aside += count
         if self._aside > LONGEST_ASIDE:
             raise Malformed(f"{why}, but more than {LONGEST_ASIDE} bytes")
+
+
+def read_parts(pieces: Iterable[bytes], boundary: str) -> Iterator[Iterator[bytes]]:
+    """The content of each part of a body that comes in `pieces`, in pieces too; one that is not read to its end is
+    passed over. Raises Malformed, at the end of `pieces` too when the body has not come to its own."""
+    events = _read_events(pieces, boundary)
+    for event in events:
+        if isinstance(event, PartBegin):
+            content = _read_content(events)
+            yield content
+            for _ in content:
+                pass
+
+
+def _read_events(pieces: Iterable[bytes], boundary: str) -> Iterator[Event]:
+    reader = MultipartReader(boundary)
+    for piece in pieces:
+        yield from reader.feed(piece)
+    reader.close()
+
+
+def _read_content(events: Iterator[Event]) -> Iterator[bytes]:
+    for event in events:
+        if isinstance(event, PartEnd):
+            return
+        if isinstance(event, PartData):
+            yield event.data
 
 
 def _parse_head(lines: list[bytes]) -> dict[str, str]:
