@@ -20,6 +20,7 @@ from node.dicom.uids import (
     STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE,
     VERIFICATION,
 )
+from node.outbound.reactor import hold_reactor
 
 NO_SUCH_INSTANCE = 0x0112
 PART = ".part"
@@ -93,7 +94,8 @@ class StandInPacs:
         uids = (STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE)
         time.sleep(0.05)
         if self._report_to is None:
-            association.send_n_event_report(report, kind, *uids)
+            with hold_reactor(association):
+                association.send_n_event_report(report, kind, *uids)
             return
         host, port, title = self._report_to
         role = build_role(STORAGE_COMMITMENT_PUSH_MODEL, scu_role=False, scp_role=True)
@@ -101,7 +103,8 @@ class StandInPacs:
         entity.add_requested_context(STORAGE_COMMITMENT_PUSH_MODEL)
         back = entity.associate(host, port, ae_title=title, ext_neg=[role])
         if back.is_established:
-            back.send_n_event_report(report, kind, *uids)
+            with hold_reactor(back):
+                back.send_n_event_report(report, kind, *uids)
             back.release()
 
     def _make_report(self, request: Dataset) -> Dataset:

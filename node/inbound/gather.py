@@ -28,6 +28,9 @@ TICK = 0.25
 AT_ONCE = 4
 """Studies gathered for at once, of all peers together: an archive is somebody's daily bread."""
 
+PAUSE = 30.0
+"""Seconds until a study is gathered for again when not even the reason could be written down, as on a full disk."""
+
 REOPEN = 5.0
 """Seconds between two looks for gathered studies that were sent for their own sake."""
 
@@ -82,6 +85,7 @@ class Gatherer:
         self._open_archive = open_archive
         self._lock = Lock()
         self._under_way: dict[str, Thread] = {}
+        self._not_before: dict[str, float] = {}
         self._started = time.time()
         self._looked = 0.0
 
@@ -106,7 +110,8 @@ class Gatherer:
         for job_id, study_uid, since in self._ledger.find_waiting():
             waiting.setdefault(study_uid, []).append((job_id, since))
         with self._lock:
-            fresh = [uid for uid in waiting if uid not in self._under_way]
+            self._not_before = {uid: at for uid, at in self._not_before.items() if at > now}
+            fresh = [uid for uid in waiting if uid not in self._under_way and uid not in self._not_before]
             for uid in fresh[: AT_ONCE - len(self._under_way)]:
                 thread = Thread(target=self._serve, args=(uid, waiting[uid]), name="gather", daemon=True)
                 self._under_way[uid] = thread
@@ -121,7 +126,9 @@ class Gatherer:
             for job_id, since in waiting:
                 self._gather(self._ledger.get_job(job_id), since)
         except Exception:
-            log.exception("gathering for study %s stumbled", study_uid)
+            log.exception("gathering for study %s stumbled; it is tried again in %.0f s", study_uid, PAUSE)
+            with self._lock:
+                self._not_before[study_uid] = time.time() + PAUSE
         finally:
             with self._lock:
                 del self._under_way[study_uid]

@@ -11,6 +11,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 
 from node.dicom.uids import VERIFICATION
@@ -55,9 +56,9 @@ def associate(
         ext_neg=list(roles),
         evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), *handlers],
     )
-    if association.is_rejected:
-        answer: Any = association.acceptor.primitive
-        raise PeerUnreachable(f"{shown} rejects the association: {answer.reason_str}")
+    rejection = _find_rejection(association)
+    if rejection is not None:
+        raise PeerUnreachable(f"{shown} rejects the association: {rejection.reason_str}")
     if not association.is_established:
         raise PeerUnreachable(f"{shown} does not answer; is it up, and does it know AE title {our_title}?")
     link: Any = association.dul.socket
@@ -68,6 +69,15 @@ def associate(
     finally:
         if association.is_established:
             association.release()
+
+
+def _find_rejection(association: Association) -> Any:
+    """The A-ASSOCIATE-RJ that was answered, or None. Of one that came before the asking thread woke, pynetdicom 3.0.4
+    takes the closed connection for one that never was, and leaves the answer in its queue."""
+    if association.is_rejected:
+        return association.acceptor.primitive
+    answer: Any = None if association.is_established else association.dul.receive_pdu()
+    return answer if isinstance(answer, A_ASSOCIATE) and answer.result in (1, 2) else None
 
 
 def make_contexts(kinds: Sequence[tuple[str, str]]) -> list[PresentationContext]:

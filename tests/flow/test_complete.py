@@ -26,6 +26,7 @@ from node.model.study import StudyState
 from node.outbound.count_find import count_by_find
 from node.outbound.count_qido import count_by_qido
 from node.outbound.outbox import put_objects
+from node.outbound.reactor import hold_reactor
 from node.outbound.send import send_files
 from node.outbound.store import associate
 from node.security.web_client import make_web_client
@@ -232,6 +233,7 @@ def announce(door, study_uid, paths):
     entity = AE("ARCHIVE")
     entity.add_requested_context(INSTANCE_AVAILABILITY_NOTIFICATION)
     line = entity.associate("127.0.0.1", door, ae_title="WETREAD")
-    status, _ = line.send_n_create(notice, INSTANCE_AVAILABILITY_NOTIFICATION, generate_uid())
+    with hold_reactor(line):
+        status, _ = line.send_n_create(notice, INSTANCE_AVAILABILITY_NOTIFICATION, generate_uid())
     line.release()
     assert status.Status == 0x0000

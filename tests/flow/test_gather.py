@@ -16,6 +16,7 @@ from node.inbound.priors import find_prior_files
 from node.ledger.gathering import GATHERED
 from node.model.job import Gathering, State
 from node.model.study import StudyState
+from node.outbound.reactor import hold_reactor
 from node.outbound.send import send_files
 from node.rounds import keep_going
 from tests.flow.archives import OrthancArchive, QrscpArchive
@@ -203,8 +204,9 @@ def send_and_break_off(paths, door):
     sender = AE("MODALITY")
     sender.add_requested_context("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1")
     association = sender.associate(*door, ae_title="WETREAD")
-    for path in paths:
-        assert association.send_c_store(dcmread(path)).Status == 0
+    with hold_reactor(association):
+        for path in paths:
+            assert association.send_c_store(dcmread(path)).Status == 0
     association.abort()
 
 

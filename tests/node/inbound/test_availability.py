@@ -66,7 +66,8 @@ def make_notice(*instances, study_uid=STUDY):
 
 def create(line, notice, uid="2.25.1"):
     """The answer to one N-CREATE."""
-    status, _ = line.send_n_create(notice, INSTANCE_AVAILABILITY_NOTIFICATION, uid)
+    with hold_reactor(line):
+        status, _ = line.send_n_create(notice, INSTANCE_AVAILABILITY_NOTIFICATION, uid)
     return status
 
 
@@ -177,7 +178,8 @@ def test_a_request_for_another_class_is_refused(door):
 
 def test_another_operation_of_the_class_is_not_recognized(door):
     line = call(door[0])
-    status, _ = line.send_n_get([0x0020000D], INSTANCE_AVAILABILITY_NOTIFICATION, "2.25.1")
+    with hold_reactor(line):
+        status, _ = line.send_n_get([0x0020000D], INSTANCE_AVAILABILITY_NOTIFICATION, "2.25.1")
     assert status.Status == 0x0211
     line.release()
 

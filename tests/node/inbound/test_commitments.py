@@ -11,6 +11,7 @@ from node import wiring
 from node.config import load_settings
 from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE
 from node.ledger import SqlLedger
+from node.outbound.reactor import hold_reactor
 from node.outbound.report import Reporter
 from node.outbound.send import send_files
 from tests.series import make_series, write_series
@@ -83,9 +84,10 @@ class Scanner:
             "127.0.0.1", self.ports["door"], ae_title="WETREAD", ext_neg=[role], evt_handlers=handlers
         )
         assert line.is_established
-        status, _ = line.send_n_action(
-            request, 1, STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE
-        )
+        with hold_reactor(line):
+            status, _ = line.send_n_action(
+                request, 1, STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE
+            )
         if wait:
             wait_until(lambda: self.reports)
             line.release()

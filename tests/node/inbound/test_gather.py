@@ -219,3 +219,25 @@ def test_a_job_whose_gathering_nobody_did_in_time_says_so(tmp_path):
     job = bench.gather()
     assert job.notes == ("no prior sought: other jobs were gathered for during all of 1 s",)
     assert (job.state, job.gathering) == (State.QUEUED, Gathering.DONE)
+
+
+def test_a_study_whose_gathering_cannot_even_be_written_down_is_not_tried_again_at_once(tmp_path, monkeypatch):
+    bench, tried = Bench(tmp_path, 9, wait="PT1S"), []
+
+    def fail(job_id):
+        tried.append(job_id)
+        raise OSError(28, "No space left on device")
+
+    bench.add(make_study(TODAY, "20240102"))
+    monkeypatch.setattr(bench.ledger, "get_job", fail)
+    now = time.time()
+
+    def tick(at):
+        bench.gatherer.tick(at)
+        for thread in bench.gatherer._find_threads():
+            thread.join(5)
+        return len(tried)
+
+    assert [tick(now + seconds) for seconds in (0, 1, 25)] == [1, 1, 1]
+    assert tick(now + 60) == 2
+    bench.door.stop()

@@ -13,6 +13,7 @@ from node.config import load_settings
 from node.errors import PeerUnreachable
 from node.ledger import SqlLedger
 from node.outbound.echo import echo
+from node.outbound.reactor import hold_reactor
 from node.outbound.send import send_files
 from tests.series import make_series, write_series
 
@@ -122,6 +123,7 @@ def test_an_association_that_breaks_off_is_remembered_as_broken(open_door, tmp_p
     entity = AE("SCANNER")
     entity.add_requested_context(image.SOPClassUID, image.file_meta.TransferSyntaxUID)
     association = entity.associate(*address, ae_title="WETREAD")
-    assert association.send_c_store(image).Status == 0x0000
+    with hold_reactor(association):
+        assert association.send_c_store(image).Status == 0x0000
     association.abort()
     assert wait_until(lambda: [how for *_, ended, how in ledger.find_associations("1.2.3.1") if ended]) == ["aborted"]

@@ -16,6 +16,7 @@ from node.dicom.uids import (
 from node.model.delivery import DeliveryState
 from node.model.job import State
 from node.outbound.confirm import settle_report
+from node.outbound.reactor import hold_reactor
 from tests.node.outbound.house import CT, House, find_port, peer, serving
 
 UIDS = (STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE)
@@ -74,15 +75,19 @@ class Archive:
         kind = 2 if "FailedSOPSequence" in report else 1
         if self.report_to is None:
             if association.is_established:
-                self.answers.append(association.send_n_event_report(report, kind, *UIDS)[0].get("Status"))
+                self._tell(association, report, kind)
             return
         entity = AE("PACS")
         entity.add_requested_context(STORAGE_COMMITMENT_PUSH_MODEL)
         role = build_role(STORAGE_COMMITMENT_PUSH_MODEL, scu_role=False, scp_role=True)
         back = entity.associate("127.0.0.1", self.report_to, ae_title="WETREAD", ext_neg=[role])
         if back.is_established:
-            self.answers.append(back.send_n_event_report(report, kind, *UIDS)[0].get("Status"))
+            self._tell(back, report, kind)
             back.release()
+
+    def _tell(self, association, report, kind):
+        with hold_reactor(association):
+            self.answers.append(association.send_n_event_report(report, kind, *UIDS)[0].get("Status"))
 
 
 def open_archive(archive):
@@ -111,7 +116,7 @@ def test_what_the_peer_does_not_hold_is_sent_again_and_the_rest_is_not(tmp_path)
 def test_a_peer_that_takes_everything_and_denies_it_is_not_flooded_and_given_up(tmp_path):
     archive = Archive(lambda _number, _uid: 0x0112)
     with open_archive(archive) as port:
-        house = make_house(tmp_path, port, slices=1, give_up="PT3S")
+        house = make_house(tmp_path, port, slices=1, give_up="PT5S")
         house.run_until(lambda: house.state() == State.FAILED)
     assert 2 <= len(archive.stored) <= 6
     assert "commitment denied, 0x0112 (no such object instance)" in house.ledger.get_job(house.ids[0]).reason
@@ -129,7 +134,7 @@ def test_a_peer_that_never_will_commit_to_a_class_refuses_it(tmp_path):
 def test_a_peer_that_is_too_busy_to_say_is_asked_again_and_sent_nothing(tmp_path):
     archive = Archive(lambda number, _uid: 0x0213 if number == 1 else None)
     with open_archive(archive) as port:
-        house = make_house(tmp_path, port)
+        house = make_house(tmp_path, port, commit_wait="PT3S")
         house.run_until(lambda: house.state() == State.CONFIRMED)
     assert len(archive.stored) == 2
     assert len(set(archive.requests)) == len(archive.requests) == 2

@@ -3,8 +3,12 @@
 import threading
 import time
 
+import pytest
+from pynetdicom import evt
+
 from node import wiring
 from node.config import load_settings
+from node.errors import PeerUnreachable
 from node.outbound.reactor import hold_reactor
 from node.outbound.send import send_files
 from node.outbound.store import associate
@@ -50,4 +54,15 @@ def test_what_comes_while_the_reactor_is_held_waits_for_whoever_sent(tmp_path):
             while association.dimse.msg_queue.qsize() and time.monotonic() < patience:
                 time.sleep(0.001)
             assert association.dimse.msg_queue.qsize() == 0
+    listener.stop()
+
+
+def test_a_rejection_that_comes_before_the_asking_thread_wakes_is_told_all_the_same(tmp_path):
+    path = tmp_path / "wetread.toml"
+    path.write_text(TOML)
+    listener = wiring.make_listener(load_settings(path, {}))
+    slow = [(evt.EVT_REQUESTED, lambda _event: time.sleep(0.5))]
+    with pytest.raises(PeerUnreachable, match="Called AE title not recogni"):  # noqa: SIM117
+        with associate("SCU", ("127.0.0.1", listener.start()), "SOMEBODY", [], slow):
+            pass
     listener.stop()
