@@ -10,6 +10,7 @@ from celery.signals import setup_logging, worker_process_init, worker_process_sh
 
 from node.config import load_settings
 from node.errors import ConfigError
+from node.heap import keep_large
 from node.queue import RUN, make_app
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ def keep_logs(**_signal: Any) -> None:
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def warm_up(**_signal: Any) -> None:
     """Runs in every new child: imports torch, picks the device, loads the models that the routes name."""
+    keep_large()
     from workers.hands import get_hands
 
     hands = get_hands(settings)

@@ -14,7 +14,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from node.dicom import codes
 from node.dicom.authorship import Authorship
 from node.dicom.codes import to_concept
-from node.dicom.context import copy_request, copy_valid, new_object
+from node.dicom.context import add_examined, new_object
 from node.dicom.laterality import add_laterality
 from node.dicom.lettering import Lettering, find_lettering
 from node.dicom.mask import BOX_COLOR, read_parts
@@ -60,10 +60,8 @@ def encode_capture(
         stack.first, author, SecondaryCaptureImageStorage, "OT", "capture", series_number,
         f"AI, not reviewed: {author.manifest.title}",
     )  # fmt: skip
-    ds.update(copy_valid(stack.first, ["BodyPartExamined"]))
+    add_examined(ds, stack.first)
     add_laterality(ds, stack.first)
-    if request := copy_request(stack.first):
-        ds.RequestAttributesSequence = request
     ds.ConversionType, ds.ImageType, ds.PatientOrientation = "WSD", ["DERIVED", "SECONDARY"], ""
     ds.DerivationDescription = f"Contact sheet of {len(planes)} planes with outlines. {state_caution(author)}"[:1024]
     ds.ImageComments = f"{FOOTNOTE}: {author.manifest.not_for}"

@@ -94,6 +94,13 @@ def local_time(source: Dataset, created: datetime) -> datetime:
     return created.astimezone(timezone(sign * offset))
 
 
+def add_examined(ds: Dataset, source: Dataset) -> None:
+    """The body part that `source` shows and the request that it answers, as far as it states them validly."""
+    ds.update(copy_valid(source, ["BodyPartExamined"]))
+    if request := copy_request(source):
+        ds.RequestAttributesSequence = request
+
+
 def copy_request(source: Dataset) -> list[Dataset]:
     """The items of Request Attributes Sequence (PS3.3 10.6) of `source`, without their empty attributes."""
     return list(copy_valid(source, ["RequestAttributesSequence"]).get("RequestAttributesSequence", []))

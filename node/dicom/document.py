@@ -9,7 +9,7 @@ from node.dicom import codes
 from node.dicom.authorship import Authorship
 from node.dicom.capture import draw_result
 from node.dicom.codes import to_concept
-from node.dicom.context import copy_request, copy_valid, local_time, new_object
+from node.dicom.context import add_examined, copy_valid, local_time, new_object
 from node.dicom.header import find_value
 from node.dicom.lettering import Lettering, find_lettering
 from node.dicom.page import LATIN_1, Content, Section, write_pages
@@ -52,9 +52,7 @@ def encode_document(
     picture, _ = draw_result(stack, volume, result, author, letters)
     title = f"AI, not reviewed: {author.manifest.title}"
     ds = new_object(stack.first, author, EncapsulatedPDFStorage, "DOC", "document", series_number, title)
-    ds.update(copy_valid(stack.first, ["BodyPartExamined"]))
-    if request := copy_request(stack.first):
-        ds.RequestAttributesSequence = request
+    add_examined(ds, stack.first)
     ds.ConversionType, ds.AcquisitionDateTime = "WSD", _acquired(stack.first)
     add_privacy(ds, stack.first)
     ds.SourceInstanceSequence = [_reference(header) for header in stack.headers]

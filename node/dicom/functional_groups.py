@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.valuerep import DSfloat
 
 from node.dicom.codes import SOURCE_IMAGE, to_concept
-from node.dicom.context import copy_request, copy_valid
+from node.dicom.context import add_examined, copy_valid
 from node.dicom.stack import Stack
 from node.errors import EncodingError
 from pipelines.terms import Code
@@ -79,9 +79,7 @@ def add_place(ds: Dataset, stack: Stack) -> None:
         raise EncodingError("FrameOfReferenceUID is absent in the source: a result would have no place")
     ds.FrameOfReferenceUID = stack.frame_of_reference_uid
     ds.PositionReferenceIndicator = str(stack.first.get("PositionReferenceIndicator") or "")
-    ds.update(copy_valid(stack.first, ["BodyPartExamined"]))
-    if request := copy_request(stack.first):
-        ds.RequestAttributesSequence = request
+    add_examined(ds, stack.first)
 
 
 def add_lossy_history(ds: Dataset, source: Dataset) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.uid import KeyObjectSelectionDocumentStorage
 
-from node.dicom import codes, content
+from node.dicom import content
 from node.dicom.authorship import Authorship
-from node.dicom.content import HAS_CONCEPT_MODIFIER, HAS_OBSERVATION_CONTEXT
 from node.dicom.context import new_object, reference_series
 from node.dicom.mask import get_mask
+from node.dicom.observer import describe_observer
 from node.dicom.plane_reference import find_headers, reference_planes
 from node.dicom.stack import Stack
 from node.dicom.wording import name_finding, name_plane, state_caution
@@ -49,7 +49,7 @@ def encode_key_objects(
     study.ReferencedSeriesSequence = reference_series(find_headers(stack, planes), "ReferencedSOPSequence")
     ds.CurrentRequestedProcedureEvidenceSequence = [study]
     text = " ".join([state_caution(author), "Where findings are largest:", *words])
-    tree = [*_context(author), content.text(DESCRIPTION, text), *_images(stack, planes)]
+    tree = [*describe_observer(author), content.text(DESCRIPTION, text), *_images(stack, planes)]
     ds.update(content.container(OF_INTEREST, tree, relationship=None, template="2010"))
     return ds
 
@@ -87,22 +87,6 @@ def _find_planes(finding: Finding, stack: Stack, result: Result) -> list[int]:
 
 def _list_planes(stack: Stack, planes: Iterable[int]) -> str:
     return ", ".join(name_plane(stack, k) for k in planes)
-
-
-def _context(author: Authorship) -> list[Dataset]:
-    """Language (TID 1204), and the algorithm as observer (TID 1002, 1004)."""
-    manifest = author.manifest
-    observer = (
-        (codes.OBSERVER_NAME, author.station),
-        (codes.OBSERVER_MANUFACTURER, manifest.manufacturer),
-        (codes.OBSERVER_MODEL, manifest.name),
-    )
-    return [
-        content.coded(codes.LANGUAGE, codes.ENGLISH, HAS_CONCEPT_MODIFIER),
-        content.coded(codes.OBSERVER_TYPE, codes.DEVICE, HAS_OBSERVATION_CONTEXT),
-        content.uid_reference(codes.OBSERVER_UID, author.device_uid, HAS_OBSERVATION_CONTEXT),
-        *(content.text(name, value, HAS_OBSERVATION_CONTEXT) for name, value in observer),
-    ]
 
 
 def _images(stack: Stack, planes: list[int]) -> list[Dataset]:

@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
 from node.dicom.authorship import Authorship
-from node.dicom.context import copy_request, copy_valid, new_object, reference_series
+from node.dicom.context import add_examined, new_object, reference_series
 from node.dicom.grayscale import add_grayscale
 from node.dicom.laterality import add_laterality
 from node.dicom.mask import Part, read_parts
@@ -53,10 +53,8 @@ def encode_presentation(
         stack.first, author, GrayscaleSoftcopyPresentationStateStorage, "PR", "presentation", series_number,
         f"AI, not reviewed: {author.manifest.title}",
     )  # fmt: skip
-    ds.update(copy_valid(stack.first, ["BodyPartExamined"]))
+    add_examined(ds, stack.first)
     add_laterality(ds, stack.first)
-    if request := copy_request(stack.first):
-        ds.RequestAttributesSequence = request
     ds.PresentationCreationDate, ds.PresentationCreationTime = ds.pop("ContentDate").value, ds.pop("ContentTime").value
     ds.ContentLabel, ds.ContentCreatorName = "AI_OUTLINES", ""
     ds.ContentDescription = author.describe(f"{author.manifest.name} {author.manifest.version}")

@@ -12,9 +12,10 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from node.dicom import codes, content
 from node.dicom.authorship import Authorship
-from node.dicom.content import HAS_ACQUISITION_CONTEXT, HAS_CONCEPT_MODIFIER, HAS_OBSERVATION_CONTEXT
+from node.dicom.content import HAS_ACQUISITION_CONTEXT, HAS_CONCEPT_MODIFIER
 from node.dicom.context import copy_request, copy_valid, new_object, reference_series
 from node.dicom.measurement_group import make_context, measurement_groups
+from node.dicom.observer import describe_observer
 from node.dicom.stack import Stack
 from node.dicom.wording import state_caution, state_notes
 from node.errors import EncodingError
@@ -115,20 +116,9 @@ def _requested(request: Dataset, ds: Dataset) -> Dataset:
 
 
 def _root(author: Authorship) -> list[Dataset]:
-    """What opens every report: language, the algorithm as observer (TID 1004), the procedure reported."""
-    manifest = author.manifest
-    observer = (
-        (codes.OBSERVER_NAME, author.station),
-        (codes.OBSERVER_MANUFACTURER, manifest.manufacturer),
-        (codes.OBSERVER_MODEL, manifest.name),
-    )
-    return [
-        content.coded(codes.LANGUAGE, codes.ENGLISH, HAS_CONCEPT_MODIFIER),
-        content.coded(codes.OBSERVER_TYPE, codes.DEVICE, HAS_OBSERVATION_CONTEXT),
-        content.uid_reference(codes.OBSERVER_UID, author.device_uid, HAS_OBSERVATION_CONTEXT),
-        *(content.text(name, value, HAS_OBSERVATION_CONTEXT) for name, value in observer),
-        content.coded(codes.PROCEDURE_REPORTED, manifest.procedure, HAS_CONCEPT_MODIFIER),
-    ]
+    """What opens every report: the observer, and the procedure reported."""
+    procedure = content.coded(codes.PROCEDURE_REPORTED, author.manifest.procedure, HAS_CONCEPT_MODIFIER)
+    return [*describe_observer(author), procedure]
 
 
 def _image_library(headers: Sequence[Dataset], frames: Sequence[tuple[int, int]]) -> Dataset:

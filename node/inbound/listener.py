@@ -18,11 +18,11 @@ from threading import Condition, Lock
 
 from node.config import Settings
 from node.errors import AssociationRejected, ConfigError, ProtocolViolation
+from node.heap import give_back_large
 from node.inbound.association import Association, Door
 from node.inbound.availability import Availability
 from node.inbound.budget import Budget
 from node.inbound.commitments import Commitments, CommitReport
-from node.inbound.heap import give_back_large
 from node.inbound.lobby import Lobby
 from node.inbound.negotiate import accept, read_request
 from node.inbound.receive import Receiver

@@ -10,24 +10,19 @@ result set at the PACS or one named failure. The exit code is 1 when a goal is m
 measured.
 """
 
-import argparse
-import json
-import signal
 import statistics
 import sys
 import tempfile
 import time
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from goals import Goal, is_met
-from machine import describe
-from receivers import ROOT, CannotMeasure
+import command
+from command import errors
+from goals import Goal
 from report import make_goal_table, to_number
-from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -50,40 +45,18 @@ GOALS = (
     Goal("processes that outlived the node", "orphans", "", 0, at_most=True),
     Goal("parts that did not come back", "not_back", "", 0, at_most=True),
 )
-errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120)
 
 
 def main():
-    options = _parse()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        done = _measure(options)
-    except (CannotMeasure, AssertionError) as error:
-        errors.print(f"[red]{error}[/red]", markup=True)
-        return 2
-    except KeyboardInterrupt:
-        errors.print("interrupted: nothing is left running, nothing is left on disk")
-        return 130
-    if options.json:
-        print(json.dumps(done))
-    _show(done, errors if options.json else Console(width=None if sys.stdout.isatty() else 120))
-    return 0 if done["met"] else 1
-
-
-def _parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.make_parser(__doc__, "less than two minutes")
     parser.add_argument("--studies", type=int, help="how many (150; 20 when quick)")
     parser.add_argument("--kills", type=int, help="how many kills and cuts (60; 12 when quick)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, the tables on stderr")
-    parser.add_argument("--quick", action="store_true", help="less than two minutes")
-    parser.add_argument("--folder", type=Path, default=ROOT / ".cache/bench", help="on the disk that is to be used")
     parser.add_argument("--keep", action="store_true", help="leave logs, ledger and spool for a look")
     options = parser.parse_args()
-    options.studies = options.studies or (20 if options.quick else 150)
-    options.kills = options.kills or (12 if options.quick else 60)
-    return options
+    options.studies = command.pick(options.studies, options, 150, 20)
+    options.kills = command.pick(options.kills, options, 60, 12)
+    return command.run(options, _measure, _show)
 
 
 def _measure(options):
@@ -94,22 +67,19 @@ def _measure(options):
             modality, account, seconds = _blow(storm, options)
             not_back = storm.wait_for_recovery(60)
         figures = _to_figures(storm, modality, account, not_back, seconds)
-        verdicts = [verdict for goal in GOALS if (verdict := goal.judge(figures)) is not None]
-        return {
-            "machine": describe(Path(name)),
-            "date": datetime.now(UTC).date().isoformat(),
-            "seed": options.seed,
-            "quick": options.quick,
-            "kills": dict(sorted(storm.kills.items())),
-            "connections": dict(sorted((storm.inward.counts + storm.outward.counts).items())),
-            "figures": [{"name": key, "value": value} for key, value in figures.items()],
-            "failures": dict(Counter(reason.partition(": ")[2].split(":")[0] for reason in account.failed.values())),
-            "named": account.failed,
-            "uids": {key: getattr(account, key) for key in ("lost", "doubled", "stuck", "older_sets")},
-            "recovery_s": _summarize(storm.recoveries),
-            "goals": verdicts,
-            "met": is_met(verdicts),
-        }
+        return command.make_done(
+            Path(name),
+            figures,
+            GOALS,
+            seed=options.seed,
+            quick=options.quick,
+            kills=dict(sorted(storm.kills.items())),
+            connections=dict(sorted((storm.inward.counts + storm.outward.counts).items())),
+            failures=dict(Counter(reason.partition(": ")[2].split(":")[0] for reason in account.failed.values())),
+            named=account.failed,
+            uids={key: getattr(account, key) for key in ("lost", "doubled", "stuck", "older_sets")},
+            recovery_s=_summarize(storm.recoveries),
+        )
 
 
 class _Kept:

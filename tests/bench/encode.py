@@ -8,7 +8,6 @@ itself: there the time to read ours is counted too. Ratios are of medians over i
 when a goal is missed, 2 when nothing can be measured.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -17,18 +16,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import anatomy
-from goals import Goal, is_met
+import command
+from command import errors
+from goals import Goal
 from machine import describe
 from pydicom import dcmread
 from receivers import CannotMeasure
 from report import make_goal_table, to_number
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -51,58 +50,46 @@ GOALS = (
     Goal("24 segments: BINARY / LABELMAP bytes", "seg24.wetread.file_mb", "seg24.wetread-labelmap.file_mb", 20),
     Goal("SR, 117 groups: faster than highdicom", "sr117.highdicom-report.seconds", "sr117.wetread-report.seconds", 3),
 )
-errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120)
 
 
 def main():
-    options = _parse()
-    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < NEEDED:
-        errors.print(f"[red]{MEMORY} has less than {NEEDED / 1e9:.0f} GB free[/red]")
-        return 2
-    try:
-        with tempfile.TemporaryDirectory(prefix="wetread-encode-", dir=MEMORY) as folder:
-            done = _measure(options, Path(folder))
-    except CannotMeasure as error:
-        errors.print(f"[red]{error}[/red]")
-        return 2
-    if options.json:
-        print(json.dumps(done))
-    console = errors if options.json else Console(width=None if sys.stdout.isatty() else 120)
+    parser = command.make_parser(__doc__, "one round of 80 slices: a minute, rough figures", rounds=3, folder=None)
+    options = parser.parse_args()
+    options.rounds = command.pick(options.rounds, options, 3, 1)
+    return command.run(options, _measure, _show)
+
+
+def _show(done, console):
     console.print(_make_table(done["figures"]))
     console.print(make_goal_table(done["goals"]))
-    return 0 if done["met"] else 1
 
 
-def _parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, the tables on stderr")
-    parser.add_argument("--quick", action="store_true", help="one round of 80 slices: a minute, rough figures")
-    parser.add_argument("--rounds", type=int, help="interleaved rounds (3; 1 when quick)")
-    options = parser.parse_args()
-    options.rounds = options.rounds or (1 if options.quick else 3)
-    return options
+def _measure(options):
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < NEEDED:
+        raise CannotMeasure(f"{MEMORY} has less than {NEEDED / 1e9:.0f} GB free")
+    with tempfile.TemporaryDirectory(prefix="wetread-encode-", dir=MEMORY) as folder:
+        return _measure_in(Path(folder), options)
 
 
-def _measure(options, folder):
+def _measure_in(folder, options):
     program, planes = _find_dcmqi(), 80 if options.quick else 300
     if program is None:
         errors.print("[yellow]dcmqi (PyPI package dcmqi) does not run here: its goal is not judged[/yellow]")
     anatomy.write_inputs(folder, planes, sorted({count for _, count, _ in RUNS}))
     figures = to_figures(_run(_choose(options.quick, program), options.rounds, folder, program))
-    verdicts = [verdict for goal in GOALS if (verdict := goal.judge(figures)) is not None]
-    return {
-        "machine": describe(folder) | {name: version(name) for name in ("highdicom", "pydicom", "numpy")},
-        "dcmqi": version("dcmqi") if program else "",
-        "date": datetime.now(UTC).date().isoformat(),
-        "rounds": options.rounds,
-        "planes": planes,
-        "figures": [
+    return command.make_done(
+        folder,
+        figures,
+        GOALS,
+        machine=describe(folder) | {name: version(name) for name in ("highdicom", "pydicom", "numpy")},
+        dcmqi=version("dcmqi") if program else "",
+        rounds=options.rounds,
+        planes=planes,
+        figures=[
             {"name": name, "value": value, "unit": UNITS[name.rpartition(".")[2]]} for name, value in figures.items()
         ],
-        "goals": verdicts,
-        "missing": [goal.name for goal in GOALS if goal.judge(figures) is None],
-        "met": is_met(verdicts),
-    }
+        missing=[goal.name for goal in GOALS if goal.judge(figures) is None],
+    )
 
 
 def _choose(quick, program):

@@ -83,9 +83,9 @@ def to_figures(results):
     }
 
 
-def judge(figures):
-    """Every goal that was measured."""
-    return [verdict for goal in GOALS if (verdict := goal.judge(figures)) is not None]
+def judge(figures, goals):
+    """Every one of `goals` that was measured."""
+    return [verdict for goal in goals if (verdict := goal.judge(figures)) is not None]
 
 
 def is_met(verdicts):

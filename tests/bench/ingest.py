@@ -6,72 +6,57 @@ Every receiver is a process of its own on loopback, every ratio is of medians ov
 1 when a goal is missed (a moonshot fails nobody), 2 when nothing can be measured.
 """
 
-import argparse
-import json
 import shutil
-import signal
 import sys
 import tempfile
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
+import command
 import images
 import publish
 import senders
-from goals import is_met, judge, to_figures
-from machine import describe, find_filesystem
+from command import errors
+from goals import GOALS, to_figures
+from machine import find_filesystem
 from measure import UNITS, Load, combine, run_round
 from receivers import KINDS, ROOT, CannotMeasure, find_missing
 from report import make_goal_table, make_tables, to_line
-from rich.console import Console
 from rich.progress import Progress
 from scenarios import SCENARIOS, choose
 
 MEMORY = Path("/dev/shm")
 NEEDED = 3e9  # bytes, there and on the disk
 WIDTH = 140  # of tables that go to a file
-errors = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else WIDTH)
 
 
 def main():
     options = _parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        with ExitStack() as stack:
-            done = _measure(options, stack)
-    except CannotMeasure as error:
-        errors.print(f"[red]{error}[/red]")
-        return 2
-    except KeyboardInterrupt:
-        errors.print("interrupted: nothing is left running, nothing is left on disk")
-        return 130
-    if options.json:
-        print(json.dumps(done))
-    _show(done, errors if options.json else Console(width=None if sys.stdout.isatty() else WIDTH))
-    if options.publish:
-        publish.write(done, options.docs)
-    return 0 if done["met"] else 1
+    return command.run(options, _measure, _show, WIDTH)
 
 
 def _parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.make_parser(__doc__, "one round of fewer images: two minutes, rough figures", rounds=5)
     names = [scenario.name for scenario in SCENARIOS]
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, the tables on stderr")
-    parser.add_argument("--quick", action="store_true", help="one round of fewer images: two minutes, rough figures")
-    parser.add_argument("--rounds", type=int, help="interleaved rounds (5; 1 when quick)")
     parser.add_argument("--only", nargs="+", default=[], choices=names, metavar="NAME", help=", ".join(names))
-    parser.add_argument("--folder", type=Path, default=ROOT / ".cache/bench", help="on the disk that is to be measured")
     parser.add_argument("--publish", action="store_true", help="write performance.md and performance.svg")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where --publish writes")
     options = parser.parse_args()
     if options.publish and (options.quick or options.only) and options.docs == ROOT / "docs":
         parser.error("a quick or partial run is not published (use --docs to look at the pages)")
-    options.rounds = options.rounds or (1 if options.quick else 5)
+    options.rounds = command.pick(options.rounds, options, 5, 1)
     return options
 
 
-def _measure(options, stack):
+def _measure(options):
+    with ExitStack() as stack:
+        done = _measure_in(stack, options)
+    if options.publish:
+        publish.write(done, options.docs)
+    return done
+
+
+def _measure_in(stack, options):
     missing = find_missing()
     disk, memory = _make_folder(options.folder, stack), _make_memory_folder(stack)
     scenarios = choose(options.only, options.quick, missing)
@@ -84,19 +69,17 @@ def _measure(options, stack):
     load = _make_load(disk, scenarios, options.quick)
     results = _run(scenarios, options.rounds, {"disk": disk, "memory": memory}, load)
     figures = to_figures(results)
-    verdicts = judge(figures)
-    return {
-        "machine": describe(disk),
-        "date": datetime.now(UTC).date().isoformat(),
-        "rounds": options.rounds,
-        "quick": options.quick,
-        "missing": sorted(missing.values()),
-        "figures": [
+    return command.make_done(
+        disk,
+        figures,
+        GOALS,
+        rounds=options.rounds,
+        quick=options.quick,
+        missing=sorted(missing.values()),
+        figures=[
             {"name": name, "value": value, "unit": UNITS[name.rpartition(".")[2]]} for name, value in figures.items()
         ],
-        "goals": verdicts,
-        "met": is_met(verdicts),
-    }
+    )
 
 
 def _make_folder(parent, stack):

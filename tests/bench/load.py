@@ -7,25 +7,22 @@ a median over interleaved rounds, after one that is not counted; of each two cal
 code is 1 when a goal is missed (a moonshot fails nobody), 2 when nothing can be measured.
 """
 
-import argparse
-import json
 import shutil
 import statistics
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
+import command
 import numpy as np
 import slices
-from goals import Goal, is_met
-from machine import describe
+from command import errors
+from goals import Goal
 from pydicom.uid import JPEGLosslessSV1
 from readers import THREADS, WAYS, find_missing
 from receivers import CannotMeasure
 from report import make_goal_table, to_number
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -39,7 +36,6 @@ SCANS = {
     "frames": f"one Enhanced CT of {SLICES} frames",
 }
 WIDTH = 140  # of tables that go to a file
-errors = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else WIDTH)
 
 
 def _faster(name, peer, own, factor, moonshot=False):
@@ -65,30 +61,11 @@ GOALS = (
 
 
 def main():
-    options = _parse()
-    try:
-        done = _measure(options)
-    except CannotMeasure as error:
-        errors.print(f"[red]{error}[/red]")
-        return 2
-    except KeyboardInterrupt:
-        errors.print("interrupted: nothing is left on disk")
-        return 130
-    if options.json:
-        print(json.dumps(done))
-    _show(done, errors if options.json else Console(width=None if sys.stdout.isatty() else WIDTH))
-    return 0 if done["met"] else 1
-
-
-def _parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, the tables on stderr")
-    parser.add_argument("--quick", action="store_true", help="two rounds, both counted, MONAI once: two minutes")
-    parser.add_argument("--rounds", type=int, help="interleaved rounds (9; 1 when quick)")
+    parser = command.make_parser(__doc__, "two rounds, both counted, MONAI once: two minutes", rounds=9, folder=None)
     parser.add_argument("--folder", type=Path, help="where the series is written (in memory where there is room)")
     options = parser.parse_args()
-    options.rounds = options.rounds or (1 if options.quick else 9)
-    return options
+    options.rounds = command.pick(options.rounds, options, 9, 1)
+    return command.run(options, _measure, _show, WIDTH)
 
 
 def _measure(options):
@@ -102,24 +79,21 @@ def _measure(options):
             raise CannotMeasure(f"{folder.parent} has less than {NEEDED / 4e9:.0f} GB free")
         scans = _write_scans(folder)
         seconds = _run(scans, missing, options)
-        machine = describe(folder)
     figures = {f"{scan}.{way}.s": round(statistics.median(times), 4) for (scan, way), times in seconds.items()}
     readers = [value for name, value in figures.items() if name.startswith("ct.monai-")]
     if readers:
         figures["ct.monai.s"] = min(readers)
-    verdicts = [verdict for goal in GOALS if (verdict := goal.judge(figures)) is not None]
-    return {
-        "machine": machine,
-        "date": datetime.now(UTC).date().isoformat(),
-        "rounds": options.rounds,
-        "quick": options.quick,
-        "threads": THREADS,
-        "page_cache": "warm",
-        "missing": sorted(missing),
-        "figures": [{"name": name, "value": value, "unit": "s"} for name, value in figures.items()],
-        "goals": verdicts,
-        "met": is_met(verdicts),
-    }
+    return command.make_done(
+        folder.parent,
+        figures,
+        GOALS,
+        rounds=options.rounds,
+        quick=options.quick,
+        threads=THREADS,
+        page_cache="warm",
+        missing=sorted(missing),
+        figures=[{"name": name, "value": value, "unit": "s"} for name, value in figures.items()],
+    )
 
 
 def _write_scans(folder):

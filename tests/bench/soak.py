@@ -9,24 +9,20 @@ rise until the end must not be more than a leak would have to be. The ledger is 
 code is 1 when a goal is missed, 2 when nothing can be measured.
 """
 
-import argparse
-import json
-import signal
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from goals import Goal, is_met
-from machine import describe
-from receivers import ROOT, CannotMeasure
+import command
+from command import errors
+from goals import Goal
+from receivers import CannotMeasure
 from report import make_goal_table, to_number
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -44,36 +40,14 @@ GOALS = (
     Goal("ledger: kB per study", "ledger_kb_per_study", "", KB_PER_STUDY, at_most=True),
     Goal("studies without an end, or lost, or doubled", "wrong", "", 0, at_most=True),
 )  # fmt: skip
-errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120)
 
 
 def main():
-    options = _parse()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        done = _measure(options)
-    except (CannotMeasure, AssertionError) as error:
-        errors.print(str(error), style="red", markup=False)
-        return 2
-    except KeyboardInterrupt:
-        errors.print("interrupted: nothing is left running, nothing is left on disk")
-        return 130
-    if options.json:
-        print(json.dumps(done))
-    _show(done, errors if options.json else Console(width=None if sys.stdout.isatty() else 120))
-    return 0 if done["met"] else 1
-
-
-def _parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.make_parser(__doc__, "less than two minutes: warm-up is most of it")
     parser.add_argument("--minutes", type=float, help="of traffic (20; 1.2 when quick)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, the tables on stderr")
-    parser.add_argument("--quick", action="store_true", help="less than two minutes: warm-up is most of it")
-    parser.add_argument("--folder", type=Path, default=ROOT / ".cache/bench", help="on the disk that is to be used")
     options = parser.parse_args()
-    options.minutes = options.minutes or (1.2 if options.quick else 20)
-    return options
+    options.minutes = command.pick(options.minutes, options, 20, 1.2)
+    return command.run(options, _measure, _show)
 
 
 def _measure(options):
@@ -83,16 +57,7 @@ def _measure(options):
         with Storm(Path(name), 0, share=0.0, work_s=0.0) as storm:
             looks, sizes, account = _send(storm, options.minutes * 60)
         figures = _to_figures(looks, sizes, account)
-        verdicts = [verdict for goal in GOALS if (verdict := goal.judge(figures)) is not None]
-        return {
-            "machine": describe(Path(name)),
-            "date": datetime.now(UTC).date().isoformat(),
-            "minutes": options.minutes,
-            "quick": options.quick,
-            "figures": [{"name": key, "value": value} for key, value in figures.items()],
-            "goals": verdicts,
-            "met": is_met(verdicts),
-        }
+        return command.make_done(Path(name), figures, GOALS, minutes=options.minutes, quick=options.quick)
 
 
 def _send(storm, seconds):

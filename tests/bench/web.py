@@ -8,26 +8,23 @@ stays open. Everything has been asked for once before: what is measured is neith
 code is 1 when a goal is missed, 2 when nothing can be measured.
 """
 
-import argparse
-import json
 import shutil
 import statistics
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
+import command
 import numpy as np
 import slices
-from goals import Goal, is_met
-from machine import describe
+from command import errors
+from goals import Goal
 from processes import peak_megabytes
 from pydicom import dcmread
-from receivers import ROOT, CannotMeasure
+from receivers import CannotMeasure
 from report import make_goal_table, to_number
-from rich.console import Console
 from rich.table import Table
 from web_servers import Client, Wetread, find_servers
 
@@ -61,34 +58,13 @@ GOALS = (
     Goal("search among all studies: ms, 99 %", "query_p99.wetread", "", 50, at_most=True),
     Goal("streaming: MB that the process grew", "growth_mb.wetread", "", 64, at_most=True),
 )
-errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120)
 
 
 def main():
-    options = _parse()
-    try:
-        done = _measure(options)
-    except CannotMeasure as error:
-        errors.print(f"[red]{error}[/red]")
-        return 2
-    except KeyboardInterrupt:
-        errors.print("interrupted: nothing is left running, nothing is left on disk")
-        return 130
-    if options.json:
-        print(json.dumps(done))
-    _show(done, errors if options.json else Console(width=None if sys.stdout.isatty() else 120))
-    return 0 if done["met"] else 1
-
-
-def _parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, the tables on stderr")
-    parser.add_argument("--quick", action="store_true", help="less data, one round: two minutes, rough figures")
-    parser.add_argument("--rounds", type=int, help="interleaved rounds (5; 1 when quick)")
-    parser.add_argument("--folder", type=Path, default=ROOT / ".cache/bench", help="on the disk that is to be measured")
+    parser = command.make_parser(__doc__, "less data, one round: two minutes, rough figures", rounds=5)
     options = parser.parse_args()
-    options.rounds = options.rounds or (1 if options.quick else 5)
-    return options
+    options.rounds = command.pick(options.rounds, options, 5, 1)
+    return command.run(options, _measure, _show)
 
 
 def _measure(options):
@@ -101,17 +77,15 @@ def _measure(options):
         errors.print("[yellow]orthanc-dicomweb is not here: what it is needed for is left out[/yellow]")
     with tempfile.TemporaryDirectory(prefix="web-", dir=parent) as name:
         figures = _run(Path(name), kinds, options)
-        verdicts = [verdict for goal in GOALS if (verdict := goal.judge(figures)) is not None]
-        return {
-            "machine": describe(Path(name)),
-            "date": datetime.now(UTC).date().isoformat(),
-            "rounds": options.rounds,
-            "quick": options.quick,
-            "missing": [] if len(kinds) > 1 else ["Orthanc"],
-            "figures": [_to_entry(name, value) for name, value in figures.items()],
-            "goals": verdicts,
-            "met": is_met(verdicts),
-        }
+        return command.make_done(
+            Path(name),
+            figures,
+            GOALS,
+            rounds=options.rounds,
+            quick=options.quick,
+            missing=[] if len(kinds) > 1 else ["Orthanc"],
+            figures=[_to_entry(name, value) for name, value in figures.items()],
+        )
 
 
 def _run(folder, kinds, options):
