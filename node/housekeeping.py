@@ -2,9 +2,11 @@
 
 import logging
 import time
+from contextlib import suppress
 from threading import Event
 
 from node.config import Settings
+from node.errors import LostLease
 from node.inbound.enqueue import Enqueuer
 from node.inbound.spool import Spool
 from node.ledger import Ledger
@@ -44,14 +46,28 @@ class Housekeeper:
         keep_going("housekeeping", self.tick, TICK, stop)
 
     def tick(self, now: float) -> None:
-        """One round at `now` (epoch seconds)."""
-        self._enqueuer.close_complete(now)
+        """One round at `now` (epoch seconds). Raises, after the last step, what went wrong in any."""
+        wrong = []
+        for step in (self._enqueuer.close_complete, self._watch_workers, self._settle, self._sweep):
+            try:
+                step(now)
+            except Exception as error:  # noqa: BLE001  raised again below, when the other steps are done
+                wrong.append(error)
+        if wrong:
+            raise ExceptionGroup("not every step of the round was done", wrong)
+
+    def _watch_workers(self, now: float) -> None:
         lost, unheard = self._ledger.find_overdue(now, now - RING_AGAIN)
         for job in [*lost, *self._find_silent(now)]:
-            self._take_back(job, now)
+            with suppress(LostLease):  # it moved on meanwhile
+                self._take_back(job, now)
         self._enqueuer.ring(unheard)
+
+    def _settle(self, now: float) -> None:
         settle_jobs(self._ledger)
         fail_stranded(self._ledger, now)
+
+    def _sweep(self, now: float) -> None:
         if now - self._swept > SWEEP:
             self._swept = now
             self._spool.sweep(now - SWEEP)

@@ -12,6 +12,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from node.dicom.packed_frames import PackedFrames
+from node.dicom.plain import ease
 from node.durable import sync_directory
 from node.errors import EncodingError
 from node.model.uid import derive_uid
@@ -94,9 +95,7 @@ def draft_dicom(dataset: Dataset, path: Path) -> Draft:
     Raw elements of a dataset that declares itself read in this encoding are taken as they are; PackedFrames are read
     when the draft is written, so that neither is held in memory as objects or as a whole.
     """
-    whole = Dataset({tag: dataset.get_item(tag) for tag in dataset.keys()})  # noqa: SIM118  iterating a dataset reads its values
-    implicit, little = dataset.original_encoding
-    whole.set_original_encoding(implicit, little, dataset.original_character_set)
+    whole = ease(dataset)
     whole.file_meta = new_file_meta(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), _find_syntax(dataset))
     whole.preamble = b"\0" * 128
     frames = _take_stream(whole)

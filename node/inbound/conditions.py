@@ -7,6 +7,7 @@ from typing import Any
 
 from pydicom import Dataset
 
+from node.dicom.header import find_value
 from node.sections import Condition, Plain
 
 
@@ -26,9 +27,10 @@ def find_mismatch(when: Mapping[str, Condition], header: Dataset, *, quote: bool
 
 
 def find_values(header: Dataset, keywords: list[str]) -> Iterator[Any]:
-    """The values of an attribute, through the items of the sequences that lead to it; none where it is empty."""
+    """The values of an attribute, through the items of the sequences that lead to it; none where it is empty, or so
+    damaged that it has no value."""
     first, *rest = keywords
-    value: Any = header.get(first)
+    value: Any = find_value(header, first)
     if value is None or value == "":
         return
     many = value if hasattr(value, "append") else [value]

@@ -31,6 +31,13 @@ from node.sections import OnGiveUp
 log = logging.getLogger(__name__)
 
 
+SILENCE = 5.0
+"""Seconds for which a broker that did not answer is not rung again: each try may take two."""
+
+PAUSE = 30.0
+"""Seconds until a study that could not be judged, for a reason that nobody foresaw, is judged again."""
+
+
 class Enqueuer:
     """Closes complete studies and rings for their jobs."""
 
@@ -39,24 +46,40 @@ class Enqueuer:
         self._ledger = ledger
         self._bell = bell
         self._expected = Expected(settings, ledger)
+        self._not_before: dict[str, float] = {}
+        self._silent_until = 0.0
 
     def close_complete(self, now: float) -> int:
-        """Judges every study that is RECEIVING; returns how many were closed."""
+        """Judges every study that is RECEIVING; returns how many were closed. One that cannot be stops nobody."""
         word = self._expected.read_word()
-        return sum(self._close(study, word, now) for study in self._ledger.find_studies(StudyState.RECEIVING))
+        self._not_before = {uid: at for uid, at in self._not_before.items() if at > now}
+        studies = self._ledger.find_studies(StudyState.RECEIVING)
+        return sum(self._try_to_close(study, word, now) for study in studies if study.study_uid not in self._not_before)
 
     def ring(self, jobs: list[Job]) -> bool:
-        """Rings in the lanes of `jobs` and remembers it; False when the broker is away (housekeeping tries again)."""
+        """Rings in the lanes of `jobs` and remembers it; False when the broker is away: housekeeping tries again, and
+        nobody waits for the broker's silence more often than once in SILENCE seconds."""
         if not jobs:
             return True
         lanes, now = {job.lane for job in jobs}, time.time()
+        if time.monotonic() < self._silent_until:
+            return False
         try:
             self._bell.ring({lane: count for lane, count in self._ledger.count_free(now).items() if lane in lanes})
         except (OSError, OperationalError, RedisError) as error:
             log.warning("the broker is away, %d wake-ups wait: %s", len(jobs), type(error).__name__)
+            self._silent_until = time.monotonic() + SILENCE
             return False
         self._ledger.mark_rung([job.id for job in jobs], now)
         return True
+
+    def _try_to_close(self, study: Study, word: Word, now: float) -> bool:
+        try:
+            return self._close(study, word, now)
+        except Exception:
+            log.exception("study %s could not be judged; it is tried again in %.0f s", study.study_uid, PAUSE)
+            self._not_before[study.study_uid] = now + PAUSE
+            return False
 
     def _close(self, study: Study, word: Word, now: float) -> bool:
         arrivals = [Arrival(*row) for row in self._ledger.find_associations(study.study_uid)]

@@ -65,8 +65,23 @@ class Destination:
 
 DESTINATIONS = (
     Destination("storescp", "dcmtk storescp answered success", "none", "storescp"),
+    Destination("dcmqrscp", "dcmtk dcmqrscp lists it", "query", "dcmqrscp"),
     Destination("commitment", "a PACS on pynetdicom committed to it", "commitment"),
 )
+
+ARCHIVE = """\
+NetworkTCPPort = {port}
+MaxPDUSize = 131072
+MaxAssociations = 16
+HostTable BEGIN
+HostTable END
+VendorTable BEGIN
+VendorTable END
+AETable BEGIN
+{title} {place} RW (100, 4096mb) ANY
+AETable END
+"""
+"""The configuration of dcmtk's archive."""
 
 
 class WholeNode:
@@ -127,6 +142,11 @@ class WholeNode:
             pacs = StandInPacs(place, destination.name.upper(), ("127.0.0.1", self.door, "WETREAD"))
             pacs.start(port)
             return pacs
+        if destination.confirm == "query":
+            config = self.folder / "dcmqrscp.cfg"
+            config.write_text(ARCHIVE.format(port=port, title=destination.name.upper(), place=place), "utf-8")
+            self._start(["dcmqrscp", "+B", "-c", str(config)], destination.name)
+            return None
         self._start(["storescp", "--fork", "+B", "-pdu", "131072", "-od", str(place), str(port)], destination.name)
         return None
 

@@ -3,6 +3,9 @@
 import pytest
 from pydantic import ValidationError
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
 from node.inbound.conditions import find_mismatch
 from node.sections import Route
@@ -88,3 +91,11 @@ def test_a_mismatch_quotes_the_condition_and_the_images_only_when_asked():
 def test_a_condition_that_makes_no_sense_is_refused_at_the_start(when, said):
     with pytest.raises(ValidationError, match=said):
         ask(when)
+
+
+@pytest.mark.parametrize(("keyword", "vr"), [("Rows", "US"), ("DiffusionBValue", "FD")])
+def test_a_value_that_breaks_off_is_no_value(keyword, vr):
+    damaged = header()
+    damaged[keyword] = RawDataElement(Tag(tag_for_keyword(keyword)), vr, 3, b"\x00\x01\x02", 0, False, True)
+    assert "absent" in ask({keyword: {"min": 1}}, damaged)
+    assert ask({keyword: {"absent": True}}, damaged) is None
