@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from threading import Event, Lock, Thread
 
+from node.heap import give_back
 from node.ledger import Ledger
 from node.model.worker import Worker
 from workers.memory import find_reserved_mb, find_resident_mb
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 10.0
 """Seconds between two beats of a child that has no job."""
+REST_S = 300.0
+"""Seconds without a job after which the memory that is kept for the next one goes back to the system (node.heap)."""
 LEAST_BEAT_S = 1.0
 """However short the lease: people look, no job waits for it."""
 
@@ -39,6 +42,7 @@ class Presence:
         self._started_at = time.time()
         self._job_id = ""
         self._told: tuple[str, float] | None = None
+        self._free_since: float | None = None
         self._writes = Lock()
         self._wake, self._stop = Event(), False
 
@@ -49,10 +53,12 @@ class Presence:
     def take(self, job_id: str, beat_s: float) -> None:
         """A job is at hand; its heartbeat calls `tell`. Writes nothing: a short job costs no row."""
         self._job_id, self._beat_s = job_id, max(beat_s, LEAST_BEAT_S)
+        self._free_since = None
 
     def release(self) -> None:
         """No job is at hand. Where the ledger names one, the thread says so soon."""
         self._job_id, self._beat_s = "", self._idle_s
+        self._free_since = time.monotonic()
         if self._told is not None and self._told[0]:
             self._wake.set()
 
@@ -83,8 +89,15 @@ class Presence:
     def _keep(self) -> None:
         while not self._stop:
             self.tell()
+            self._rest()
             self._wake.wait(self._idle_s)
             self._wake.clear()
+
+    def _rest(self) -> None:
+        since = self._free_since
+        if since is not None and time.monotonic() - since > REST_S:
+            self._free_since = None
+            give_back()
 
     def _look(self, job_id: str, beat_s: float) -> Worker:
         return Worker(
