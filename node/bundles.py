@@ -54,7 +54,8 @@ def add(
     settings = load_settings(config_file)
     words = [f"--set={one}" for one in setting or []]
     words += [f"--concepts={concepts.absolute()}"] if concepts else []
-    words += ["--trusted"] if name in settings.bundles and settings.bundles[name].trust is Trust.CODE else []
+    # All names, since the mind makes one of the folder where none was typed.
+    words += [f"--trust={one}" for one, bundle in settings.bundles.items() if bundle.trust is Trust.CODE]
     place = str(Path(bundle).absolute()) if Path(bundle).exists() else bundle
     _present(_ask(settings, "add", place, f"--name={name}", *words))
 

@@ -43,7 +43,8 @@ WetreadError
 └── WorkerError
     ├── WorkerLost          a worker died or went silent under a job (transient)
     ├── OutOfTime           the job ran past its pipeline's time limit (transient)
-    └── OutOfMemory         the pipeline asked for more memory than its device had (transient)
+    ├── OutOfMemory         the pipeline asked for more memory than its device had (transient)
+    └── OutboxUnwritable    the results could not be written into the outbox (transient)
 """
 
 
@@ -244,5 +245,11 @@ class OutOfTime(WorkerError):
 
 class OutOfMemory(WorkerError):
     """The pipeline asked for more memory than its device had; it is tried once more, on the CPU."""
+
+    transient = True
+
+
+class OutboxUnwritable(WorkerError):
+    """The results could not be written into the outbox: a full disk, say."""
 
     transient = True

@@ -1,6 +1,6 @@
 """What is finished goes when its time is over or the disk needs room; what is not finished never does.
 
-In:  studies whose jobs have all ended, results of ended jobs, old quarantine.   Out: free space.
+In:  studies whose jobs have all ended, results of ended jobs, old quarantine, traces of what went.   Out: free space.
 A file goes in two steps. First its row says that it is gone, then it moves to trash/; it is removed for good some time
 later, and comes back if the row has been revived: a sender that brought the same content at that very moment was told
 that it is kept, and it is.
@@ -17,7 +17,8 @@ from node.config import Settings
 from node.errors import UnknownJob
 from node.inbound.spool import Spool
 from node.ledger import Ledger
-from node.model.job import State
+from node.model.delivery import DeliveryState
+from node.model.job import FINAL, State
 from node.model.study import Finished
 from node.rounds import keep_going
 
@@ -32,10 +33,17 @@ AT_ONCE = 100
 CHUNK = 1000
 """File names asked for at once."""
 
+FORGET = 3600.0
+"""Seconds between two looks for associations and requests of which no image is kept."""
+
+TRACES = 1000
+"""Studies whose associations are forgotten at once: the door waits meanwhile."""
+
 TRASH_STAYS = 120.0
 """Seconds in trash/: longer than a row may wait for the ledger."""
 
-ENDED = (State.CONFIRMED, State.CANCELED)
+UNSETTLED = (DeliveryState.PENDING, DeliveryState.SENT)
+"""Of such an object a destination may still want the file."""
 
 
 class Retention:
@@ -48,6 +56,7 @@ class Retention:
         self._spool = spool
         self._free_gb = free_gb
         self._is_swept = False
+        self._forgot = 0.0
 
     def run(self, stop: Event) -> None:
         """A round each minute until `stop` is set."""
@@ -63,6 +72,9 @@ class Retention:
         self._make_room(now)
         self._clear_outbox(now)
         self._clear_quarantine(now)
+        if now - self._forgot > FORGET:
+            self._forgot = now
+            self._ledger.forget_traffic(now - self._rules.images.total_seconds(), TRACES)
 
     def _throw_away_left(self) -> None:
         """Files whose rows say that they are gone: a crash came between."""
@@ -105,17 +117,24 @@ class Retention:
     def _clear_outbox(self, now: float) -> None:
         if not self._outbox.is_dir():
             return
-        before = now - self._rules.results.total_seconds()
+        results, failed = (now - rule.total_seconds() for rule in (self._rules.results, self._rules.failed))
         for folder in self._outbox.iterdir():
-            if folder.stat().st_mtime < before and self._is_over(folder.name):
+            # No job ends before its last object is written: of a young folder the ledger need not be asked.
+            if folder.stat().st_mtime < max(results, failed) and self._is_over(folder, results, failed):
                 shutil.rmtree(folder)
                 log.info("job %s: its results were removed from the outbox", folder.name)
 
-    def _is_over(self, job_id: str) -> bool:
+    def _is_over(self, folder: Path, results: float, failed: float) -> bool:
+        """True when the job of `folder` was CONFIRMED or CANCELED before `results`, or FAILED before `failed` with
+        nothing left that may yet be sent."""
         try:
-            return self._ledger.get_job(job_id).state in ENDED
+            job = self._ledger.get_job(folder.name)
         except UnknownJob:
-            return True
+            return folder.stat().st_mtime < results
+        ended_at = self._ledger.find_history(job.id)[-1].at
+        if job.state == State.FAILED:
+            return ended_at < failed and not self._ledger.find_deliveries(job.id, states=UNSETTLED)
+        return job.state in FINAL and ended_at < results
 
     def _clear_quarantine(self, now: float) -> None:
         before = now - self._rules.quarantine.total_seconds()

@@ -14,6 +14,7 @@ PipelineError
     ├── BundleDrift      it does not fit this kind of bundle, or this version of MONAI
     ├── NeedsConcepts    an output of it has no coded concept: its results may not leave
     └── BundleCrashed    its process ended, or touched what it may not touch
+        └── BundleOutOfMemory  it wanted more memory than its device has, or than it is given
 """
 
 
@@ -71,3 +72,7 @@ class NeedsConcepts(BundleError):
 
 class BundleCrashed(BundleError):
     """Its process ended, or touched what it may not touch."""
+
+
+class BundleOutOfMemory(BundleCrashed):
+    """It wanted more memory than its device has, or than it is given."""

@@ -29,6 +29,9 @@ TURN = 4
 """One in so many claims of a child goes to a job that has waited longer than work.patience, however urgent others are:
 so that what is not urgent never starves."""
 
+FAILING = {"run", "housekeeping"}
+"""Stations that queue a job again because it failed: in our hands, or with its worker."""
+
 
 class Hands:
     """One child process; made once."""
@@ -91,7 +94,9 @@ class Hands:
         """Those on this child's device; on the CPU when the job ran out of memory, or took its worker with it."""
         if job.attempt == 1:
             return self.warm
-        last = [event.text for event in self._ledger.find_history(job.id) if event.state == State.QUEUED][-1]
+        history = reversed(self._ledger.find_history(job.id))
+        # QUEUED events of other stations say what an operator changed, or what was gathered meanwhile.
+        last = next((e.text for e in history if e.state == State.QUEUED and e.station in FAILING), "")
         return self._careful if last.startswith((OutOfMemory.__name__, WorkerLost.__name__)) else self.warm
 
     def _give_back(self, job: Job, error: Exception, watch: Stopwatch) -> str:
@@ -106,7 +111,7 @@ class Hands:
     def _refuse(self, job: Job, error: Exception) -> list[ResultObject]:
         try:
             return refuse_job(job, self._settings, self._ledger, type(error).__name__, str(error))
-        except WetreadError as failure:
+        except (WetreadError, OSError) as failure:
             log.error("job %s: not even the refusal could be written: %s", job.id, failure)
             return []
 

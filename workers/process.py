@@ -5,7 +5,8 @@ A crash anywhere here leaves the job CLAIMED until its lease runs out; the rerun
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import inf
@@ -24,7 +25,7 @@ from node.dicom.stacking import read_stacks
 from node.dicom.succession import state_version
 from node.dicom.upright import make_upright
 from node.dicom.volume import load_volume
-from node.errors import CannotUnderstand, ConfigError, NoMatchingSeries
+from node.errors import CannotUnderstand, ConfigError, NoMatchingSeries, OutboxUnwritable
 from node.inbound.priors import check_priors
 from node.ledger import Ledger
 from node.ledger.versions import find_predecessors
@@ -86,7 +87,7 @@ def process_job(
     job: Job, settings: Settings, ledger: Ledger, warm: Warm, watch: Stopwatch, progress: Progress
 ) -> tuple[list[ResultObject], dict[str, list[str]]]:
     """Result objects of `job`, in the outbox, and which of them each destination gets. Raises InputError,
-    PipelineError, EncodingError."""
+    PipelineError, EncodingError, OutboxUnwritable."""
     author = make_author(job, settings, ledger)
     stack, volume, notes = watch.measure("load", lambda: _load(job, settings, ledger, author))
     model = watch.measure("warm", lambda: warm.get(job.pipeline))
@@ -94,7 +95,7 @@ def process_job(
     result = watch.measure("run", lambda: _run(model, around, stack, volume, progress))
     answer = Answer(stack, volume, result, author, (*notes, *state_version(author), *job.notes, *around.notes))
     peers = find_destinations(job, settings)
-    with Shelf(settings.outbox, job.id) as shelf:
+    with _keeping(), Shelf(settings.outbox, job.id) as shelf:
         made = watch.measure("encode", lambda: encode_objects(answer, peers, shelf.begin))
         objects = watch.measure("put", lambda: shelf.keep(made.datasets, made.substitutes))
     return objects, made.shares
@@ -111,19 +112,30 @@ def _run(model: Model, around: Surroundings, stack: Stack, volume: Volume, progr
 
 
 def refuse_job(job: Job, settings: Settings, ledger: Ledger, name: str, sentence: str) -> list[ResultObject]:
-    """The "did not run" report of `job` in the outbox; nothing when not even a header can be read."""
+    """The "did not run" report of `job` in the outbox; nothing when not even a header can be read. Raises
+    EncodingError, OutboxUnwritable."""
     headers = []
     for path in find_files(job, settings, ledger):
         try:
             headers.append(read_header(path))
-        except CannotUnderstand:
+        except (CannotUnderstand, OSError):  # not to be read, or gone from the spool
             continue
     if not headers:
         return []
     author = make_author(job, settings, ledger)
     report = encode_refusal(headers, author, name, sentence, reason=find_reason(name))
     check_objects([report], headers, author.predecessors)
-    return put_objects(settings.outbox, job.id, [report])
+    with _keeping():
+        return put_objects(settings.outbox, job.id, [report])
+
+
+@contextmanager
+def _keeping() -> Iterator[None]:
+    """Results are made and written in memory and in the outbox: what the system denies there, room may cure."""
+    try:
+        yield
+    except OSError as error:
+        raise OutboxUnwritable(f"the results cannot be written: {error.strerror or type(error).__name__}") from error
 
 
 def _load(job: Job, settings: Settings, ledger: Ledger, author: Authorship) -> tuple[Stack, Volume, tuple[str, ...]]:

@@ -4,7 +4,7 @@ import logging
 
 from node.errors import InputError, OutOfMemory, OutOfTime, WetreadError
 from node.model.job import State
-from pipelines.errors import PipelineError, UnsuitableVolume
+from pipelines.errors import BundleOutOfMemory, PipelineError, UnsuitableVolume
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,9 @@ def judge(error: BaseException, attempt: int, attempts: int) -> tuple[State, str
     Foreseen errors speak for themselves; of an unforeseen one only the class is shown, since its text may quote the
     dataset, and the trace goes to the log, whose formatter drops that text too.
     """
-    if is_out_of_memory(error):
+    if isinstance(error, BundleOutOfMemory):
+        error = OutOfMemory(str(error))
+    elif is_out_of_memory(error):
         error = OutOfMemory("the pipeline asked for more memory than its device had")
     if isinstance(error, (WetreadError, PipelineError)):
         reason = f"{type(error).__name__}: {error}"
@@ -31,10 +33,11 @@ def judge(error: BaseException, attempt: int, attempts: int) -> tuple[State, str
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for what Python, and torch on any device, raise when memory is used up. Torch is not imported for it: the
-    worker's parent must not, and in a child it is there."""
+    """True for what Python, torch on any device, and the process of a bundle raise when memory is used up. Torch is not
+    imported for it: the worker's parent must not, and in a child it is there."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    return isinstance(error, MemoryError) or "OutOfMemoryError" in kinds or "DefaultCPUAllocator" in str(error)
+    named = isinstance(error, (MemoryError, BundleOutOfMemory)) or "OutOfMemoryError" in kinds
+    return named or "DefaultCPUAllocator" in str(error)
 
 
 def is_refusal(error: BaseException) -> bool:

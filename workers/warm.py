@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pipelines.catalog import get_pipeline
 from pipelines.errors import PipelineError
 from pipelines.pipeline import Model
+from pipelines.repeatable import make_repeatable
 
 log = logging.getLogger(__name__)
 
@@ -15,6 +16,9 @@ class Warm:
     """The loaded models of one child on one device."""
 
     def __init__(self, device: str) -> None:
+        """device: torch's name of it; for a GPU, this process computes repeatably from now on."""
+        if device.startswith("cuda"):
+            make_repeatable()
         self.device = device
         self._models: dict[tuple[str, str], Model] = {}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from node.config import Settings
 from node.dicom.header import read_header
-from node.errors import CannotUnderstand, PeerRefused, PeerUnreachable, PriorMissing
+from node.errors import CannotUnderstand, OutOfResources, PeerRefused, PeerUnreachable, PriorMissing
 from node.inbound.priors import (
     STRANGER,
     Subject,
@@ -38,7 +38,7 @@ LINGER = 3600.0
 """Seconds for which a peer that ran out of time may still bring what it was asked for."""
 
 GRACE = 2.0
-"""The same of a peer that said it is done."""
+"""The same of a peer that said it is done, or that it will not."""
 
 MORE = 3
 """Studies that turn out to be no priors by their images, before the search ends."""
@@ -102,7 +102,7 @@ class Errand:
         while True:
             try:
                 ask(archive)
-            except PeerRefused as refusal:
+            except (PeerRefused, OutOfResources) as refusal:
                 return [f"{refusal}; without it"]
             except PeerUnreachable as silence:
                 if time.time() + TRY_AGAIN < self._until:
@@ -119,6 +119,7 @@ class Errand:
         raise PriorMissing("no prior sought: the images of this job are no longer in the spool")
 
     def _search(self, archive: Archive, subject: Subject, found: Found) -> None:
+        """Adds to `found` what the archive has. A study that it refuses is noted, and the next one is tried."""
         modality = self._rules.modality or subject.modality
         dates = (find_earliest(subject, self._rules), subject.moment[0])
         answers = archive.find_studies(subject.patient_id, dates, modality, self._until)
@@ -126,7 +127,14 @@ class Errand:
         for study in candidates[: self._rules.priors + MORE]:
             if len(found.study_uids) >= self._rules.priors:
                 return
-            if note := self._bring(archive, study, subject):
+            try:
+                note = self._bring(archive, study, subject)
+            except (PeerRefused, OutOfResources) as refusal:
+                self._ledger.end_asking(study.study_uid, self._job.id, time.time() + GRACE)
+                note = f"{refusal}; without it"
+                found.notes += [note] if note not in found.notes else []
+                continue
+            if note:
                 found.study_uids.append(study.study_uid)
                 found.notes.append(note)
 

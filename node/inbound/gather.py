@@ -16,6 +16,7 @@ from node.inbound.errand import Errand, Found
 from node.inbound.side_door import SideDoor
 from node.inbound.spool import Spool
 from node.ledger import Ledger
+from node.ledger.gathering import NEVER
 from node.model.archive import Archive
 from node.model.job import Gathering, Job, State
 from node.model.study import StudyState
@@ -40,19 +41,21 @@ GOODBYE = 5.0
 SLACK = 60.0
 """Seconds after which a job runs though nobody gathered for it: the role that does may be down."""
 
-NEVER = 253_402_300_800.0
-"""The year 10000: a job that requires a prior waits for whoever gathers."""
+GROWING = 3.0
+"""Seconds until a study of which more images arrive is looked at again: meanwhile others are gathered for."""
 
 
 def with_gathering(job: Job, settings: Settings) -> Job:
-    """A new job as it waits for what its route gathers, or as it is when there is nothing to gather."""
+    """A new job as it waits for what its route gathers, or as it is when there is nothing to gather. One that is FAILED
+    from the first has what it wants MISSING: it asks when an operator queues it."""
     rules = find_rules(job, settings)
-    if job.state != State.QUEUED or rules is None or not (rules.priors or _is_doubtful(job, rules)):
+    if rules is None or not (rules.priors or _is_doubtful(job, rules)):
         return job
     # Images that were missing make the next version of the study, which is given the time to arrive.
     wait = rules.wait.total_seconds() * (2 if rules.missing else 1)
     ready_at = NEVER if rules.required else job.created_at + wait + SLACK
-    return replace(job, gathering=Gathering.ASKING, ready_at=ready_at)
+    gathering = Gathering.MISSING if job.state == State.FAILED else Gathering.ASKING
+    return replace(job, gathering=gathering, ready_at=ready_at)
 
 
 def find_rules(job: Job, settings: Settings) -> Gather | None:
@@ -127,11 +130,14 @@ class Gatherer:
                 self._gather(self._ledger.get_job(job_id), since)
         except Exception:
             log.exception("gathering for study %s stumbled; it is tried again in %.0f s", study_uid, PAUSE)
-            with self._lock:
-                self._not_before[study_uid] = time.time() + PAUSE
+            self._put_off(study_uid, PAUSE)
         finally:
             with self._lock:
                 del self._under_way[study_uid]
+
+    def _put_off(self, study_uid: str, seconds: float) -> None:
+        with self._lock:
+            self._not_before[study_uid] = time.time() + seconds
 
     def _gather(self, job: Job, since: float) -> None:
         began = time.time()
@@ -140,6 +146,7 @@ class Gatherer:
             self._settle(job, None, Found(notes=["the route gathers nothing any more"]), began)
             return
         if self._is_growing(job):
+            self._put_off(job.study_uid, GROWING)
             return
         # Who waited while this role was down is given his whole time.
         until = rules.wait.total_seconds() + (since if since >= self._started else began)

@@ -16,7 +16,7 @@ from node.dicom.file_meta import encode_file_meta
 from node.dicom.identity import Identity, find_identity, read_identity, read_sender, read_syntax
 from node.errors import CannotUnderstand, ConflictingInstance, OutOfResources, RefusedInstance, WrongClass
 from node.inbound.intake import Intake
-from node.inbound.quarantine import set_aside
+from node.inbound.quarantine import list_again, set_aside
 from node.inbound.recorder import Recorder
 from node.inbound.spool import Spool, digest_dataset, is_same_dataset, name_kept
 from node.ledger import Ledger
@@ -97,12 +97,11 @@ class Receiver:
         """Adds rows for kept files that the ledger does not know; returns how many. They came on an association that
         was lost with its rows: their study waits for its sender as after any that broke off, and goes by who sent it.
         A file that is not what its name says is what a power cut left of it, before anybody was told that it is kept:
-        it goes to quarantine."""
-        known = self._ledger.find_paths()
+        it goes to quarantine, where what has no row is given one."""
         added, lost = 0, dict[tuple[str, str], str]()
-        for name in self._spool.find_kept():
-            if name not in known:
-                added += self._reindex_file(name, lost)
+        for name in self._ledger.find_unknown(self._spool.find_kept()):
+            added += self._reindex_file(name, lost)
+        list_again(self._spool, self._ledger)
         if added:
             log.warning("%d kept files had no row in the ledger; they have one now", added)
         return added

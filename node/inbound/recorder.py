@@ -2,7 +2,8 @@
 
 In:  instances that are safe in the spool, associations that open and end, counts.   Out: rows.
 0x0000 does not wait for the row: a crash loses at most the rows of the last moments, never a file, and the re-index at
-the next start makes them again. When the ledger does not keep up, the door waits and then refuses.
+the next start makes them again. When the ledger does not keep up, the door waits and then refuses; when nobody writes
+any more, it refuses at once.
 """
 
 import logging
@@ -43,6 +44,7 @@ class Recorder:
         self._pending: dict[str, str] = {}
         self._written = self._given = 0
         self._running = True
+        self._is_dead = False
         self._thread = Thread(target=self._run, name="recorder", daemon=True)
 
     def start(self) -> None:
@@ -65,11 +67,13 @@ class Recorder:
         """Records an instance that is safe in the spool: "new", or "same" when its row waits already.
 
         Raises ConflictingInstance when the row of another content waits, OutOfResources when the ledger does not keep
-        up; then nothing is recorded.
+        up or nobody writes to it any more; then nothing is recorded.
         """
         with self._change:
-            if not self._change.wait_for(lambda: len(self._next.instances) < MOST, PATIENCE):
+            if not self._change.wait_for(lambda: self._is_dead or len(self._next.instances) < MOST, PATIENCE):
                 raise OutOfResources("the ledger does not keep up")
+            if self._is_dead:
+                raise OutOfResources("the thread that writes to the ledger ended on an error: restart the node")
             held = self._pending.get(instance.sop_instance_uid)
             if held is not None and held != instance.digest:
                 raise ConflictingInstance(f"two contents came at once under {instance.sop_instance_uid}")
@@ -101,7 +105,7 @@ class Recorder:
         """Waits until all that was given is written; False when it takes longer than `patience` seconds."""
         with self._change:
             mark = self._given
-            return self._change.wait_for(lambda: self._written >= mark, patience)
+            return self._change.wait_for(lambda: self._is_dead or self._written >= mark, patience) and not self._is_dead
 
     def _tell(self) -> None:
         self._given += 1
@@ -109,6 +113,16 @@ class Recorder:
             self._change.notify_all()
 
     def _run(self) -> None:
+        try:
+            self._go_on()
+        except BaseException:
+            log.critical("no more rows are written to the ledger, the door refuses from now on: restart the node")
+            with self._change:
+                self._is_dead = True
+                self._change.notify_all()
+            raise
+
+    def _go_on(self) -> None:
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._given > self._written or not self._running)
@@ -133,8 +147,10 @@ class Recorder:
         while True:
             try:
                 conflicts = self._ledger.record(batch)
-            except SQLAlchemyError as error:
-                log.error("the ledger cannot be written, %d rows wait: %s", len(batch.instances), type(error).__name__)
+            except Exception as error:
+                trace = None if isinstance(error, SQLAlchemyError) else error
+                text = "the ledger cannot be written, %d rows wait: %s"
+                log.error(text, len(batch.instances), type(error).__name__, exc_info=trace)
                 if not self._running:
                     return
                 time.sleep(wait)
@@ -142,7 +158,11 @@ class Recorder:
             else:
                 break
         for instance, association_id in conflicts:
-            self._set_aside(instance, association_id, batch)
+            try:
+                self._set_aside(instance, association_id, batch)
+            except Exception:
+                uid = instance.sop_instance_uid
+                log.exception("instance %s could not be set aside: the re-index at the next start does it", uid)
 
     def _set_aside(self, instance: Instance, association_id: str, batch: Batch) -> None:
         """A uid that another study holds, or that two listeners took at the same moment: the second content goes to

@@ -99,11 +99,12 @@ class Spool:
         return name
 
     def find_kept(self) -> Iterator[str]:
-        """Names of all kept files, relative to the spool."""
+        """Names of all kept files, relative to the spool, in order."""
         for folder in sorted(self.kept.iterdir()):
             with os.scandir(folder) as entries:
-                for entry in entries:
-                    yield f"kept/{folder.name}/{entry.name}"
+                names = sorted(entry.name for entry in entries)
+            for name in names:
+                yield f"kept/{folder.name}/{name}"
 
     def throw_away(self, name: str) -> None:
         """Moves the kept file `name` to trash/; nothing when it is not there."""

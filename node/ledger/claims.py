@@ -8,16 +8,14 @@ oldest instead, so that nothing starves.
 from collections.abc import Sequence
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Engine, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, func, select, update
 
 from node.errors import LostLease
 from node.ledger import tables as t
 from node.ledger.dependencies import is_open, is_unblocked
 from node.ledger.gathering import is_ready
-from node.ledger.jobs import get_job, remember, to_job
+from node.ledger.jobs import find_rank, get_job, remember, to_job
 from node.model.job import Job, Priority, State
-
-URGENCY = {Priority.STAT: 0, Priority.ROUTINE: 1, Priority.OFF_PEAK: 2}
 
 
 class ClaimLedger:
@@ -37,9 +35,8 @@ class ClaimLedger:
         """See Ledger.claim_next."""
         j, running = t.job, t.job.alias()
         busy = select(func.count()).where((running.c.study_uid == j.c.study_uid) & (running.c.state == State.CLAIMED))
-        urgency = case(URGENCY, value=j.c.priority, else_=len(URGENCY))
         free = select(j.c.id).where(_is_free(at) & j.c.lane.in_(lanes)).limit(1).with_for_update(skip_locked=True)
-        by_rank = free.order_by(urgency, busy.scalar_subquery(), j.c.created_at, j.c.id)
+        by_rank = free.order_by(find_rank(j), busy.scalar_subquery(), j.c.created_at, j.c.id)
         with self._engine.begin() as db:
             found = None
             if waiting_since is not None:

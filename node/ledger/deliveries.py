@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, exists, insert, select, update
 
 from node.errors import LostLease
 from node.ledger import tables as t
-from node.ledger.underway import keep_arrival
+from node.ledger.jobs import remember, to_job
+from node.ledger.underway import find_end, keep_arrival
 from node.model.delivery import Delivery, DeliveryState, Kind, ResultObject
 from node.model.job import Job, State
 
@@ -37,6 +38,24 @@ class DeliveryLedger:
             query = query.where(d.c.next_at <= due)
         with self._reader.connect() as db:
             return [to_delivery(row) for row in db.execute(query)]
+
+    def find_due(self, destination: str, at: float, limit: int) -> list[Delivery]:
+        d, o = t.delivery, t.result_object
+        due = (d.c.destination == destination) & (d.c.state == DeliveryState.PENDING) & (d.c.next_at <= at)
+        query = select_deliveries().where(due & ((o.c.substitute == "") | ~_is_held(at)))
+        query = query.order_by(None).order_by(d.c.made_at, d.c.job_id, o.c.position).limit(limit)
+        with self._reader.connect() as db:
+            return [to_delivery(row) for row in db.execute(query)]
+
+    def find_movable(self) -> list[Job]:
+        j = t.job
+        pending, sent, refused = map(_has, (DeliveryState.PENDING, DeliveryState.SENT, DeliveryState.REFUSED))
+        encoded = (j.c.state == State.ENCODED) & ~pending & ~(refused & sent)
+        delivered = (j.c.state == State.DELIVERED) & (pending | ~sent)
+        open_ones = j.c.state.in_([State.ENCODED, State.DELIVERED])
+        query = select(j).where(open_ones & (encoded | delivered)).order_by(j.c.created_at.desc())
+        with self._reader.connect() as db:
+            return [to_job(row) for row in db.execute(query)]
 
     def move_delivery(
         self,
@@ -113,8 +132,8 @@ def move_delivery(
 ) -> bool:
     """See Ledger.move_delivery."""
     d = t.delivery
-    if to == DeliveryState.PENDING and delivery.state == DeliveryState.SENT and _is_canceled(db, delivery.job_id):
-        to, answer, next_at = DeliveryState.REFUSED, f"{answer}; its job is canceled, it is not sent again", 0.0
+    if to == DeliveryState.PENDING and delivery.state == DeliveryState.SENT and (end := find_end(db, delivery.job_id)):
+        to, answer, next_at = DeliveryState.REFUSED, f"{answer}; its job is {end}, it is not sent again", 0.0
     values: dict[str, Any] = {"state": to, "answer": answer, "next_at": next_at}
     if delivery.state == DeliveryState.PENDING:
         values |= {"attempts": d.c.attempts + counted}
@@ -135,13 +154,9 @@ def move_delivery(
     return True
 
 
-def _is_canceled(db: Connection, job_id: str) -> bool:
-    return db.execute(select(t.job.c.state).where(t.job.c.id == job_id)).scalar() == State.CANCELED
-
-
 def resend(db: Connection, job: Job, destinations: Sequence[str], at: float, text: str) -> int:
     """See Ledger.resend."""
-    d, j, h = t.delivery, t.job, t.history
+    d, j = t.delivery, t.job
     to = State.ENCODED if job.state == State.CONFIRMED or _was_refused(db, job) else job.state
     as_read = (j.c.id == job.id) & (j.c.state == job.state)
     values = {"state": to, "reason": job.reason if to == State.FAILED else ""}
@@ -153,8 +168,7 @@ def resend(db: Connection, job: Job, destinations: Sequence[str], at: float, tex
     fresh = {"state": DeliveryState.PENDING, "attempts": 0, "next_at": at, "made_at": at, "note": "", "asks": 0}
     fresh |= {"transaction_uid": "", "asked_at": 0.0, "answer": text}
     number = db.execute(update(d).where(these).values(fresh)).rowcount
-    event = {"job_id": job.id, "at": at, "state": to, "station": "resend", "text": text, "seconds": {}}
-    db.execute(insert(h).values(event))
+    remember(db, job.id, at, to, "resend", text, {})
     return number
 
 
@@ -170,6 +184,22 @@ def drop_pending(db: Connection, job_id: str) -> None:
     """What was not sent of a job never will be."""
     d = t.delivery
     db.execute(delete(d).where((d.c.job_id == job_id) & (d.c.state == DeliveryState.PENDING)))
+
+
+def _has(state: DeliveryState) -> ColumnElement[bool]:
+    """True for rows of jobs that have a delivery in `state`."""
+    d = t.delivery
+    return exists().where((d.c.job_id == t.job.c.id) & (d.c.state == state))
+
+
+def _is_held(at: float) -> ColumnElement[bool]:
+    """True for rows of `select_deliveries` whose job has a segmentation on its way to the same destination that may yet
+    be replaced and is not due at `at`."""
+    d, other, o = t.delivery, t.delivery.alias(), t.result_object.alias()
+    same = (other.c.job_id == d.c.job_id) & (other.c.destination == d.c.destination)
+    waits = (other.c.state == DeliveryState.PENDING) & (other.c.next_at > at)
+    replaceable = (o.c.kind == Kind.SEGMENTATION) & (o.c.substitute != "")
+    return exists().where(same & waits & (o.c.sop_instance_uid == other.c.sop_instance_uid) & replaceable)
 
 
 def select_deliveries() -> Any:

@@ -7,11 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, and_, case, delete, exists, func, insert, or_, select, update
 
 from node.ledger import tables as t
+from node.ledger.chunks import cut
 from node.model.expectation import Expectation, Kind, Question, Tally
 from node.model.study import Study, StudyState
-
-CHUNK = 400
-"""Values in one IN (...)."""
 
 
 class ExpectationLedger:
@@ -44,7 +42,7 @@ class ExpectationLedger:
         with self._engine.begin() as db:
             if db.execute(select(n.c.study_uid).where(n.c.notification_uid == notification_uid).limit(1)).first():
                 return False
-            for some in _chunks([*instances, *gone]):
+            for some in cut([*instances, *gone]):
                 db.execute(delete(n).where((n.c.study_uid == study_uid) & n.c.sop_instance_uid.in_(some)))
             rows = [{"study_uid": study_uid, "sop_instance_uid": uid} for uid in dict.fromkeys(instances)]
             if rows:
@@ -124,7 +122,3 @@ def _find_ours(db: Connection, study_uid: str) -> frozenset[str]:
 
 def _count(db: Connection, table: Any, where: Any) -> int:
     return int(db.execute(select(func.count()).select_from(table).where(where)).scalar_one())
-
-
-def _chunks(values: Sequence[str]) -> list[Sequence[str]]:
-    return [values[at : at + CHUNK] for at in range(0, len(values), CHUNK)]

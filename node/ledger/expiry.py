@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Connection, exists, func, select, update
 
 from node.ledger import tables as t
+from node.ledger.chunks import cut
 from node.ledger.gathering import is_prior_in_use
 from node.model.job import FINAL, State
 from node.model.study import Finished, StudyState
-
-CHUNK = 400
 
 
 def find_finished(db: Connection, before: float, failed_before: float, limit: int) -> list[Finished]:
@@ -37,9 +36,9 @@ def expire_study(db: Connection, study: Finished, failed_before: float, at: floa
 def find_expired(db: Connection, paths: Sequence[str]) -> set[str]:
     """See Ledger.find_expired."""
     i, expired = t.instance, set[str]()
-    for start in range(0, len(paths), CHUNK):
-        some = i.c.path.in_(paths[start : start + CHUNK]) & i.c.expired_at.is_not(None)
-        expired |= set(db.execute(select(i.c.path).where(some)).scalars())
+    for some in cut(paths):
+        gone = i.c.path.in_(some) & i.c.expired_at.is_not(None)
+        expired |= set(db.execute(select(i.c.path).where(gone)).scalars())
     return expired
 
 

@@ -5,15 +5,21 @@ taken for a study that somebody sent. Nothing here names a patient.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, case, delete, exists, func, insert, select, update
 
 from node.ledger import tables as t
+from node.ledger.jobs import remember
+from node.ledger.studies import to_study
 from node.model.job import FINAL, Gathering, Job, State
 from node.model.study import Study, StudyState
 
 GATHERED = "gathered as a prior: it opens no jobs of its own"
 """Why such a study has none, in study.reason."""
+
+NEVER = 253_402_300_800.0
+"""The year 10000: until then a job that requires a prior waits for whoever gathers."""
 
 
 def is_ready(job: Table, now: float) -> ColumnElement[bool]:
@@ -37,7 +43,7 @@ class GatheringLedger:
         """The study with this uid."""
         with self._reader.connect() as db:
             row = db.execute(select(t.study).where(t.study.c.study_uid == study_uid)).first()
-            return Study(**dict(row._mapping) | {"state": StudyState(row.state)}) if row else None
+            return to_study(row) if row else None
 
     def find_waiting(self) -> list[tuple[str, str, float]]:
         """(job id, study uid, since when) of all jobs that wait for what is gathered, oldest first."""
@@ -58,9 +64,7 @@ class GatheringLedger:
             waiting = (j.c.id == job.id) & (j.c.state == State.QUEUED) & (j.c.gathering == Gathering.ASKING)
             if not db.execute(update(j).where(waiting).values(values)).rowcount:
                 return False
-            text = "; ".join(notes)
-            row = {"job_id": job.id, "at": at, "state": State.QUEUED, "station": "gather", "text": text}
-            db.execute(insert(t.history).values(row | {"seconds": {"gather": seconds}}))
+            remember(db, job.id, at, State.QUEUED, "gather", "; ".join(notes), {"gather": seconds})
             return True
 
     def add_asking(self, study_uid: str, job_id: str, caller: str, at: float, until: float) -> None:
@@ -100,9 +104,15 @@ class GatheringLedger:
         return uids
 
 
-def again(job: Table) -> ColumnElement[str]:
-    """`gathering` of a FAILED job that is queued again: what it missed is asked for again."""
-    return case((job.c.gathering == Gathering.MISSING, Gathering.ASKING.value), else_=job.c.gathering)
+def ask_again(job: Table, at: float) -> dict[str, ColumnElement[Any]]:
+    """Columns of a FAILED job that is queued again at `at`: what it missed is asked for again, for as long as it would
+    have been when it was made."""
+    missing = job.c.gathering == Gathering.MISSING
+    limited = missing & (job.c.ready_at < NEVER)
+    return {
+        "gathering": case((missing, Gathering.ASKING.value), else_=job.c.gathering),
+        "ready_at": case((limited, at + job.c.ready_at - job.c.created_at), else_=job.c.ready_at),
+    }
 
 
 def _find_sent(db: Connection) -> list[str]:
@@ -110,7 +120,8 @@ def _find_sent(db: Connection) -> list[str]:
     gathered = (s.c.state == StudyState.COMPLETE) & (s.c.reason == GATHERED)
     window = (a.c.study_uid == s.c.study_uid) & (came.c.opened_at <= a.c.until)
     window &= came.c.ended_at.is_(None) | (came.c.ended_at >= a.c.asked_at)
-    last = select(func.max(a.c.asked_at)).where(a.c.study_uid == s.c.study_uid).scalar_subquery()
+    # Where it was forgotten with the images that it was asked for, whoever brings them now sends.
+    last = func.coalesce(select(func.max(a.c.asked_at)).where(a.c.study_uid == s.c.study_uid).scalar_subquery(), 0.0)
     outside = (link.c.study_uid == s.c.study_uid) & (link.c.association_id == came.c.id)
     outside &= (came.c.opened_at > last) & ~exists().where(window)
     return list(db.execute(select(s.c.study_uid).where(gathered & exists().where(outside))).scalars())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, case, insert, select
 
 from node.errors import UnknownJob
 from node.ledger import tables as t
@@ -27,6 +27,12 @@ def to_job(row: Row[Any]) -> Job:
     values |= {"state": State(row.state), "priority": Priority(row.priority), "gathering": Gathering(row.gathering)}
     values |= {"late": Late(row.late)}
     return Job(**values)
+
+
+def find_rank(job: Table) -> ColumnElement[int]:
+    """How urgent rows of `job` are, 0 for the most urgent: in the order in which `Priority` names them."""
+    ranks = {priority.value: rank for rank, priority in enumerate(Priority)}
+    return case(ranks, value=job.c.priority, else_=len(ranks))
 
 
 def remember(

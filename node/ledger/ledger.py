@@ -1,6 +1,6 @@
 """The ledger's port: few verbs, each one atomic. `SqlLedger` says how."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from node.ledger.lists import Lists
@@ -64,8 +64,8 @@ class Ledger(Lists, Protocol):
         """Study Instance UID -> number of its instances whose files are there."""
         ...
 
-    def find_paths(self) -> set[str]:
-        """The spool paths of all instances that the ledger knows."""
+    def find_unknown(self, paths: Iterable[str]) -> list[str]:
+        """Those of `paths` that are the spool path of no instance. They must come in order."""
         ...
 
     def find_quarantined(self) -> list[Quarantined]:
@@ -91,6 +91,12 @@ class Ledger(Lists, Protocol):
 
     def find_expired(self, paths: Sequence[str]) -> set[str]:
         """Those of `paths` whose instances are without files."""
+        ...
+
+    def forget_traffic(self, before: float, limit: int) -> int:
+        """Who brought and who was asked for at most `limit` closed studies of which no file is kept and that nobody
+        brought, or was to bring, since `before`; returns how many studies that were. Of each caller the last
+        association stays."""
         ...
 
     # Storage commitment that peers ask of us
@@ -135,7 +141,8 @@ class Ledger(Lists, Protocol):
         remarks: Mapping[str, str] | None = None,
     ) -> bool:
         """RECEIVING -> COMPLETE with its jobs, in one step. Where a job replaces earlier results of its route, its
-        earlier jobs that are unfinished are canceled. remarks: job id -> a line for the history of an earlier job.
+        earlier jobs that are unfinished are canceled, and what waits to be sent of those that failed stays here.
+        remarks: job id -> a line for the history of an earlier job.
         False when an image arrived since `study` was read: look again. A job may come FAILED, with its reason."""
         ...
 
@@ -261,7 +268,7 @@ class Ledger(Lists, Protocol):
     ) -> Job:
         """Compare-and-set on (state, token) along the transition table; `objects` become deliveries in the same step.
         shares: destination -> SOP Instance UIDs of those that it gets; by default every destination gets all. Of a job
-        that is CANCELED nothing is sent any more.
+        that is CANCELED nothing is sent any more, nor of one that is QUEUED again what it made before.
         Raises LostLease when the job is no longer as `job` says."""
         ...
 
@@ -309,6 +316,16 @@ class Ledger(Lists, Protocol):
         self, job_id: str = "", destination: str = "", states: Sequence[DeliveryState] = (), due: float | None = None
     ) -> list[Delivery]:
         """In the order in which they were made; `due`: only those to act on by then."""
+        ...
+
+    def find_due(self, destination: str, at: float, limit: int) -> list[Delivery]:
+        """At most `limit` of those PENDING to be sent by `at`, oldest first. While a segmentation that may yet be
+        replaced waits for a later time, what of its job has a substitute waits too."""
+        ...
+
+    def find_movable(self) -> list[Job]:
+        """ENCODED and DELIVERED jobs whose deliveries have come so far, or fallen back so, that another state is true
+        of them; newest first."""
         ...
 
     def move_delivery(

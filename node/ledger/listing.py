@@ -14,7 +14,6 @@ from sqlalchemy import (
     Engine,
     Select,
     String,
-    case,
     cast,
     func,
     inspect,
@@ -26,7 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateIndex
 
 from node.ledger import tables as t
-from node.ledger.jobs import to_job
+from node.ledger.jobs import find_rank, to_job
+from node.ledger.studies import to_study
 from node.model.job import Job, Priority, State
 from node.model.listing import Turn, Waiting, Wanted
 from node.model.study import Study, StudyState
@@ -71,7 +71,7 @@ class ListingLedger:
             if text:
                 query = query.where(_begins(db, (s.c.study_uid,), text))
             rows = _turn(db, query, (s.c.last_at, s.c.study_uid), turn, limit)
-            return [Study(**dict(row._mapping) | {"state": StudyState(row.state)}) for row in rows]
+            return [to_study(row) for row in rows]
 
     def count_states(self) -> dict[State, int]:
         """See Ledger.count_states."""
@@ -85,7 +85,7 @@ class ListingLedger:
         j = t.job
         keys = (j.c.lane, j.c.priority, j.c.state)
         query = select(*keys, func.count().label("number"), func.min(j.c.created_at).label("oldest_at"))
-        query = query.where(j.c.state.in_(UNFINISHED)).group_by(*keys).order_by(j.c.lane, _rank(), j.c.state)
+        query = query.where(j.c.state.in_(UNFINISHED)).group_by(*keys).order_by(j.c.lane, find_rank(j), j.c.state)
         with self._reader.connect() as db:
             rows = [dict(row._mapping) for row in db.execute(query)]
         return [Waiting(**r | {"priority": Priority(r["priority"]), "state": State(r["state"])}) for r in rows]
@@ -93,7 +93,7 @@ class ListingLedger:
     def list_queue(self, limit: int) -> list[Job]:
         """See Ledger.list_queue."""
         j = t.job
-        query = select(j).where(j.c.state == State.QUEUED).order_by(_rank(), j.c.created_at, j.c.id).limit(limit)
+        query = select(j).where(j.c.state == State.QUEUED).order_by(find_rank(j), j.c.created_at, j.c.id).limit(limit)
         with self._reader.connect() as db:
             return [to_job(row) for row in db.execute(query)]
 
@@ -143,7 +143,3 @@ def _within(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
 def _count_to(db: Connection, where: ColumnElement[bool], limit: int) -> int:
     some = select(literal_column("1")).where(where).limit(limit).subquery()
     return int(db.execute(select(func.count()).select_from(some)).scalar_one())
-
-
-def _rank() -> ColumnElement[int]:
-    return case({priority.value: rank for rank, priority in enumerate(Priority)}, value=t.job.c.priority)

@@ -7,11 +7,9 @@ from sqlalchemy import Connection, Table, insert, select, update
 from sqlalchemy.sql.expression import bindparam
 
 from node.ledger import tables as t
+from node.ledger.chunks import cut
 from node.model.batch import Batch
 from node.model.study import Instance, StudyState
-
-CHUNK = 400
-"""Values in one IN (...)."""
 
 
 def record_batch(db: Connection, batch: Batch) -> list[tuple[Instance, str]]:
@@ -73,7 +71,7 @@ def _revive(db: Connection, again: Sequence[Instance]) -> None:
     """What retention took and the sender brought again has its file again; that is no news for its study."""
     i, s = t.instance, t.study
     taken = i.c.expired_at.is_not(None)
-    for some in _chunks([instance.sop_instance_uid for instance in again]):
+    for some in cut([instance.sop_instance_uid for instance in again]):
         these = taken & i.c.sop_instance_uid.in_(some)
         studies = list(db.execute(select(i.c.study_uid).where(these).distinct()).scalars())
         if studies:
@@ -85,7 +83,7 @@ def _revive(db: Connection, again: Sequence[Instance]) -> None:
 def _find_digests(db: Connection, uids: Sequence[str]) -> dict[str, str]:
     i = t.instance
     found: dict[str, str] = {}
-    for some in _chunks(uids):
+    for some in cut(uids):
         for uid, digest in db.execute(select(i.c.sop_instance_uid, i.c.digest).where(i.c.sop_instance_uid.in_(some))):
             found[uid] = digest
     return found
@@ -95,7 +93,7 @@ def find_classes(db: Connection, uids: Sequence[str]) -> dict[str, str]:
     """SOP Instance UID -> SOP Class UID of those of `uids` that are held."""
     i = t.instance
     found: dict[str, str] = {}
-    for some in _chunks(uids):
+    for some in cut(uids):
         present = i.c.sop_instance_uid.in_(some) & i.c.expired_at.is_(None)
         query = select(i.c.sop_instance_uid, i.c.sop_class_uid).where(present)
         found.update({row.sop_instance_uid: row.sop_class_uid for row in db.execute(query)})
@@ -105,8 +103,8 @@ def find_classes(db: Connection, uids: Sequence[str]) -> dict[str, str]:
 def _link(db: Connection, pairs: set[tuple[str, str]]) -> None:
     link = t.association_study
     known: set[tuple[str, str]] = set()
-    for some in _chunks(sorted({association for _, association in pairs})):
-        rows = db.execute(select(link.c.study_uid, link.c.association_id).where(link.c.association_id.in_(some)))
+    for some in cut(sorted({study for study, _ in pairs})):
+        rows = db.execute(select(link.c.study_uid, link.c.association_id).where(link.c.study_uid.in_(some)))
         known |= {(row.study_uid, row.association_id) for row in rows}
     if fresh := sorted(pairs - known):
         db.execute(insert(link), [{"study_uid": study, "association_id": association} for study, association in fresh])
@@ -143,7 +141,3 @@ def _count(db: Connection, batch: Batch) -> None:
     for what, number in batch.counts.items():
         if not db.execute(update(d).where(d.c.what == what).values(number=d.c.number + number)).rowcount:
             db.execute(insert(d).values(what=what, number=number))
-
-
-def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[at : at + CHUNK] for at in range(0, len(values), CHUNK))

@@ -1,12 +1,12 @@
 """The ledger in SQL: each verb one transaction, each change of state a compare-and-set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, Row, delete, func, insert, select, update
+from sqlalchemy import Engine, delete, func, insert, select, update
 
 from node.errors import LostLease
-from node.ledger import arrivals, expiry
+from node.ledger import arrivals, expiry, kept, traffic
 from node.ledger import tables as t
 from node.ledger.circuits import CircuitLedger
 from node.ledger.claims import ClaimLedger
@@ -14,10 +14,11 @@ from node.ledger.deliveries import DeliveryLedger, add_objects, drop_pending
 from node.ledger.dependencies import DependencyLedger
 from node.ledger.engine import open_engine
 from node.ledger.expectations import ExpectationLedger
-from node.ledger.gathering import GatheringLedger, again
+from node.ledger.gathering import GatheringLedger, ask_again
 from node.ledger.jobs import get_job, remember, to_job
 from node.ledger.listing import ListingLedger, add_indexes
 from node.ledger.record import find_classes, record_batch
+from node.ledger.studies import to_study
 from node.ledger.versions import note_late, supersede
 from node.ledger.workers import WorkerLedger
 from node.model.batch import Batch
@@ -108,9 +109,9 @@ class SqlLedger(
         with self._reader.connect() as db:
             return arrivals.count_present(db)
 
-    def find_paths(self) -> set[str]:
+    def find_unknown(self, paths: Iterable[str]) -> list[str]:
         with self._reader.connect() as db:
-            return set(db.execute(select(t.instance.c.path)).scalars())
+            return kept.find_unknown(db, paths)
 
     def find_quarantined(self) -> list[Quarantined]:
         with self._reader.connect() as db:
@@ -134,6 +135,10 @@ class SqlLedger(
     def find_expired(self, paths: Sequence[str]) -> set[str]:
         with self._reader.connect() as db:
             return expiry.find_expired(db, paths)
+
+    def forget_traffic(self, before: float, limit: int) -> int:
+        with self._engine.begin() as db:
+            return traffic.forget_traffic(db, before, limit)
 
     # Storage commitment that peers ask of us
 
@@ -173,7 +178,7 @@ class SqlLedger(
         if state:
             query = query.where(t.study.c.state == state)
         with self._reader.connect() as db:
-            return [_study(row) for row in db.execute(query)]
+            return [to_study(row) for row in db.execute(query)]
 
     def find_associations(self, study_uid: str) -> list[tuple[str, float, float | None, str]]:
         a, link = t.association, t.association_study
@@ -261,16 +266,12 @@ class SqlLedger(
             if to == State.QUEUED:
                 values |= {"rung_at": 0.0}
                 if job.state == State.FAILED:
-                    values |= {"attempt": 0, "gathering": again(j)}
+                    values |= {"attempt": 0} | ask_again(j, at)
                     as_read &= j.c.superseded_by == ""
             if not db.execute(update(j).where(as_read).values(values)).rowcount:
                 raise LostLease(f"job {job.id} is no longer {job.state} under this lease; its {to} is thrown away")
-            if to == State.CANCELED:
+            if to in {State.CANCELED, State.QUEUED}:  # that an attempt did not run is no news any more
                 drop_pending(db, job.id)
             add_objects(db, job, objects, shares, at)
             remember(db, job.id, at, to, station, text, seconds or {})
             return get_job(db, job.id)
-
-
-def _study(row: Row[Any]) -> Study:
-    return Study(**dict(row._mapping) | {"state": StudyState(row.state)})

@@ -5,11 +5,12 @@ Inside a study the route tells what is a version of what. Of an earlier version 
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from node.dicom.authorship import Predecessor
 from node.ledger import tables as t
 from node.ledger.deliveries import drop_pending
+from node.ledger.jobs import remember
 from node.ledger.ledger import Ledger
 from node.model.delivery import DeliveryState, Kind, ResultObject
 from node.model.job import Job, Late, State
@@ -22,7 +23,8 @@ ARRIVED = frozenset({DeliveryState.SENT, DeliveryState.KEPT})
 
 def supersede(db: Connection, study: Study, jobs: Sequence[Job], at: float) -> None:
     """Earlier jobs of the routes whose results `jobs` replace: those that have not reached a PACS as a whole never
-    will, what is not sent of them stays here; all of them name the job that speaks for the study now."""
+    will, what is not sent of them stays here, nor is it said any more that one did not run; all of them name the job
+    that speaks for the study now."""
     for job in jobs:
         if job.late == Late.REPLACE:
             _supersede(db, study, job, at)
@@ -35,7 +37,9 @@ def _supersede(db: Connection, study: Study, job: Job, at: float) -> None:
     for job_id in db.execute(select(j.c.id).where(earlier & j.c.state.in_(OPEN))).scalars().all():
         db.execute(update(j).where(j.c.id == job_id).values(CANCELED | {"reason": text}))
         drop_pending(db, job_id)
-        _note(db, job_id, at, State.CANCELED, text)
+        remember(db, job_id, at, State.CANCELED, "match", text, {})
+    for job_id in db.execute(select(j.c.id).where(earlier & (j.c.state == State.FAILED))).scalars().all():
+        drop_pending(db, job_id)
     db.execute(update(j).where(earlier & (j.c.superseded_by == "")).values(superseded_by=job.id))
 
 
@@ -45,12 +49,7 @@ def note_late(db: Connection, remarks: Mapping[str, str], at: float) -> None:
     for job_id, text in remarks.items():
         state = db.execute(select(j.c.state).where(j.c.id == job_id)).scalar()
         if state is not None:
-            _note(db, job_id, at, State(state), text)
-
-
-def _note(db: Connection, job_id: str, at: float, state: State, text: str) -> None:
-    row = {"job_id": job_id, "at": at, "state": state, "station": "match", "text": text, "seconds": {}}
-    db.execute(insert(t.history).values(row))
+            remember(db, job_id, at, State(state), "match", text, {})
 
 
 def find_predecessors(job: Job, ledger: Ledger) -> tuple[Predecessor, ...]:

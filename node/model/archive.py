@@ -46,6 +46,7 @@ class Archive(Protocol):
     """One peer. `until`: when to stop waiting for it, seconds since the epoch.
 
     Every verb raises PeerUnreachable when it does not answer in time, and PeerRefused with what it answers otherwise.
+    `fetch` may raise OutOfResources, where the sink has no room for what it brings.
     """
 
     name: str

@@ -32,7 +32,7 @@ FINAL = frozenset({State.CONFIRMED, State.FAILED, State.CANCELED})
 
 
 class Priority(StrEnum):
-    """How urgent a route's jobs are."""
+    """How urgent a route's jobs are, from the most urgent."""
 
     STAT = "stat"
     ROUTINE = "routine"
@@ -50,7 +50,8 @@ class Late(StrEnum):
 
 class Gathering(StrEnum):
     """What a job's route wants fetched before it runs. NONE: nothing. ASKING: peers are asked, the job waits.
-    DONE: it runs with what was found. MISSING: what it requires was not found, it will refuse by name."""
+    DONE: it runs with what was found. MISSING: what it requires was not found, it will refuse by name; or nobody was
+    asked, for it FAILED from the first. Queued again it asks."""
 
     NONE = ""
     ASKING = "ASKING"

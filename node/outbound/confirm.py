@@ -21,6 +21,7 @@ from node.errors import LostLease
 from node.ledger import Ledger
 from node.model.delivery import Delivery, DeliveryState
 from node.model.job import Job, State
+from node.outbound.moment import Moment
 from node.outbound.reactor import hold_reactor
 from node.sections import Deliver
 
@@ -42,6 +43,8 @@ BUSY = {0x0110, 0x0131, 0x0213}
 
 ASKS = 3
 """How often a peer is asked before what it does not answer for is sent again."""
+
+NO_PLACE = "cannot be asked: the series is not known, and the file is gone from the outbox"
 
 KEPT = {DeliveryState.KEPT, DeliveryState.REPLACED}
 DONE = KEPT | {DeliveryState.REFUSED}
@@ -71,8 +74,10 @@ def settle_report(ledger: Ledger, report: Dataset, rules: Deliver) -> bool:
     """Writes what a storage commitment report says into the ledger; False when its transaction is not ours, or is about
     an earlier sending.
 
-    What was settled already stays so: a report that comes twice is harmless. What the peer does not hold is sent again.
+    What was settled already stays so: a report that comes twice is harmless. What the peer does not hold is sent again,
+    what it denies alike at one time.
     """
+    moment = Moment(rules)
     deliveries = ledger.find_transaction(str(report.get("TransactionUID", "")))
     kept = {str(item.get("ReferencedSOPInstanceUID", "")) for item in report.get("ReferencedSOPSequence") or ()}
     failed = {
@@ -84,37 +89,39 @@ def settle_report(ledger: Ledger, report: Dataset, rules: Deliver) -> bool:
         if delivery.state != DeliveryState.SENT:
             continue
         if uid in failed:
-            _settle_denial(ledger, delivery, failed[uid], rules)
+            _settle_denial(ledger, delivery, failed[uid], rules, moment)
         elif uid in kept:
             ledger.move_delivery(delivery, DeliveryState.KEPT, "committed", 0.0)
     return bool(deliveries)
 
 
-def _settle_denial(ledger: Ledger, delivery: Delivery, reason: int, rules: Deliver) -> None:
+def _settle_denial(ledger: Ledger, delivery: Delivery, reason: int, rules: Deliver, moment: Moment) -> None:
     """The peer answers for itself that it does not commit to one object (PS3.3 C.14.1.1)."""
     meaning = MEANINGS.get(reason, "")
     answer = f"commitment denied, 0x{reason:04X} ({meaning})" if meaning else f"commitment denied, 0x{reason:04X}"
     log.warning("%s does not keep %s: %s", delivery.destination, delivery.object.sop_instance_uid, answer)
-    if time.time() - delivery.made_at > rules.give_up.total_seconds():
+    if moment.now - delivery.made_at > rules.give_up.total_seconds():
         ledger.move_delivery(delivery, DeliveryState.REFUSED, f"gave up: {answer}", 0.0)
     elif reason in NEVER:
         ledger.move_delivery(delivery, DeliveryState.REFUSED, answer, 0.0)
     elif reason in BUSY and delivery.asks < ASKS:
-        pause = rules.find_commit_pause(delivery.asks)
-        ledger.move_delivery(delivery, DeliveryState.SENT, answer, time.time() + pause)
+        ledger.move_delivery(delivery, DeliveryState.SENT, answer, moment.find_next_ask(delivery.asks))
     else:
-        pause = rules.find_pause(max(delivery.attempts - 1, 0))
-        ledger.move_delivery(delivery, DeliveryState.PENDING, answer, time.time() + pause)
+        again = moment.find_next_try(max(delivery.attempts - 1, 0))
+        ledger.move_delivery(delivery, DeliveryState.PENDING, answer, again)
 
 
-def find_by_query(association: Association, delivery: Delivery, outbox: Path) -> tuple[bool | None, str]:
+def find_by_query(
+    association: Association, delivery: Delivery, ledger: Ledger, outbox: Path
+) -> tuple[bool | None, str]:
     """(whether the peer's C-FIND, Study Root, IMAGE level, lists the instance, what was seen); None when the peer did
     not say."""
-    study, series = find_place(outbox / delivery.object.path)
+    place = find_place(delivery, ledger, outbox)
+    if place is None:
+        return None, NO_PLACE
     query = Dataset()
     query.QueryRetrieveLevel = "IMAGE"
-    query.StudyInstanceUID = study
-    query.SeriesInstanceUID = series
+    query.StudyInstanceUID, query.SeriesInstanceUID = place
     query.SOPInstanceUID = delivery.object.sop_instance_uid
     try:
         with hold_reactor(association):
@@ -135,10 +142,17 @@ def find_by_query(association: Association, delivery: Delivery, outbox: Path) ->
     return None, f"answers {seen} to C-FIND"
 
 
-def find_place(path: Path) -> tuple[str, str]:
-    """(Study Instance UID, Series Instance UID) of a file."""
-    header = dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "SeriesInstanceUID"])
-    return str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
+def find_place(delivery: Delivery, ledger: Ledger, outbox: Path) -> tuple[str, str] | None:
+    """(Study Instance UID, Series Instance UID) of what was sent. Of a row that an older version made, the file knows
+    the series; None when it is gone."""
+    study, series = ledger.get_job(delivery.job_id).study_uid, delivery.object.series_uid
+    if series:
+        return study, series
+    try:
+        header = dcmread(outbox / delivery.object.path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
+    except OSError:
+        return None
+    return study, str(header.SeriesInstanceUID)
 
 
 def settle_query(ledger: Ledger, delivery: Delivery, listed: bool | None, seen: str, rules: Deliver) -> None:
@@ -169,8 +183,8 @@ def keep_unasked(ledger: Ledger, sent: Sequence[Delivery]) -> None:
 
 
 def settle_jobs(ledger: Ledger) -> None:
-    """Moves every ENCODED or DELIVERED job as far as its deliveries allow."""
-    for job in ledger.find_jobs(states=(State.ENCODED, State.DELIVERED)):
+    """Moves every ENCODED or DELIVERED job as far as its deliveries allow; what merely waits costs nothing."""
+    for job in ledger.find_movable():
         try:
             _settle(ledger, job, ledger.find_deliveries(job.id))
         except LostLease:

@@ -6,7 +6,6 @@ One thread per destination, and a circuit breaker for each: a dead one never del
 """
 
 import logging
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -21,6 +20,7 @@ from node.outbound.breaker import Breaker
 from node.outbound.dicom_line import open_dicom_line
 from node.outbound.lanes import is_replaceable, make_batches, split
 from node.outbound.line import Line
+from node.outbound.moment import Moment
 from node.outbound.outcome import Outcome
 from node.outbound.stow import open_stow_line
 from node.rounds import keep_going
@@ -29,6 +29,9 @@ from node.sections import DeliverBy
 log = logging.getLogger(__name__)
 
 TICK = 0.1
+
+AT_ONCE = 500
+"""Objects that go out in one round."""
 
 
 @dataclass(slots=True)
@@ -63,11 +66,8 @@ class Deliverer:
             self._meet(pending[:1] if self._breaker.is_open else pending, unsure)
 
     def _find_pending(self, now: float) -> list[Delivery]:
-        """What is due. While a segmentation that may yet be replaced waits, what names it waits too."""
-        waiting = self._ledger.find_deliveries(destination=self._name, states=[DeliveryState.PENDING])
-        held = {d.job_id for d in waiting if is_replaceable(d) and d.next_at > now}
-        due = [d for d in waiting if d.next_at <= now and not (d.job_id in held and d.object.substitute)]
-        return [d for d in due if self._has_file(d)]
+        """What is due, see `Ledger.find_due`."""
+        return [d for d in self._ledger.find_due(self._name, now, AT_ONCE) if self._has_file(d)]
 
     def _has_file(self, delivery: Delivery) -> bool:
         if (self._settings.outbox / delivery.object.path).is_file():
@@ -140,13 +140,14 @@ class Deliverer:
             for delivery in self._ledger.find_deliveries(destination=self._name, states=[DeliveryState.PENDING]):
                 self._outcome.give_up(delivery, f"PeerUnreachable: {fault}")
             return
-        now, these = time.time(), {delivery.object.sop_instance_uid for delivery in pending}
+        moment, these = Moment(self._settings.deliver), {delivery.object.sop_instance_uid for delivery in pending}
         # One that was given no answer on a line has its next try already.
-        for delivery in self._ledger.find_deliveries(destination=self._name, states=[DeliveryState.PENDING], due=now):
+        due = self._ledger.find_deliveries(destination=self._name, states=[DeliveryState.PENDING], due=moment.now)
+        for delivery in due:
             if delivery.object.sop_instance_uid in these:
                 self._outcome.postpone(delivery, f"PeerUnreachable: {fault}")
         for delivery in unsure:
-            again = now + self._settings.deliver.find_commit_pause(delivery.asks)
+            again = moment.find_next_ask(delivery.asks)
             self._ledger.move_delivery(delivery, DeliveryState.SENT, delivery.answer, again)
 
     def _find_size(self, delivery: Delivery) -> int:

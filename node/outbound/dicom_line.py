@@ -15,6 +15,7 @@ from node.ledger import Ledger
 from node.model.delivery import Delivery, DeliveryState
 from node.outbound.answers import Answer
 from node.outbound.confirm import ask_commitment, find_by_query, keep_unasked, settle_query, settle_report
+from node.outbound.moment import Moment
 from node.outbound.store import associate, make_contexts, read_kind, store_file
 from node.sections import Confirm
 
@@ -76,7 +77,7 @@ class DicomLine:
             keep_unasked(self._ledger, sent)
         elif self._confirm == Confirm.QUERY:
             for delivery in sent:
-                listed, seen = find_by_query(self._association, delivery, self._settings.outbox)
+                listed, seen = find_by_query(self._association, delivery, self._ledger, self._settings.outbox)
                 settle_query(self._ledger, delivery, listed, seen, self._settings.deliver)
         elif sent:
             self._ask_to_commit(sent)
@@ -85,10 +86,10 @@ class DicomLine:
         """The transaction is in the ledger before the peer can answer it; each request has one of its own."""
         if not self.is_up:
             return
-        transaction, now = str(generate_uid(prefix=None)), time.time()
+        transaction, moment = str(generate_uid(prefix=None)), Moment(self._settings.deliver)
         for delivery in sent:
-            again = now + self._settings.deliver.find_commit_pause(delivery.asks)
-            self._ledger.move_delivery(delivery, DeliveryState.SENT, "asked to commit", again, asked=(transaction, now))
+            again, asked = moment.find_next_ask(delivery.asks), (transaction, moment.now)
+            self._ledger.move_delivery(delivery, DeliveryState.SENT, "asked to commit", again, asked=asked)
         if fault := self._request(sent, transaction):
             log.warning("%s: %s", self._name, fault)
             for delivery in self._refresh(sent):

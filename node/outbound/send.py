@@ -19,7 +19,6 @@ class Sent:
 
     taken: int = 0
     refused: list[tuple[Path, str]] = field(default_factory=list)
-    not_dicom: list[Path] = field(default_factory=list)
 
 
 def find_files(place: Path) -> tuple[list[Path], list[Path]]:

@@ -47,15 +47,20 @@ def associate(
     entity.connection_timeout, entity.acse_timeout = min(5.0, answer_wait), min(15.0, answer_wait)
     entity.dimse_timeout = entity.network_timeout = answer_wait
     shown = f"{title} at {address[0]}:{address[1]}"
-    association = entity.associate(
-        address[0],
-        address[1],
-        # Verification is taken by every peer: without it, one that takes none of the rest would look dead.
-        contexts=[*contexts, build_context(VERIFICATION)],
-        ae_title=title,
-        ext_neg=list(roles),
-        evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), *handlers],
-    )
+    try:
+        association = entity.associate(
+            address[0],
+            address[1],
+            # Verification is taken by every peer: without it, one that takes none of the rest would look dead.
+            contexts=[*contexts, build_context(VERIFICATION)],
+            ae_title=title,
+            ext_neg=list(roles),
+            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), *handlers],
+        )
+    except OSError as error:  # pynetdicom 3.0.4 lets out that the host's name does not resolve
+        raise PeerUnreachable(f"{shown}: {error.strerror or error}") from error
+    except UnicodeError:
+        raise PeerUnreachable(f"{shown}: {address[0]!r} cannot be a host name") from None
     rejection = _find_rejection(association)
     if rejection is not None:
         raise PeerUnreachable(f"{shown} rejects the association: {rejection.reason_str}")

@@ -17,8 +17,8 @@ from node.errors import PeerUnreachable
 from node.ledger import Ledger
 from node.model.delivery import Delivery, DeliveryState
 from node.outbound.answers import Answer
-from node.outbound.confirm import find_place, keep_unasked, settle_query
-from node.outbound.stow_answer import JSON, judge, read_body, read_json
+from node.outbound.confirm import NO_PLACE, find_place, keep_unasked, settle_query
+from node.outbound.stow_answer import JSON, judge, read_body, read_json, refuses_all
 from node.sections import Confirm, Peer
 from node.security.web_client import make_web_client
 
@@ -48,9 +48,20 @@ class StowLine:
         self._patience = 2 * settings.deliver.answer_wait.total_seconds()
 
     def store(self, deliveries: Sequence[Delivery]) -> Iterator[tuple[Delivery, Answer]]:
-        """One request for all of `deliveries`."""
+        """One request for all of `deliveries`; where it is refused without a word on any of them, one for each."""
         if not deliveries:
             return
+        status, text = self._post(deliveries)
+        if len(deliveries) > 1 and refuses_all(status, text):
+            for delivery in deliveries:
+                yield from self.store([delivery])
+            return
+        answers = judge(status, text, [delivery.object.sop_instance_uid for delivery in deliveries])
+        for delivery in deliveries:
+            yield delivery, answers[delivery.object.sop_instance_uid]
+
+    def _post(self, deliveries: Sequence[Delivery]) -> tuple[int, bytes]:
+        """(status, body of the answer). Raises PeerUnreachable."""
         paths = [self._settings.outbox / delivery.object.path for delivery in deliveries]
         boundary = f"wetread-{uuid4().hex}"
         length, body = make_body(paths, boundary)
@@ -59,10 +70,7 @@ class StowLine:
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
             "Content-Length": str(length),
         }
-        status, text = self._ask("POST", f"{self._root}/studies", headers, body)
-        answers = judge(status, text, [delivery.object.sop_instance_uid for delivery in deliveries])
-        for delivery in deliveries:
-            yield delivery, answers[delivery.object.sop_instance_uid]
+        return self._ask("POST", f"{self._root}/studies", headers, body)
 
     def confirm(self, deliveries: Sequence[Delivery]) -> None:
         jobs = {delivery.job_id for delivery in deliveries}
@@ -77,7 +85,10 @@ class StowLine:
 
     def _find(self, delivery: Delivery) -> tuple[bool | None, str]:
         """See `confirm.find_by_query`."""
-        study, series = find_place(self._settings.outbox / delivery.object.path)
+        at = find_place(delivery, self._ledger, self._settings.outbox)
+        if at is None:
+            return None, NO_PLACE
+        study, series = at
         uid = delivery.object.sop_instance_uid
         place = f"{self._root}/studies/{study}/series/{series}/instances?SOPInstanceUID={uid}"
         status, text = self._ask("GET", place, {"Accept": JSON})

@@ -21,17 +21,24 @@ OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0xA700, 0xC000
 OURS = {400, 406, 409, 410, 411, 413, 414, 415, 422}
 """Client errors that are about what was sent; the others are about the place, or about us."""
 
+NAMING = {200, 202, 409}
+"""The body may speak of each instance."""
+
 BUSY = {408, 425, 429, 500, 507}
 """The server was reached, and may take the same later."""
 
 
 def judge(status: int, text: bytes, uids: Sequence[str]) -> dict[str, Answer]:
     """SOP Instance UID -> answer, for each of `uids`. Raises PeerUnreachable when the status says nothing of them."""
-    said = _read_sequences(read_json(text))
-    if status in {200, 202, 409} and said:
+    if said := _read_said(status, text):
         silent = Answer(None, f"HTTP {status} does not name it")
         return {uid: said.get(uid, silent) for uid in uids}
     return dict.fromkeys(uids, _judge_all(status, text))
+
+
+def refuses_all(status: int, text: bytes) -> bool:
+    """True when the server takes none and names none: its reason may be one of them, or that they are many (413)."""
+    return status in OURS and not _read_said(status, text)
 
 
 def read_json(text: bytes) -> Any:
@@ -66,6 +73,11 @@ def _judge_all(status: int, text: bytes) -> Answer:
         return Answer(OUT_OF_RESOURCES, f"HTTP {status}")
     hint = ": does it know us? see `web` of the peer" if status in {401, 403} else ""
     raise PeerUnreachable(f"answers HTTP {status} to STOW-RS{hint}")
+
+
+def _read_said(status: int, text: bytes) -> dict[str, Answer]:
+    """See `_read_sequences`; nothing where the status does not go with it."""
+    return _read_sequences(read_json(text)) if status in NAMING else {}
 
 
 def _read_sequences(answer: Any) -> dict[str, Answer]:

@@ -17,7 +17,7 @@ from node.config import Settings
 from node.dicom.header import DAMAGE
 from node.dicom.multipart import Malformed, parse_media_type, read_parts
 from node.dicom.query import IMAGE_KEYS, SERIES_KEYS, STUDY_KEYS, is_of, to_instance, to_series, to_study
-from node.errors import PeerRefused, PeerUnreachable, RefusedInstance
+from node.errors import OutOfResources, PeerRefused, PeerUnreachable, RefusedInstance
 from node.model.archive import FoundInstance, FoundSeries, FoundStudy, Sink
 from node.security.web_client import make_web_client
 
@@ -136,8 +136,11 @@ class WebArchive:
 
 
 def _give(sink: Sink, part: Iterator[bytes]) -> None:
-    """What is refused is in quarantine; whoever asked counts what came."""
+    """What is refused does not keep out the rest: whoever asked counts what came. Raises OutOfResources: where there is
+    no room for one, there is none for those that follow."""
     try:
         sink(part)
+    except OutOfResources:
+        raise
     except RefusedInstance:
         return

@@ -40,8 +40,9 @@ class Trust(StrEnum):
 class Bundle(Section):
     """A MONAI bundle, by the name of its pipeline.
 
-    trust: "code" lets it run its own Python, TorchScript and expressions outside the lists: only for code that somebody
-    of the site has read. memory_gb: address space of its process, where it computes on the CPU.
+    trust: "code" lets it run its own Python and expressions outside the lists, and have its weights in TorchScript
+    (.ts), whose loading is code too: only for what somebody of the site has read. memory_gb: address space of its
+    process, where it computes on the CPU.
     """
 
     trust: Trust = Trust.NONE
@@ -51,8 +52,9 @@ class Bundle(Section):
 class Keep(Section):
     """How long what is finished stays; what is not finished stays, whatever the disk.
 
-    images: after the last image of a study whose jobs have all ended. failed: of one with a failed job. results: after
-    a job ended. quarantine: refused bytes. free_gb: below so much free space the oldest finished studies go early.
+    images: after the last image of a study whose jobs have all ended. failed: of one with a failed job, and of the
+    results of that. results: after any other job ended. quarantine: refused bytes. free_gb: below so much free space
+    the oldest finished studies go early.
     """
 
     images: timedelta = timedelta(days=30)

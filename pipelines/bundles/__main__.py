@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.bundles.download import download
-from pipelines.bundles.install import add_bundle, map_concepts, remove_bundle
+from pipelines.bundles.install import add_bundle, make_name, map_concepts, remove_bundle
 from pipelines.errors import PipelineError, UnknownPipeline
 from pipelines.terms import Manifest, find_manifests, use_shelf
 
@@ -36,7 +36,7 @@ def _read_words() -> argparse.Namespace:
     words.add_argument("--name", default="")
     words.add_argument("--set", action="append", default=[], metavar="ITEM=VALUE")
     words.add_argument("--concepts", type=Path)
-    words.add_argument("--trusted", action="store_true")
+    words.add_argument("--trust", action="append", default=[], metavar="NAME", help="a pipeline that may bring code")
     return words.parse_args()
 
 
@@ -46,7 +46,9 @@ def _add(given: argparse.Namespace) -> dict[str, Any]:
         source = Path(given.what)
         if not source.exists() and "@" in given.what:
             source = download(given.what, Path(folder))
-        manifest = add_bundle(source, given.shelf, given.name, choices, given.concepts, trusted=given.trusted)
+        name = given.name or make_name(source)
+        trusted = name in given.trust
+        manifest = add_bundle(source, given.shelf, name, choices, given.concepts, trusted=trusted)
     return _say(manifest, given.shelf)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from pipelines.errors import BundleDrift
 
 MODALITIES = {"mri": "MR", "mammogram": "MG", "mammography": "MG", "x-ray": "DX", "xray": "DX", "pet": "PT"}
+MOST_CLASSES = 1 << 16
+"""Labels are uint16 at most."""
 BACKGROUND = {"background", "bg", "others", "everything else"}
 
 
@@ -22,7 +24,8 @@ class Task(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Card:
     """modality: DICOM's. inputs: names of the input channels. channels: how many images the network reads at once.
-    outputs: output channel -> label, background left out; empty where the bundle does not say."""
+    outputs: output channel, in order, -> label, background left out; empty where the bundle does not say. Of a
+    classification every class has one, from 0. classes: how many output channels there are."""
 
     title: str
     version: str
@@ -42,6 +45,11 @@ class Card:
         return self.task is Task.SEGMENTATION and 0 in self.outputs
 
 
+def make_key(label: str) -> str:
+    """`kidney-right` of "kidney_right"."""
+    return "-".join("".join(c if c.isalnum() else " " for c in label.lower()).split())
+
+
 def read_card(data: dict[str, Any]) -> Card:
     """The card in the JSON object `data`. Raises BundleDrift that names the key at fault."""
     try:
@@ -49,8 +57,10 @@ def read_card(data: dict[str, Any]) -> Card:
         (image, *others), pred = formats["inputs"].values(), formats["outputs"]["pred"]
         if others:
             raise BundleDrift("metadata.json: network_data_format#inputs has several inputs; only one is read")
-        names = {int(number): str(name) for number, name in pred.get("channel_def", {}).items()}
+        names = dict(sorted((int(number), str(name)) for number, name in pred.get("channel_def", {}).items()))
         task = _find_task(pred)
+        classes = int(pred.get("num_channels", len(names)))
+        _check_channels(names, classes, task)
         keep_all = task is not Task.SEGMENTATION
         return Card(
             title=str(data.get("name") or data["task"]),
@@ -62,11 +72,26 @@ def read_card(data: dict[str, Any]) -> Card:
             channels=int(image["num_channels"]),
             inputs=tuple(str(name) for _, name in sorted(image.get("channel_def", {}).items())),
             outputs={n: name for n, name in names.items() if keep_all or name.lower() not in BACKGROUND},
-            classes=int(pred.get("num_channels", len(names))),
+            classes=classes,
             task=task,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleDrift(f"metadata.json: {type(error).__name__} {error}") from error
+
+
+def _check_channels(names: dict[int, str], classes: int, task: Task) -> None:
+    """Raises BundleDrift where a number that the network gives could not be told to be one of `names`."""
+    if not 0 <= classes <= MOST_CLASSES:
+        raise BundleDrift(f"metadata.json: outputs#pred has {classes} channels, at most {MOST_CLASSES} are read")
+    if task is Task.SEGMENTATION:
+        keys = [make_key(name) for name in names.values() if name.lower() not in BACKGROUND]
+        if not keys or "" in keys or len(set(keys)) < len(keys):
+            raise BundleDrift("metadata.json: outputs#pred#channel_def names nothing, or two outputs alike")
+    if task is Task.CLASSIFICATION and (not names or list(names) != list(range(len(names)))):
+        raise BundleDrift(
+            f"metadata.json: outputs#pred#channel_def names the classes {list(names)[:20]}; which is which is only "
+            "certain where they are counted from 0 without a gap"
+        )
 
 
 def _find_task(pred: dict[str, Any]) -> Task:

@@ -14,8 +14,10 @@ import numpy as np
 
 from pipelines.bundles.confine import confine, limit_memory
 from pipelines.bundles.install import read_installed
+from pipelines.bundles.shortage import is_shortage
 from pipelines.bundles.wire import Message, receive, send
-from pipelines.errors import BundleCrashed, PipelineError
+from pipelines.errors import BundleCrashed, BundleOutOfMemory, PipelineError
+from pipelines.repeatable import make_repeatable
 
 if TYPE_CHECKING:
     from pipelines.bundles.program import Program
@@ -30,14 +32,14 @@ def main(home: str, device: str, scratch: str, memory_gb: str, trusted: str) -> 
     try:
         program = _load(home, device, scratch, trusted=trusted == "code")
     except Exception as error:  # noqa: BLE001  told by name to the worker, which judges
-        _tell(answers, error)
+        _tell(answers, error, device)
         return
     send(answers, Message({"ready": True}))
     while (message := receive(sys.stdin.buffer)) is not None:
         try:
             _answer(program, message, answers)
         except Exception as error:  # noqa: BLE001
-            _tell(answers, error)
+            _tell(answers, error, device)
 
 
 def _load(home: str, device: str, scratch: str, *, trusted: bool) -> "Program":
@@ -50,7 +52,9 @@ def _load(home: str, device: str, scratch: str, *, trusted: bool) -> "Program":
 
     _warm_up(device)
     confine(Path(scratch))
-    return Program(installed, device, trusted=trusted)
+    program = Program(installed, device, trusted=trusted)
+    make_repeatable()  # last: most bundles ask for cuDNN's race, and a trusted one may have had it
+    return program
 
 
 def _warm_up(device: str) -> None:
@@ -69,15 +73,17 @@ def _answer(program: "Program", message: Message, answers: IO[bytes]) -> None:
     send(answers, Message({"seconds": time.perf_counter() - start}, found.arrays))
 
 
-def _tell(answers: IO[bytes], error: Exception) -> None:
-    """The error's name and, of ours alone, its sentence."""
+def _tell(answers: IO[bytes], error: Exception, device: str) -> None:
+    """The error's name and, of ours alone, its sentence. That memory was used up has a name of its own: the worker
+    tries such a job again, on the CPU."""
     root: BaseException | None = error
     while root is not None and not isinstance(root, PipelineError):
         root = root.__cause__ or root.__context__
     if root is not None:
         name, text = type(root).__name__, str(root)
-    elif isinstance(error, MemoryError) or "allocate memory" in str(error):
-        name, text = BundleCrashed.__name__, "it wants more memory than it is given: bundles.NAME.memory_gb"
+    elif is_shortage(error):
+        given = "it is given: bundles.NAME.memory_gb" if device == "cpu" else f"there is left on {device}"
+        name, text = BundleOutOfMemory.__name__, f"the bundle wants more memory than {given}"
     else:
         first = str(error).strip().splitlines() or [""]
         name, text = BundleCrashed.__name__, f"{type(error).__name__} in MONAI or torch: {first[-1][:200]}"

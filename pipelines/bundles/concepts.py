@@ -18,7 +18,8 @@ HEAD = """\
 # What each output of this bundle is. Write "value scheme meaning", or a table
 #   { code = "64033007 SCT Kidney", laterality = "left", site = "...", lesion = true }
 # An output with "" has no concept yet, and the pipeline's jobs are refused until it has; with ignore = true it is left
-# out of the results. After a change: wetread pipelines map NAME
+# out of the results. Only what has lesion = true, no part of a sound body, may a result call absent.
+# After a change: wetread pipelines map NAME
 """
 
 
@@ -81,7 +82,8 @@ def _to_toml(entry: Entry) -> str:
 def read_concepts(path: Path, card: Card) -> tuple[dict[str, Concept], tuple[str, ...]]:
     """(label -> concept, labels that have none yet). A label with ignore = true is in neither.
 
-    Raises NeedsConcepts, naming label and fault, for an entry that is no concept.
+    Raises NeedsConcepts, naming label and fault, for an entry that is no concept, and where so much is ignored that no
+    result could say anything: the question of a classification, or all that there is.
     """
     try:
         entries: dict[str, Entry] = tomllib.loads(path.read_text("utf-8"))
@@ -92,6 +94,8 @@ def read_concepts(path: Path, card: Card) -> tuple[dict[str, Concept], tuple[str
     for label in name_outputs(card):
         entry = entries.get(label, "")
         if isinstance(entry, dict) and entry.get("ignore") is True:
+            if label == card.title and card.task is Task.CLASSIFICATION:
+                raise NeedsConcepts(f"{path.name}: {label!r} is the question that its classes answer: it needs a code")
             continue
         if not entry or (isinstance(entry, dict) and not entry.get("code")):
             lacking.append(label)
@@ -100,6 +104,8 @@ def read_concepts(path: Path, card: Card) -> tuple[dict[str, Concept], tuple[str
             found[label] = _to_concept({"code": entry} if isinstance(entry, str) else dict(entry))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise NeedsConcepts(f"{path.name}: {label!r}: {error}") from error
+    if not lacking and not found.keys() - ({card.title} if card.task is Task.CLASSIFICATION else set()):
+        raise NeedsConcepts(f"{path.name}: every output is ignored, so no result could say anything")
     return found, tuple(lacking)
 
 

@@ -75,12 +75,12 @@ def add_bundle(
     shelf.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".adding-", dir=shelf) as place:
         try:
-            return _add(source, Path(place), shelf, name or _make_name(source), choices or {}, concepts, trusted)
+            return _add(source, Path(place), shelf, name or make_name(source), choices or {}, concepts, trusted)
         except BundleError as error:
             raise record(error, source, get_sha256(source) if source.is_file() else "") from None
 
 
-def _make_name(source: Path) -> str:
+def make_name(source: Path) -> str:
     """`spleen-ct-segmentation` of spleen_ct_segmentation_v0.5.9.zip."""
     stem = source.name.removesuffix(".zip")
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"[_-]v?\d+(\.\d+)+$", "", stem).lower()).strip("-")

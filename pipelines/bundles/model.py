@@ -1,5 +1,6 @@
 """A bundle as a Model: its process kept warm, volumes in, a Result out. Nothing of the bundle runs in this process."""
 
+import math
 import os
 import subprocess
 import sys
@@ -10,16 +11,22 @@ from typing import Any
 
 import pipelines
 from pipelines import errors
+from pipelines.bundles.card import Card
 from pipelines.bundles.findings import make_result
 from pipelines.bundles.install import Installed
 from pipelines.bundles.refusal import record
-from pipelines.bundles.wire import Message, receive, send
+from pipelines.bundles.wire import MOST_BYTES, Message, receive, send
 from pipelines.errors import BundleCrashed, BundleError, MissingInputs, PipelineError, UnsuitableVolume
 from pipelines.pipeline import Progress
 from pipelines.terms import Result, Volume
 
 KEPT = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "LANG", "TZ")
 """What of our environment a bundle sees: no address, no secret."""
+
+
+LONGEST_WORD = 64
+BOXES_ROOM = 1 << 24
+"""Bytes that an answer may have beside what lies on the volume's grid: boxes, probabilities."""
 
 
 class BundleModel:
@@ -48,8 +55,11 @@ class BundleModel:
             self._process.kill()
             self._process.wait()
             raise
-        seconds = {"bundle": round(float(answer.words["seconds"]), 3)}
-        result = make_result(answer.arrays, self._installed.card, self._installed.concepts, volumes[0], seconds)
+        seconds = {"bundle": round(self._read_number(answer, "seconds"), 3)}
+        try:
+            result = make_result(answer.arrays, self._installed.card, self._installed.concepts, volumes[0], seconds)
+        except BundleError as error:
+            raise self._record(error) from None
         progress(1.0, "done")
         return result
 
@@ -86,7 +96,8 @@ class BundleModel:
         )
         self._process = process
         try:
-            self._receive()
+            if "ready" not in self._receive().words:
+                raise self._record(BundleCrashed("its process answers before it is asked"))
         except BaseException:
             process.kill()
             process.wait()
@@ -101,33 +112,50 @@ class BundleModel:
         try:
             send(stdin, Message(words, arrays))
         except OSError as error:
-            raise BundleCrashed("its process ended before it was asked") from error
+            raise self._record(BundleCrashed("its process ended before it was asked")) from error
+        room = _find_room(self._installed.card, volumes[0])
         while True:
-            message = self._receive()
+            message = self._receive(room)
             if "seconds" in message.words:
                 return message
-            progress(float(message.words["share"]), str(message.words["what"]))
+            progress(self._read_number(message, "share"), str(message.words.get("what", ""))[:LONGEST_WORD])
 
-    def _receive(self) -> Message:
-        """The next message of the process. Raises the error that it tells of."""
+    def _receive(self, room: int = 0) -> Message:
+        """The next message of the process, with arrays of `room` bytes at most. Raises the error that it tells of."""
         stdout = self._process.stdout
         assert stdout is not None
         try:
-            message = receive(stdout)
-        except (ValueError, KeyError, TypeError) as error:
-            raise BundleCrashed("its process answers what nobody understands") from error
+            message = receive(stdout, room)
+        except ValueError as error:
+            raise self._record(BundleCrashed(f"its process answers what nobody understands: {error}")) from error
         if message is None:
             code = self._process.wait()
             raise self._record(BundleCrashed(f"its process ended with {code}; out of memory, or a fault of the bundle"))
         if "error" in message.words:
             kind = getattr(errors, str(message.words["error"]), BundleCrashed)
             found = kind if isinstance(kind, type) and issubclass(kind, PipelineError) else BundleCrashed
-            told = found(str(message.words["text"])[:1000])
+            told = found(str(message.words.get("text", ""))[:1000])
             raise self._record(told) if isinstance(told, BundleError) else told
         return message
 
+    def _read_number(self, message: Message, name: str) -> float:
+        """A finite number of the words of `message`. Raises BundleCrashed: the other side is not believed."""
+        try:
+            number = float(message.words[name])
+        except (KeyError, TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise self._record(BundleCrashed(f"its process answers what nobody understands: no number as {name!r}"))
+        return number
+
     def _record(self, error: BundleError) -> BundleError:
         return record(error, self._installed.home, self._installed.manifest.weights_sha256)
+
+
+def _find_room(card: Card, volume: Volume) -> int:
+    """Bytes of the largest answer on `volume`: a mask for each class, or labels of two bytes."""
+    planes = card.classes if card.overlaps else 2
+    return min(math.prod(volume.shape) * planes + BOXES_ROOM, MOST_BYTES)
 
 
 def _make_environment(scratch: str) -> dict[str, str]:

@@ -24,12 +24,15 @@ from pipelines.bundles.image import from_image, to_image, to_indices, to_picture
 from pipelines.bundles.install import Installed
 from pipelines.bundles.lock import read_lock, read_pinned
 from pipelines.bundles.recipe import Recipe, find_kind
-from pipelines.bundles.windows import decide_windows
+from pipelines.bundles.shortage import is_shortage
+from pipelines.bundles.windows import Decide, decide_windows, pick_highest
 from pipelines.errors import BundleDrift, BundleRefused, BundleUntrusted, PipelineError, UnsuitableVolume
 from pipelines.terms import Affine
 
 MANY_CLASSES = 32
-"""From so many classes on, sums are decided while windows go by."""
+"""Beyond so many classes, sums are decided while windows go by."""
+DECISIVE = {"Activations", "AsDiscrete"}
+"""Transforms that make of scores what is there, each voxel for itself."""
 HOMES = ("monai.", "torch.", "ignite.")
 PATHS = types.SimpleNamespace(join=lambda *parts: str(PurePosixPath(*parts)))
 PLAIN = (
@@ -59,12 +62,14 @@ GLOBALS = {
 }
 """What an expression can reach, beside torch, numpy and monai: no open, no import, and of os only path.join."""
 Step = Callable[[float, str], None]
+Transform = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """What a network said. arrays: "labels" uint8 or uint16 (k, j, i); or "masks" bool (class, k, j, i); or "boxes"
-    (n, 2, 3) lower and upper corners in indices (k, j, i) and "scores" (n,); or "probabilities" (class,)."""
+    float64 (n, 2, 3), lower and upper corners in indices (k, j, i), with "scores" float64 (n,) and "classes" uint16
+    (n,), numbers of Card.outputs; or "probabilities" float64 (class,)."""
 
     arrays: dict[str, NDArray[Any]]
 
@@ -116,35 +121,49 @@ class Program:
         return Answer({"probabilities": scores})
 
     def _segment(self, data: dict[str, Any], shape: tuple[int, ...], step: Step) -> Answer:
-        image = data[self._key][None]
-        look = self._watch(step)
-        steps = self._after
-        sliding = isinstance(self._inferer, SlidingWindowInferer) and not isinstance(self._inferer, SliceInferer)
-        if self._card.classes > MANY_CLASSES and sliding:
-            plain = image.as_tensor() if isinstance(image, MetaTensor) else image
-            data["pred"] = MetaTensor(decide_windows(plain, look, self._inferer, self._device).float())
-            steps = [one for one in steps if one.kind not in {"Activations", "AsDiscrete"}]
-        else:
-            if sliding or isinstance(self._inferer, SliceInferer):
-                self._inferer.sw_device, self._inferer.device = self._device, "cpu"
-            data["pred"] = MetaTensor(self._inferer(image, look)[0].float().cpu())
+        steps = self._infer(data, step)
         step(0.8, "lay back")
-        steps = _nearest_after_arg_max(steps, self._before, self._key, decided=data["pred"].shape[0] == 1)
-        pred = from_image(torch.as_tensor(_apply(steps, data)["pred"]))
+        pred = from_image(_plain(_apply(steps, data)["pred"]))
         if tuple(pred.shape[1:]) != shape:
             raise BundleDrift(f"its answer has the shape {tuple(pred.shape[1:])}, the images have {shape}")
         return self._decide(pred)
 
+    def _infer(self, data: dict[str, Any], step: Step) -> "list[_Step]":
+        """Puts the network's answer into `data`; returns the steps that are left for it."""
+        look = self._watch(step)
+        slices = isinstance(self._inferer, SliceInferer)
+        sliding = isinstance(self._inferer, SlidingWindowInferer)
+        if sliding and not slices and self._card.classes > MANY_CLASSES:
+            return self._infer_early(data, look)
+        if sliding or slices:
+            self._inferer.sw_device, self._inferer.device = self._device, "cpu"
+        pred = self._inferer(data[self._key][None], look)[0].float().cpu()
+        data["pred"] = MetaTensor(pred)
+        labels = pred.shape[0] == 1 and not self._card.overlaps
+        return _nearest_after_arg_max(self._after, self._before, self._key, decided=labels)
+
+    def _infer_early(self, data: dict[str, Any], look: Callable[[Tensor], Tensor]) -> "list[_Step]":
+        """As _infer, with all decided while windows go by: labels, or masks where classes may overlap."""
+        overlaps = self._card.overlaps
+        decide = _decide_each(self._after) if overlaps else pick_highest
+        pred = decide_windows(_plain(data[self._key][None]), look, self._inferer, self._device, decide)
+        data["pred"] = MetaTensor(pred if overlaps else pred.float())
+        left = [one for one in self._after if one.kind not in DECISIVE]
+        steps = _nearest_after_arg_max(left, self._before, self._key, decided=True)
+        each = [_Step(one.kind, _take_each(one.transform)) if one.kind == "Invert" else one for one in steps]
+        return each if overlaps else steps
+
     def _decide(self, pred: Tensor) -> Answer:
         """Labels, or masks where the output channels may overlap; from scores, where the bundle left them so."""
-        if pred.shape[0] == 1:
-            kind = np.uint8 if self._card.classes <= 256 else np.uint16
+        kind = np.uint8 if self._card.classes <= 256 else np.uint16
+        if pred.shape[0] == 1 and not self._card.overlaps:
             return Answer({"labels": np.ascontiguousarray(pred[0].round().numpy().astype(kind))})
         if pred.shape[0] != self._card.classes:
             raise BundleDrift(f"its answer has {pred.shape[0]} channels, its metadata say {self._card.classes}")
         if self._card.overlaps:
-            return Answer({"masks": np.ascontiguousarray((pred > 0.5).numpy())})
-        return Answer({"labels": np.ascontiguousarray(pred.argmax(0).numpy().astype(np.uint8))})
+            masks = pred if pred.dtype == torch.bool else pred > 0.5
+            return Answer({"masks": np.ascontiguousarray(masks.numpy())})
+        return Answer({"labels": np.ascontiguousarray(pred.argmax(0).numpy().astype(kind))})
 
     def _detect(self, image: MetaTensor, shape: tuple[int, ...], affine: Affine, step: Step) -> Answer:
         step(0.1, "detect")
@@ -156,11 +175,12 @@ class Program:
         (found,) = self._detector([plain], use_inferer=large)
         boxes = found[self._detector.target_box_key].double().cpu().numpy().reshape(-1, 6)
         scores = found[self._detector.pred_score_key].double().cpu().numpy().reshape(-1)
+        classes = found[self._detector.target_label_key].cpu().numpy().reshape(-1).astype(np.uint16)
         corners = to_indices(boxes, np.asarray(image.affine, np.float64), affine)
         limits = np.asarray(shape) - 0.5
         corners = np.clip(corners, -0.5, limits)
         whole = (corners[:, 1] - corners[:, 0] > 1e-3).all(axis=1)
-        return Answer({"boxes": corners[whole], "scores": scores[whole]})
+        return Answer({"boxes": corners[whole], "scores": scores[whole], "classes": classes[whole]})
 
     def _watch(self, step: Step) -> Callable[[Tensor], Tensor]:
         """The network, telling as windows go by."""
@@ -179,7 +199,7 @@ class Program:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Step:
     kind: str
-    transform: Callable[[dict[str, Any]], dict[str, Any]]
+    transform: Transform
 
 
 def _parse(recipe: Recipe, device: str) -> ConfigParser:
@@ -202,7 +222,7 @@ def _make(parser: ConfigParser, item: str) -> Any:
             root = root.__cause__
         if isinstance(root, PipelineError):
             raise root from None
-        if isinstance(root, MemoryError) or "allocate memory" in str(root):
+        if is_shortage(error):
             raise MemoryError from error
         raise BundleDrift(f"{item} cannot be made: {type(root).__name__}: {root}") from error
 
@@ -253,8 +273,40 @@ def _nearest_after_arg_max(steps: Sequence[_Step], before: Compose, key: str, *,
     return found
 
 
+def _plain(tensor: Tensor) -> Tensor:
+    """Without what MONAI keeps beside it."""
+    return tensor.as_tensor() if isinstance(tensor, MetaTensor) else torch.as_tensor(tensor)
+
+
+def _decide_each(steps: Sequence[_Step]) -> Decide:
+    """For classes that may overlap: where each is, by the bundle's own activation and threshold."""
+    own = [one for one in steps if one.kind in DECISIVE]
+
+    def decide(means: Tensor) -> Tensor:
+        return _plain(_apply(own, {"pred": MetaTensor(means)})["pred"]) > 0.5
+
+    return decide
+
+
+def _take_each(transform: Transform) -> Transform:
+    """`transform` for masks, a channel at a time: only one of them is ever kept as floats."""
+
+    def take(data: dict[str, Any]) -> dict[str, Any]:
+        channels = _plain(data["pred"])
+        taken: Tensor | None = None
+        for n, channel in enumerate(channels):
+            one = _plain(transform({**data, "pred": MetaTensor(channel[None].float())})["pred"])[0] > 0.5
+            if taken is None:  # in the order in which it is read at last: from_image turns the axes around
+                taken = torch.empty((len(channels), *reversed(one.shape)), dtype=torch.bool).permute(0, 3, 2, 1)
+            taken[n] = one
+        return {**data, "pred": taken}
+
+    return take
+
+
 def _load_weights(network: nn.Module, installed: Installed, path: str, *, trusted: bool) -> None:
-    """The pinned checkpoint into `network`: safetensors where there is one, else a state dict without code in it."""
+    """The pinned checkpoint into `network`: safetensors where there is one, else a state dict without code in it, or of
+    a site that trusts the bundle, that of its TorchScript."""
     pinned = read_lock(installed.lock)
     name = PurePosixPath(path).as_posix()
     safe = PurePosixPath(name).with_suffix(".safetensors").as_posix()
@@ -264,7 +316,10 @@ def _load_weights(network: nn.Module, installed: Installed, path: str, *, truste
     content = read_pinned(installed.folder, name, pinned)
     if name.endswith(".ts") and not trusted:
         raise BundleUntrusted(f'{name} is TorchScript, which is a program; bundles.NAME.trust = "code" allows it')
-    state = load_safetensors(content) if name == safe else _unpickle(content, name)
+    if name == safe:
+        state = load_safetensors(content)
+    else:
+        state = _read_script(content, name) if name.endswith(".ts") else _unpickle(content, name)
     try:
         network.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -272,11 +327,24 @@ def _load_weights(network: nn.Module, installed: Installed, path: str, *, truste
         raise BundleDrift(f"{name} does not fit its network: {line[:200]}") from error
 
 
+def _read_script(content: bytes, name: str) -> dict[str, Tensor]:
+    """The state dict of a TorchScript program. Loading one runs code of its own: only where the site trusts it."""
+    try:
+        script = torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]
+    except Exception as error:  # torch raises what the bytes provoke
+        if is_shortage(error):
+            raise MemoryError from error
+        raise BundleDrift(f"{name} is no TorchScript, or is damaged: {type(error).__name__}") from error
+    return dict(script.state_dict())
+
+
 def _unpickle(content: bytes, name: str) -> dict[str, Tensor]:
     """Tensors alone: whatever else a pickle asks for is refused before it is made (torch.load, weights_only)."""
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what the bytes provoke
+        if is_shortage(error):
+            raise MemoryError from error
         raise BundleRefused(f"{name} holds more than tensors, or is damaged: {type(error).__name__}") from error
     for key in ("model", "state_dict"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):

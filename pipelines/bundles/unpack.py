@@ -1,8 +1,10 @@
 """A bundle's files from a folder or a zip, and nothing else: no link, no path that leads out, no bomb."""
 
+import lzma
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -15,6 +17,9 @@ MOST_BYTES = 8 << 30
 MOST_GROWTH = 200
 """A member of a zip that grows more than so many times is no weights and no text."""
 SMALL = 1 << 20
+DAMAGE = (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+"""What zipfile and the file system raise at archives that are damaged, locked, of an unknown kind, or contradict
+themselves: a member that is the folder of another."""
 CARD = PurePosixPath("configs/metadata.json")
 
 
@@ -23,7 +28,10 @@ def unpack(source: Path, target: Path) -> None:
     it. Raises BundleUnreadable that names the file at fault; then `target` may be incomplete."""
     target.mkdir(parents=True)
     if source.is_dir():
-        _copy_folder(source, target)
+        try:
+            _copy_folder(source, target)
+        except OSError as error:
+            raise BundleUnreadable(f"{source.name}: cannot be copied, {type(error).__name__}") from error
     elif source.is_file() and zipfile.is_zipfile(source):
         _unpack_zip(source, target)
     else:
@@ -58,23 +66,31 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _unpack_zip(source: Path, target: Path) -> None:
-    with zipfile.ZipFile(source) as archive:
+    with _open_zip(source) as archive:
         members = [member for member in archive.infolist() if not member.is_dir()]
         names = [check_name(member.filename) for member in members]
         top = _find_top(names)
         total = 0
         for number, (member, name) in enumerate(zip(members, names, strict=True), 1):
+            _check_size(member.filename, number, total)
             if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
                 raise BundleUnreadable(f"{member.filename}: a link or a device, not a file")
             if not name.is_relative_to(top) or name.name.startswith("."):
                 continue
             place = target / name.relative_to(top)
-            place.parent.mkdir(parents=True, exist_ok=True)
             try:
+                place.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as packed, place.open("xb") as file:
                     total = _pour(packed, file, member, number, total)
-            except (OSError, RuntimeError, zipfile.BadZipFile, NotImplementedError) as error:
+            except DAMAGE as error:
                 raise BundleUnreadable(f"{member.filename}: cannot be unpacked, {type(error).__name__}") from error
+
+
+def _open_zip(source: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(source)
+    except DAMAGE as error:
+        raise BundleUnreadable(f"{source.name}: its table of contents is damaged, {type(error).__name__}") from error
 
 
 def _pour(packed: IO[bytes], file: IO[bytes], member: zipfile.ZipInfo, number: int, total: int) -> int:

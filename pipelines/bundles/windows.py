@@ -1,4 +1,4 @@
-"""Sliding windows whose classes are decided as the windows go by.
+"""Sliding windows whose answer is decided as the windows go by: one class a voxel, or each class for itself.
 
 MONAI keeps the sum of every class for every voxel until the end: 105 classes of a chest at 1.5 mm are 7 GB. Only
 windows that still come can change a voxel. So windows go along one axis, the sums are kept for the planes within reach
@@ -16,12 +16,21 @@ from monai.utils import fall_back_tuple
 from torch import Tensor
 
 Look = Callable[[Tensor], Tensor]
+Decide = Callable[[Tensor], Tensor]
+"""What becomes of the weighted means (class, x, y, z) of a few planes: (channel, x, y, z), as small as may be."""
 
 
-def decide_windows(image: Tensor, look: Look, inferer: SlidingWindowInferer, device: str) -> Tensor:
-    """The class of the highest sum for each voxel of `image` (1, channel, x, y, z): uint8 or int16 (1, x, y, z).
+def pick_highest(means: Tensor) -> Tensor:
+    """The class of the highest mean, (1, x, y, z): uint8 while that holds all classes, else int16."""
+    return means.argmax(dim=0, keepdim=True).to(torch.uint8 if means.shape[0] <= 256 else torch.int16)
 
-    Windows, overlap, weights and padding are the inferer's, so the answer is that of its sums' arg max.
+
+def decide_windows(
+    image: Tensor, look: Look, inferer: SlidingWindowInferer, device: str, decide: Decide = pick_highest
+) -> Tensor:
+    """What `decide` says of each voxel of `image` (1, channel, x, y, z): (channel, x, y, z).
+
+    Windows, overlap, weights and padding are the inferer's, so the means are those that it would give.
     look: logits (n, class, window) of windows (n, channel, window) on `device`.
     """
     size = tuple(image.shape[2:])
@@ -45,12 +54,12 @@ def decide_windows(image: Tensor, look: Look, inferer: SlidingWindowInferer, dev
             total[place] += weight
         assert sums is not None  # each start has a window
         done = (starts[axis][n + 1] - start) if n + 1 < len(starts[axis]) else roi[axis]
-        decided.append(_decide(sums.narrow(axis + 1, 0, done) / total.narrow(axis, 0, done)))
+        decided.append(decide(sums.narrow(axis + 1, 0, done) / total.narrow(axis, 0, done)))
         _pass_on(sums, axis + 1, done)
         _pass_on(total, axis, done)
-    whole = torch.cat(decided, dim=axis)
+    whole = torch.cat(decided, dim=axis + 1)
     cut = tuple(slice(b, b + n) for b, n in zip(before, size, strict=True))
-    return whole[cut][None]
+    return whole[(slice(None), *cut)]
 
 
 def _overlaps(inferer: SlidingWindowInferer) -> tuple[float, ...]:
@@ -81,11 +90,6 @@ def _look_at(
         cuts = [image[0][(slice(None), *(slice(c, c + r) for c, r in zip(one, roi, strict=True)))] for one in some]
         logits = look(torch.stack(cuts).to(device)).float().cpu()
         yield from zip(some, logits, strict=True)
-
-
-def _decide(sums: Tensor) -> Tensor:
-    """uint8 while that holds all classes."""
-    return sums.argmax(dim=0).to(torch.uint8 if sums.shape[0] <= 256 else torch.int16)
 
 
 def _pass_on(sums: Tensor, axis: int, done: int) -> None:

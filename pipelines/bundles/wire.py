@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 KINDS = ("bool", "uint8", "uint16", "float32", "float64")
 LONGEST = 1 << 20
+MOST_BYTES = 1 << 36
+MOST_AXES = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,23 +32,37 @@ def send(stream: IO[bytes], message: Message) -> None:
     stream.flush()
 
 
-def receive(stream: IO[bytes], most_bytes: int = 1 << 36) -> Message | None:
-    """The next message; None at the end. Raises ValueError for bytes that are none: the other side is not believed."""
+def receive(stream: IO[bytes], most_bytes: int = MOST_BYTES) -> Message | None:
+    """The next message; None at the end. most_bytes: of all its arrays together; no more is ever reserved for them.
+
+    Raises ValueError for bytes that are no message: the other side is not believed.
+    """
     line = stream.readline(LONGEST)
     if not line:
         return None
-    head = json.loads(line)
+    try:
+        head = json.loads(line)
+        words, shapes = dict(head["words"]), dict(head["arrays"])
+        sizes = {name: _find_size(kind, shape) for name, (kind, shape) in shapes.items()}
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"no message: {type(error).__name__}") from error
+    if sum(sizes.values()) > most_bytes:
+        raise ValueError(f"arrays of {sum(sizes.values())} bytes, at most {most_bytes} are an answer")
     arrays = {}
-    for name, (kind, shape) in head["arrays"].items():
-        if kind not in KINDS or any(type(n) is not int or n < 0 for n in shape):
-            raise ValueError(f"an array of {kind!r}")
-        size = math.prod(shape) * np.dtype(kind).itemsize
-        if size > most_bytes:
-            raise ValueError(f"an array of {size} bytes")
-        content = bytearray(size)
+    for name, (kind, shape) in shapes.items():
+        content = bytearray(sizes[name])
         _fill(stream, content)
         arrays[name] = np.frombuffer(content, dtype=kind).reshape(shape)
-    return Message(dict(head["words"]), arrays)
+    return Message(words, arrays)
+
+
+def _find_size(kind: Any, shape: Any) -> int:
+    """Bytes of an array as a message announces it. Raises ValueError, TypeError for what is none."""
+    whole = isinstance(shape, list) and all(type(n) is int and 0 <= n <= MOST_BYTES for n in shape)
+    if kind not in KINDS or not whole or len(shape) > MOST_AXES:
+        raise ValueError("an array of no known kind or shape")
+    size: int = math.prod(shape) * np.dtype(kind).itemsize
+    return size
 
 
 def _fill(stream: IO[bytes], content: bytearray) -> None:

@@ -133,12 +133,16 @@ class House:
 
     def find_pids(self, words: str) -> list[int]:
         """Processes below the supervisor whose command line contains `words`."""
+        return list(self.find_processes(words))
+
+    def find_processes(self, words: str) -> dict[int, str]:
+        """Their command lines too, by pid."""
         table = subprocess.run(["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
         rows = [line.split(None, 2) for line in table.splitlines()[1:]]
         family = {self.process.pid}
         for _ in range(4):
             family |= {int(pid) for pid, parent, _ in rows if int(parent) in family}
-        return [int(pid) for pid, _, args in rows if int(pid) in family and words in args]
+        return {int(pid): args for pid, _, args in rows if int(pid) in family and words in args}
 
     def kill(self, words: str) -> None:
         pids = self.find_pids(words)

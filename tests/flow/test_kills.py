@@ -1,6 +1,7 @@
 """kill -9 of every part in the middle of a study: it ends CONFIRMED once, with one result set."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import redis
 
 from node.errors import PeerUnreachable
 from node.model.job import State
@@ -30,22 +32,28 @@ def running(house, study):
 
 
 @pytest.fixture
-def slow(house):
-    house.wait_file.write_text("3")
+def held(house):
+    """Jobs of the pipeline stay at work until `go_on`."""
+    house.wait_file.write_text("60")
     yield
+    house.wait_file.unlink(missing_ok=True)
+
+
+def go_on(house):
     house.wait_file.unlink()
 
 
-def test_the_worker_and_all_its_children(house, make_study, slow):
+def test_the_worker_and_all_its_children(house, make_study, held):
     study, _, files = make_study()
     house.send(files)
     running(house, study)
     house.kill("-m workers")
+    go_on(house)
     job = expect_one_result_set(house, study)
     assert job.attempt == 2
 
 
-def test_the_worker_s_child_alone(house, make_study, slow):
+def test_the_worker_s_child_alone(house, make_study, held):
     study, _, files = make_study()
     house.send(files)
     running(house, study)
@@ -53,15 +61,29 @@ def test_the_worker_s_child_alone(house, make_study, slow):
     children = subprocess.run(["pgrep", "-P", str(min(parents))], capture_output=True, text=True, check=True).stdout
     for pid in children.split():
         os.kill(int(pid), signal.SIGKILL)
+    go_on(house)
     expect_one_result_set(house, study)
 
 
-def test_the_broker_while_a_job_runs(house, make_study, slow):
+def test_the_broker_while_a_job_runs(house, make_study, held):
     study, _, files = make_study()
     house.send(files)
     running(house, study)
     house.kill("valkey-server")
+    house.wait_until(lambda: answers(house), 30)
+    go_on(house)
     expect_one_result_set(house, study)
+
+
+def answers(house):
+    """Whether the node has a broker that answers."""
+    found = [
+        re.search(r"[^\s:]*/broker\.sock", arguments) for arguments in house.find_processes("valkey-server").values()
+    ]
+    try:
+        return bool(found) and redis.Redis(unix_socket_path=found[0][0]).ping()
+    except redis.RedisError:
+        return False
 
 
 def test_the_broker_wiped_before_the_job_is_taken(house, make_study):
@@ -73,11 +95,12 @@ def test_the_broker_wiped_before_the_job_is_taken(house, make_study):
     expect_one_result_set(house, study)
 
 
-def test_housekeeping_and_delivery(house, make_study, slow):
+def test_housekeeping_and_delivery(house, make_study, held):
     study, _, files = make_study()
     house.send(files)
     running(house, study)
     house.kill("node.cli keep")
+    go_on(house)
     expect_one_result_set(house, study)
 
 
@@ -106,7 +129,7 @@ def try_to_send(house, files):
         return
 
 
-def test_the_whole_node_at_once(house, make_study, slow):
+def test_the_whole_node_at_once(house, make_study, held):
     study, _, files = make_study()
     house.send(files)
     running(house, study)
@@ -114,6 +137,7 @@ def test_the_whole_node_at_once(house, make_study, slow):
     for pid in set(pids):
         os.kill(pid, signal.SIGKILL)
     house.process.wait()
+    go_on(house)
     house.start()
     expect_one_result_set(house, study)
 
@@ -138,7 +162,7 @@ def is_alive(pid):
 
 
 def test_a_clean_stop_ends_with_zero_and_leaves_no_process(house):
+    """The last of this file: the node stays stopped."""
     pids = house.find_pids("")
     assert house.stop() == 0
     assert not any(is_alive(pid) for pid in pids)
-    house.start()

@@ -1,13 +1,17 @@
 """What the command line shows of bundles and of a pipeline that was tried."""
 
+import shutil
 from io import StringIO
 from pathlib import Path
 
+import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
-from node.bundles import describe, make_findings
+from node.bundles import app, describe, make_findings
 from node.tables import make_pipelines
 from pipelines.terms import Code, Manifest, Requires
+from tests.pipelines.bundles.made import CONFIGS, edit_config
 
 
 def show(thing):
@@ -35,3 +39,18 @@ def test_units_in_brackets_are_shown():
     text = show(make_findings({"findings": [found, gone]}))
     assert "[hnsf'U]" in text
     assert "absent" in text
+
+
+@pytest.mark.parametrize(
+    ("folder", "words", "installed"),
+    [("mine", [], True), ("other", ["--name", "mine"], True), ("other", [], False), ("mine", ["--name", "x"], False)],
+)
+def test_trust_is_found_by_the_name_that_the_bundle_gets(folder, words, installed, tmp_path):
+    bundle = tmp_path / folder
+    shutil.copytree(CONFIGS / "tiny_ct_segmentation", bundle)
+    edit_config(bundle, lambda config: config.update(inferer={"_target_": "scripts.mine.Inferer"}))
+    config = tmp_path / "wetread.toml"
+    config.write_text(f'[node]\nhome = "{tmp_path / "home"}"\n[bundles.mine]\ntrust = "code"\n')
+    answer = CliRunner().invoke(app, ["add", str(bundle), *words, "--config", str(config)])
+    assert (answer.exit_code == 0) is installed, answer.output
+    assert installed or "BundleUntrusted" in str(answer.exception)

@@ -1,5 +1,6 @@
 """What is finished goes when its time is over or the disk is short; what is not finished stays, and nothing is lost."""
 
+import os
 import time
 from datetime import timedelta
 
@@ -10,6 +11,9 @@ from node.inbound.receive import Receiver
 from node.inbound.recorder import Recorder
 from node.inbound.spool import Spool
 from node.ledger import SqlLedger
+from node.ledger.tables import association
+from node.model.batch import Batch, Ended, Opened
+from node.model.delivery import DeliveryState, ResultObject
 from node.model.job import State
 from node.model.study import Quarantined, StudyState
 from node.retention import TRASH_STAYS, Retention
@@ -181,6 +185,67 @@ def test_results_of_ended_jobs_leave_the_outbox_and_others_stay(house):
         (folder / "1.dcm").write_bytes(b"x")
     house.tick(LATER)
     assert [path.name for path in house.settings.outbox.iterdir()] == [JOB.id]
+
+
+def add_results(house, *job_ids):
+    for job_id in job_ids:
+        folder = house.settings.outbox / job_id
+        folder.mkdir(parents=True)
+        (folder / "1.dcm").write_bytes(b"x")
+
+
+def age_results(house, days):
+    for folder in house.settings.outbox.iterdir():
+        os.utime(folder, (time.time() - days * DAY,) * 2)
+
+
+def fail(house, state=None):
+    """A FAILED job with one object, its delivery in `state`."""
+    job = add_job(house.ledger)
+    notice = ResultObject("2.25.1", "1.2.840.10008.5.1.4.1.1.88.34", "SR", f"{job.id}/1.dcm")
+    objects = [notice] if state else []
+    house.ledger.move_job(job, State.FAILED, time.time(), "run", "TooFewSlices: 2", objects=objects)
+    for delivery in house.ledger.find_deliveries(job.id):
+        if state != DeliveryState.PENDING:
+            house.ledger.move_delivery(delivery, state, "", 0.0)
+    add_results(house, job.id)
+
+
+@pytest.mark.parametrize("state", [None, DeliveryState.KEPT, DeliveryState.REFUSED])
+def test_results_of_a_failed_job_stay_as_long_as_its_images(house, state):
+    fail(house, state)
+    house.tick(LATER)
+    assert count(house.settings.outbox) == 1
+    house.tick(MUCH_LATER)
+    assert count(house.settings.outbox) == 0
+
+
+@pytest.mark.parametrize("state", [DeliveryState.PENDING, DeliveryState.SENT])
+def test_what_a_destination_may_still_get_of_a_failed_job_stays(house, state):
+    fail(house, state)
+    house.tick(MUCH_LATER)
+    assert count(house.settings.outbox) == 1
+
+
+def test_results_stay_from_the_end_of_their_job_on_not_from_when_they_were_made(house):
+    house.receive()
+    job = house.close()
+    add_results(house, job.id)
+    age_results(house, 200)
+    house.tick(time.time() + 29 * DAY)
+    assert count(house.settings.outbox) == 1
+    house.tick(LATER)
+    assert count(house.settings.outbox) == 0
+
+
+def test_associations_of_which_no_image_is_kept_are_forgotten_but_for_the_last_of_each_caller(house):
+    opened = [Opened(name, "listen-0", "CT1", at) for name, at in (("a", 1.0), ("b", 2.0))]
+    ended = [Ended(name, "released", at) for name, at in (("a", 1.5), ("b", 2.5))]
+    house.ledger.record(Batch(opened, [], ended))
+    house.tick(time.time())
+    with house.ledger._reader.connect() as db:
+        assert [row.id for row in db.execute(association.select())] == ["b"]
+    assert house.ledger.find_last_calls() == {"CT1": 2.5}
 
 
 def test_old_quarantine_goes_with_its_row(house):

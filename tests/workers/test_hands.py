@@ -1,18 +1,25 @@
-"""The worker's parent stays free of torch; the heartbeat keeps a lease and notices when it is gone."""
+"""The worker's parent stays free of torch; the heartbeat keeps a lease and notices when it is gone; a job that goes
+wrong is given back."""
 
 import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from threading import Event
 
 import pytest
 
 from node.ledger import SqlLedger
-from node.model.job import State
+from node.model.job import Gathering, Priority, State
 from tests.jobs import JOB, add_job
+from tests.series import make_series
 from workers.device import pick_device
 from workers.heartbeat import Heartbeat
+from workers.process import refuse_job
+from workers.warm import Warm
+
+OURS = replace(JOB, pipeline="threshold", deliver=(), series_uids=(), created_at=time.time())
 
 
 def test_the_parent_of_the_pool_never_imports_torch(tmp_path):
@@ -46,3 +53,72 @@ def test_a_heartbeat_says_when_the_job_was_canceled(tmp_path):
         ledger.move_job(job, State.CANCELED, time.time(), "operator")
         assert lost.wait(5)
     ledger.close()
+
+
+def keep_series(node):
+    return node.keep(make_series((4, 6, 7), StudyInstanceUID=OURS.study_uid))
+
+
+def block_outbox(node):
+    """A file where the outbox should be: nothing can be written there, whoever we are."""
+    node.settings.outbox.parent.mkdir(parents=True, exist_ok=True)
+    node.settings.outbox.write_bytes(b"")
+    return node.settings.outbox
+
+
+def test_an_outbox_that_cannot_be_written_is_named_and_tried_again(node):
+    keep_series(node)
+    outbox = block_outbox(node)
+    (job,) = node.run(OURS)
+    assert job.state == State.QUEUED
+    text = node.ledger.find_history(OURS.id)[-1].text
+    assert text == "OutboxUnwritable: the results cannot be written: Not a directory"
+    outbox.unlink()
+    assert node.hands.answer("gpu") == "encoded"
+    assert node.ledger.get_job(OURS.id).state == State.ENCODED
+
+
+def test_an_outbox_that_stays_unwritable_fails_the_job_by_name(node):
+    keep_series(node)
+    block_outbox(node)
+    node.run(OURS)
+    for _ in range(node.settings.work.attempts - 1):
+        node.hands.answer("gpu")
+    job = node.ledger.get_job(OURS.id)
+    assert (job.state, job.attempt) == (State.FAILED, node.settings.work.attempts)
+    assert job.reason.startswith("OutboxUnwritable: ")
+
+
+def test_a_refusal_that_cannot_be_written_leaves_the_job_failed_by_its_own_name(node):
+    keep_series(node)
+    block_outbox(node)
+    (job,) = node.run(replace(OURS, gathering=Gathering.MISSING))
+    assert (job.state, job.reason.split(":")[0]) == (State.FAILED, "PriorMissing")
+    assert node.ledger.find_objects(OURS.id) == []
+
+
+def test_a_refusal_is_made_of_the_images_that_are_left(node):
+    paths = keep_series(node)
+    paths[0].unlink()
+    (job,) = node.run(replace(OURS, gathering=Gathering.MISSING))
+    assert (job.state, job.reason.split(":")[0]) == (State.FAILED, "PriorMissing")
+    assert [item.modality for item in node.ledger.find_objects(OURS.id)] == ["SR"]
+    for path in paths[1:]:
+        path.unlink()
+    assert refuse_job(job, node.settings, node.ledger, "PriorMissing", "none came") == []
+
+
+@pytest.mark.parametrize("why", ["OutOfMemory: of the device", "WorkerLost: no heartbeat"])
+def test_what_ran_out_of_memory_stays_careful_whatever_else_happens_while_it_waits(node, why):
+    keep_series(node)
+    node.hands._careful = Warm("cpu")
+    study = node.ledger.find_study(OURS.study_uid)
+    assert node.ledger.close_study(study, time.time(), "complete", "", [OURS])
+    job = node.ledger.claim_job(OURS.id, "w", time.time() + 9, time.time())
+    assert node.hands._pick_models(job) is node.hands.warm
+    station = "run" if why.startswith("OutOfMemory") else "housekeeping"
+    waiting = node.ledger.move_job(job, State.QUEUED, time.time(), station, why)
+    node.ledger.set_priority(waiting, Priority.STAT, time.time())
+    again = node.ledger.claim_job(OURS.id, "w", time.time() + 9, time.time())
+    assert again.attempt == 2
+    assert node.hands._pick_models(again) is node.hands._careful

@@ -6,8 +6,8 @@ import torch
 from node.errors import MissingSlices, OutOfTime, WorkerLost
 from node.model.job import State
 from node.oversight.logs import Formatter
-from pipelines.errors import UnsuitableVolume, WeightsMismatch
-from workers.retry import is_refusal, judge
+from pipelines.errors import BundleCrashed, BundleOutOfMemory, UnsuitableVolume, WeightsMismatch
+from workers.retry import is_out_of_memory, is_refusal, judge
 
 
 def test_what_time_may_cure_is_tried_again_until_the_attempts_are_used_up():
@@ -45,6 +45,14 @@ def test_what_used_up_the_memory_is_tried_once_more_and_then_fails_by_name(ask):
     state, reason = judge(caught.value, 1, 3)
     assert (state, reason[:12]) == (State.QUEUED, "OutOfMemory:")
     assert judge(caught.value, 2, 3)[0] == State.FAILED
+
+
+def test_a_bundle_without_memory_is_tried_on_the_cpu_and_its_own_sentence_is_kept():
+    error = BundleOutOfMemory("the bundle wants more memory than there is left on cuda:0")
+    assert is_out_of_memory(error)
+    assert judge(error, 1, 3) == (State.QUEUED, f"OutOfMemory: {error}")
+    assert judge(error, 2, 3) == (State.FAILED, f"OutOfMemory: {error}")
+    assert not is_out_of_memory(BundleCrashed("its process ended"))
 
 
 def test_only_the_images_make_a_refusal_report():

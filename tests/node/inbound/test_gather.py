@@ -10,11 +10,15 @@ from pynetdicom import AE, StoragePresentationContexts, evt
 
 from node import wiring
 from node.config import Settings
-from node.errors import PriorMissing
+from node.errors import OutOfResources, PriorMissing
+from node.inbound.errand import GRACE
+from node.inbound.gather import AT_ONCE, with_gathering
 from node.inbound.priors import check_priors
+from node.ledger.gathering import NEVER
 from node.model.job import Gathering, State
+from node.outbound.retrieve import DimseArchive
 from node.rounds import keep_going
-from tests.jobs import JOB
+from tests.jobs import JOB, add_study
 from tests.series import make_series
 
 FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{n}" for n in (1, 2, 3))
@@ -24,10 +28,12 @@ TODAY = "1.2.3.1"
 
 class OddArchive:
     """Answers every question with all that it has, whatever was asked. move: the status of its answer to C-MOVE.
-    patience: seconds before it answers at all. copies: how often it repeats each answer."""
+    patience: seconds before it answers at all. copies: how often it repeats each answer. withheld: a study that it
+    has and does not give."""
 
-    def __init__(self, slices, move=0xA801, patience=0.0, copies=1):
+    def __init__(self, slices, move=0xA801, patience=0.0, copies=1, withheld=""):
         self._slices, self._move, self._patience, self._copies = slices, move, patience, copies
+        self._withheld = withheld
         self.asked = []
         entity = AE("ODD")
         for uid in (FIND, MOVE, GET):
@@ -63,6 +69,9 @@ class OddArchive:
     def _give(self, event):
         wanted = [one for one in self._slices if one.SeriesInstanceUID == event.identifier.SeriesInstanceUID]
         yield len(wanted)
+        if event.identifier.StudyInstanceUID == self._withheld:
+            yield 0xA701, None
+            return
         for one in wanted:
             yield 0xFF00, one
 
@@ -172,6 +181,70 @@ def test_an_archive_that_does_not_know_where_to_send_is_named(run):
                          "without it",)  # fmt: skip
 
 
+def test_a_study_that_is_refused_may_be_sent_for_its_own_sake_at_once(run):
+    job, bench, _ = run(make_study("1.2.8", "20230901"), retrieve="move")
+    assert job.priors == ()
+    ((_, _, until),) = bench.ledger.find_askings("1.2.8")
+    assert until <= time.time() + GRACE, "what comes later is somebody's study"
+
+
+def test_after_a_study_that_is_refused_the_next_one_is_tried(run):
+    held = [*make_study("1.2.8", "20230901"), *make_study("1.2.7", "20230801")]
+    job, bench, _ = run(held, odd={"withheld": "1.2.8"})
+    assert (job.priors, job.gathering) == (("1.2.7",), Gathering.DONE)
+    assert [note.startswith("odd answers C-GET with 0xA701") for note in job.notes] == [True, False]
+    assert job.notes[1] == "prior of 5 months before gathered from odd"
+    ((_, _, until),) = bench.ledger.find_askings("1.2.8")
+    assert until <= time.time() + GRACE
+
+
+def test_what_refuses_every_study_is_named_once(run):
+    held = [one for n in range(3) for one in make_study(f"1.2.{n + 10}", f"202{n + 1}0901")]
+    job, _, archive = run(held, retrieve="move", within="P10Y")
+    assert job.notes == ("odd answers C-MOVE with 0xA801: it does not know our AE title as a move destination; "
+                         "without it",)  # fmt: skip
+    assert len([one for one in archive.asked if one.QueryRetrieveLevel == "SERIES"]) == 3
+
+
+def test_studies_that_grow_do_not_keep_others_from_being_gathered_for(tmp_path, monkeypatch):
+    bench, looked = Bench(tmp_path, 9, wait="PT1S"), []
+    waiting = [(f"job {n}", f"1.2.{n}", time.time()) for n in range(AT_ONCE + 1)]
+    monkeypatch.setattr(bench.ledger, "find_waiting", lambda: waiting)
+    monkeypatch.setattr(bench.ledger, "get_job", lambda key: replace(bench.job, id=key, study_uid=f"1.2.{key[4:]}"))
+    monkeypatch.setattr(bench.gatherer, "_is_growing", lambda job: looked.append(job.id) or True)
+    now = time.time()
+
+    def tick(at):
+        bench.gatherer.tick(at)
+        for thread in bench.gatherer._find_threads():
+            thread.join(10)
+
+    tick(now)
+    assert sorted(looked) == [f"job {n}" for n in range(AT_ONCE)]
+    tick(now + 0.25)
+    assert sorted(looked) == [f"job {n}" for n in range(AT_ONCE + 1)]
+    tick(now + 60)
+    assert len(looked) == 2 * AT_ONCE + 1, "and then they are looked at again"
+    bench.door.stop()
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_job_that_failed_from_the_first_asks_for_its_prior_when_it_is_queued_again(tmp_path, required):
+    bench = Bench(tmp_path, 9, wait="PT30S", required=required)
+    made = replace(JOB, created_at=1000.0)
+    failed = with_gathering(replace(made, state=State.FAILED, reason="IncompleteStudy: why"), bench.settings)
+    study = add_study(bench.ledger)
+    assert bench.ledger.close_study(study, 1001.0, "complete", "", [failed])
+    assert bench.ledger.find_waiting() == []
+    queued = bench.ledger.move_job(bench.ledger.get_job(failed.id), State.QUEUED, 9000.0, "retry")
+    fresh = with_gathering(replace(made, created_at=9000.0), bench.settings)
+    assert (queued.gathering, queued.ready_at) == (Gathering.ASKING, fresh.ready_at)
+    assert (queued.ready_at == NEVER) is required
+    assert bench.ledger.find_waiting() == [(JOB.id, JOB.study_uid, 9000.0)]
+    assert bench.ledger.claim_job(JOB.id, "w", 9200.0, 9089.0) is None
+    bench.door.stop()
+
+
 def test_an_archive_that_answers_too_late_is_not_waited_for(run):
     began = time.monotonic()
     job, _, _ = run(make_study("1.2.8", "20230901"), odd={"patience": 6.0}, wait="PT1S")
@@ -241,3 +314,14 @@ def test_a_study_whose_gathering_cannot_even_be_written_down_is_not_tried_again_
     assert [tick(now + seconds) for seconds in (0, 1, 25)] == [1, 1, 1]
     assert tick(now + 60) == 2
     bench.door.stop()
+
+
+def test_where_there_is_no_room_for_a_prior_the_job_goes_without_and_says_so(run, monkeypatch):
+    def fill(*_, **__):
+        raise OutOfResources("3 MB free in the spool")
+
+    monkeypatch.setattr(DimseArchive, "fetch", fill)
+    job, bench, _ = run(make_study("1.2.8", "20230901"))
+    assert (job.gathering, job.notes) == (Gathering.DONE, ("3 MB free in the spool; without it",))
+    ((_, _, until),) = bench.ledger.find_askings("1.2.8")
+    assert until <= time.time() + GRACE

@@ -136,6 +136,49 @@ def test_a_kept_file_without_a_row_is_found_again_at_start(door, tmp_path):
     forgotten.close()
 
 
+def test_only_files_without_a_row_are_read_again_whatever_their_number(door):
+    receiver, spool, ledger = door
+    images = make_series((9, 4, 4))
+    for image in images[:6]:
+        receiver.admit(put(spool, image), "SCU")
+    for image in images[6:]:
+        part = put(spool, image)
+        with part.open("rb") as file:
+            spool.keep(str(part), file.fileno(), digest_dataset(part, *reversed(read_syntax(part))))
+    everything = list(spool.find_kept())
+    known = {one.path for one in ledger.find_instances(images[0].StudyInstanceUID)}
+    assert everything == sorted(everything)
+    assert ledger.find_unknown(everything) == sorted(set(everything) - known)
+    assert (receiver.reindex(), receiver.reindex()) == (3, 0)
+    assert ledger.find_unknown(everything) == []
+    assert ledger.find_unknown(["kept/00/0.dcm", "kept/zz"]) == ["kept/00/0.dcm", "kept/zz"]
+
+
+def test_a_conflict_that_was_left_in_the_spool_is_set_aside_at_start(door):
+    receiver, spool, ledger = door
+    image = make_series((1, 4, 4))[0]
+    receiver.admit(put(spool, image), "SCU")
+    image.PatientID = "ANOTHER"
+    part = put(spool, image)
+    with part.open("rb") as file:
+        left = spool.keep(str(part), file.fileno(), digest_dataset(part, *reversed(read_syntax(part))))
+    assert receiver.reindex() == 0
+    (item,) = ledger.find_quarantined()
+    assert "another content" in item.reason
+    assert not (spool.root / left).exists()
+
+
+def test_what_lies_in_quarantine_without_a_row_is_listed_at_start(door):
+    receiver, spool, ledger = door
+    part = Path(spool.new_file())
+    part.write_text("this is no DICOM")
+    name = spool.set_aside(part)
+    receiver.reindex()
+    receiver.reindex()
+    (item,) = ledger.find_quarantined()
+    assert (item.path, "not written down" in item.reason) == (name, True)
+
+
 def test_files_that_lost_their_rows_know_their_sender_and_wait_as_after_a_broken_association(door, tmp_path):
     receiver, spool, _ledger = door
     for image in make_series((2, 4, 4)):

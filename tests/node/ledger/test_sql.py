@@ -157,6 +157,16 @@ def test_a_failed_job_keeps_its_reason_and_a_retry_starts_counting_again(ledger)
     assert texts == [State.QUEUED, State.CLAIMED, State.FAILED, State.QUEUED]
 
 
+def test_that_a_job_did_not_run_is_not_sent_once_it_is_queued_again(ledger):
+    add_job(ledger)
+    job = ledger.move_job(claim(ledger), State.FAILED, 1003.0, "run", "MissingSlices: one", objects=OBJECTS)
+    assert [d.state for d in ledger.find_deliveries(JOB.id)] == [DeliveryState.PENDING]
+    ledger.move_job(job, State.QUEUED, 1004.0, "retry")
+    assert ledger.find_deliveries(JOB.id) == []
+    ledger.move_job(claim(ledger), State.FAILED, 1005.0, "run", "MissingSlices: one", objects=OBJECTS)
+    assert [d.state for d in ledger.find_deliveries(JOB.id)] == [DeliveryState.PENDING]
+
+
 def test_an_unknown_job_is_said_so(ledger):
     with pytest.raises(UnknownJob, match="nope"):
         ledger.get_job("nope")

@@ -51,6 +51,13 @@ def send(ledger, job, count):
         assert ledger.move_delivery(delivery, DeliveryState.SENT, "0x0000", 0.0)
 
 
+def refuse(ledger, job):
+    """FAILED, with a notice that it did not run on its way to the destination."""
+    claimed = ledger.claim_job(job.id, "w", 9e9, 1500.0)
+    notice = [ResultObject(f"2.25.{job.version}3", SR, "SR", "j/3.dcm", Kind.REPORT, "", "2.25.6")]
+    return ledger.move_job(claimed, State.FAILED, 1500.0, "run", "TooFewSlices: 2", objects=notice)
+
+
 def confirm(ledger, job):
     send(ledger, job, 2)
     for state in (State.DELIVERED, State.CONFIRMED):
@@ -102,6 +109,32 @@ def test_an_object_that_was_on_its_way_while_its_job_was_canceled_is_a_predecess
     assert not ledger.move_delivery(waiting, DeliveryState.REFUSED, "0xA900", 0.0)
     assert [(d.state, d.answer) for d in ledger.find_deliveries(first.id)] == [(DeliveryState.SENT, "0x0000")]
     assert name(find_predecessors(second, ledger)) == [("2.25.11", 1)]
+
+
+def test_that_a_version_did_not_run_is_not_said_any_more_once_there_is_a_later_one(ledger):
+    first = refuse(ledger, add_version(ledger, make(1)))
+    second = encode(ledger, add_version(ledger, make(2)))
+    assert ledger.find_deliveries(first.id) == []
+    assert {one.job_id for one in ledger.find_deliveries(states=[DeliveryState.PENDING])} == {second.id}
+    assert ledger.get_job(first.id).state == State.FAILED
+
+
+def test_a_notice_that_was_on_its_way_when_its_job_was_superseded_is_known_and_is_not_sent_again(ledger):
+    first = refuse(ledger, add_version(ledger, make(1)))
+    (notice,) = ledger.find_deliveries(first.id)
+    second = add_version(ledger, make(2))
+    assert ledger.move_delivery(notice, DeliveryState.SENT, "0x0000", 0.0)
+    assert name(find_predecessors(second, ledger)) == [("2.25.13", 1)]
+    (sent,) = ledger.find_deliveries(first.id)
+    assert ledger.move_delivery(sent, DeliveryState.PENDING, "commitment denied", 0.0)
+    (left,) = ledger.find_deliveries(first.id)
+    assert (left.state, "superseded" in left.answer) == (DeliveryState.REFUSED, True)
+
+
+def test_what_always_leaves_alone_says_that_it_did_not_run(ledger):
+    first = refuse(ledger, add_version(ledger, make(1, late=Late.ALWAYS)))
+    add_version(ledger, make(2, late=Late.ALWAYS))
+    assert len(ledger.find_deliveries(first.id, states=[DeliveryState.PENDING])) == 1
 
 
 def test_of_each_kind_the_latest_version_that_reached_anybody_counts(ledger):

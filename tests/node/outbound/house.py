@@ -6,9 +6,12 @@ from contextlib import contextmanager
 from threading import Event, Thread
 
 from pynetdicom import AE, evt
+from sqlalchemy import update
 
 from node.config import Settings
 from node.ledger import SqlLedger
+from node.ledger.tables import result_object
+from node.model.delivery import DeliveryState
 from node.model.job import State
 from node.outbound.confirm import settle_jobs
 from node.outbound.deliver import Deliverer
@@ -42,10 +45,10 @@ class House:
         self.ids = [self.add_job(number, slices) for number in range(jobs)]
 
     def add_job(self, number, slices):
-        job_id = f"{number:032x}"
-        add_job(self.ledger, id=job_id, study_uid=f"1.2.3.{number}", deliver=tuple(self.settings.peers))
+        job_id, study = f"{number:032x}", f"1.2.3.{number}"
+        add_job(self.ledger, id=job_id, study_uid=study, deliver=tuple(self.settings.peers))
         job = self.ledger.claim_job(job_id, "w", time.time() + 60, time.time())
-        objects = put_objects(self.settings.outbox, job.id, make_series((slices, 4, 5)))
+        objects = put_objects(self.settings.outbox, job.id, make_series((slices, 4, 5), StudyInstanceUID=study))
         self.ledger.move_job(job, State.ENCODED, time.time(), "encode", objects=objects)
         return job_id
 
@@ -76,6 +79,17 @@ class House:
     def run_until(self, truth, seconds=15.0):
         with self.running():
             assert wait_until(lambda: settle_jobs(self.ledger) or truth(), seconds), self.deliveries()
+
+
+def lose_one(house, is_known):
+    """The destination took the first object, whose file is gone since. is_known: the ledger knows its series; an older
+    version did not write it down."""
+    first = house.deliveries()[0]
+    assert house.ledger.move_delivery(first, DeliveryState.SENT, "0x0000", time.time())
+    (house.settings.outbox / first.object.path).unlink()
+    if not is_known:
+        with house.ledger._engine.begin() as db:
+            db.execute(update(result_object).values(series_uid=""))
 
 
 def wait_until(truth, seconds=15.0):

@@ -1,15 +1,17 @@
 """A destination that cannot be reached costs one try a wait, is known to all processes, and delays nobody else."""
 
 import io
+import socket
 import time
 from threading import Event
 
+import pytest
 from pydicom import dcmread
 from pynetdicom import evt
 from pynetdicom.pdu import P_DATA_TF
 from rich.console import Console
 
-from node.doctor import _check_circuits
+from node.doctor import _check_circuits, _check_echo
 from node.ledger import SqlLedger
 from node.model.delivery import DeliveryState
 from node.model.job import State
@@ -35,6 +37,33 @@ def test_the_circuit_opens_after_three_failures_to_connect(tmp_path):
     assert house.circuit().failures == 3
     assert house.circuit().next_at > time.time()
     assert "does not answer" in house.circuit().answer
+
+
+@pytest.fixture
+def no_names(monkeypatch):
+    """A resolver that knows no name."""
+
+    def resolve(host, *_args, **_kwargs):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+
+@pytest.mark.usefixtures("no_names")
+def test_a_peer_whose_name_does_not_resolve_is_one_that_cannot_be_reached(tmp_path):
+    house = House(tmp_path, {"pacs": peer(104) | {"address": "pacs.test:104"}})
+    tick_late(house, times=3)
+    assert house.circuit().is_open
+    assert house.circuit().answer == "PACS at pacs.test:104: Name or service not known"
+    assert {d.state for d in house.deliveries()} == {DeliveryState.PENDING}
+    check = _check_echo("peer pacs", house.settings, ("pacs.test", 104), "PACS")
+    assert (check.well, check.seen) == (False, "PACS at pacs.test:104: Name or service not known")
+
+
+def test_a_peer_whose_name_cannot_be_one_is_named(tmp_path):
+    house = House(tmp_path, {"pacs": peer(104) | {"address": "pacs..test:104"}})
+    tick_late(house)
+    assert house.circuit().answer == "PACS at pacs..test:104: 'pacs..test' cannot be a host name"
 
 
 def test_while_it_is_open_nothing_counts_as_an_attempt_and_one_try_goes_out_a_wait(tmp_path):

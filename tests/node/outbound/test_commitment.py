@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pynetdicom import AE, build_role, evt
 
 from node import wiring
@@ -17,7 +17,7 @@ from node.model.delivery import DeliveryState
 from node.model.job import State
 from node.outbound.confirm import settle_report
 from node.outbound.reactor import hold_reactor
-from tests.node.outbound.house import CT, House, find_port, peer, serving
+from tests.node.outbound.house import CT, House, find_port, lose_one, peer, serving
 
 UIDS = (STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE)
 
@@ -197,6 +197,26 @@ def test_a_denial_that_comes_twice_sends_again_once(tmp_path):
     assert house.deliveries()[0].state == DeliveryState.SENT
 
 
+@pytest.mark.parametrize("reason", [0x0112, 0x0213], ids=["sent again", "asked again"])
+def test_what_is_denied_in_one_report_is_due_again_together(tmp_path, reason):
+    archive = Archive(times=0)
+    with open_archive(archive) as port:
+        house = make_house(tmp_path, port, slices=4)
+        house.deliverers["pacs"].tick(time.time())
+    assert len({d.next_at for d in house.deliveries()}) == 1  # what is asked for in one request
+    denial = Dataset()
+    denial.TransactionUID = archive.requests[0]
+    denial.FailedSOPSequence = []
+    for uid in archive.stored:
+        item = Dataset()
+        item.ReferencedSOPInstanceUID = uid
+        item.FailureReason = reason
+        denial.FailedSOPSequence.append(item)
+    assert settle_report(house.ledger, denial, house.settings.deliver)
+    assert {hex(reason)[2:] in d.answer.lower() for d in house.deliveries()} == {True}
+    assert len({d.next_at for d in house.deliveries()}) == 1
+
+
 def test_what_was_confirmed_stays_so_whatever_is_reported_later(tmp_path):
     archive = Archive()
     with open_archive(archive) as port:
@@ -276,6 +296,22 @@ def test_what_is_not_listed_after_some_questions_is_sent_again(tmp_path):
     index = Index(loses=1)
     assert query(tmp_path, index).state() == State.CONFIRMED
     assert len(index.stored) == 2
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["series in the ledger", "series unknown"])
+def test_a_file_that_is_gone_keeps_nobody_from_being_confirmed(tmp_path, is_known):
+    index, asked = Index(loses=-1), []
+    on_find = (evt.EVT_C_FIND, lambda event: asked.append(event.identifier) or index._on_find(event))
+    with serving((CT, STUDY_ROOT_FIND), handlers=[index.handlers[0], on_find]) as port:
+        house = House(tmp_path, {"pacs": peer(port, confirm="query")}, slices=2)
+        lose_one(house, is_known)
+        house.deliverers["pacs"].tick(time.time())
+    lost, other = house.deliveries()
+    assert (lost.state, other.state) == (DeliveryState.KEPT if is_known else DeliveryState.SENT, DeliveryState.KEPT)
+    assert is_known or "cannot be asked" in lost.answer
+    study = house.ledger.get_job(house.ids[0]).study_uid
+    series = {dcmread(path).SeriesInstanceUID for path in house.settings.outbox.rglob("*.dcm")}
+    assert {(query.StudyInstanceUID, query.SeriesInstanceUID) for query in asked} == {(study, *series)}
 
 
 def test_a_query_that_fails_says_nothing_about_the_instance(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from node.model.delivery import DeliveryState
 from node.model.job import State
-from tests.node.outbound.house import House
+from tests.node.outbound.house import House, lose_one
 from tests.node.outbound.test_substitutes import BINARY, LABELMAP, REPORT
 from tests.node.outbound.web_server import WebArchive, open_web, stored
 
@@ -82,6 +82,50 @@ def test_an_answer_without_a_word_on_each_instance_holds_for_all(tmp_path, answe
     assert not house.circuit().is_open
 
 
+def test_what_a_proxy_takes_one_by_one_only_is_sent_one_by_one(tmp_path):
+    archive = WebArchive(lambda uids: (413, b"too large") if len(uids) > 1 else (200, stored(uids)))
+    with open_web(archive) as root:
+        house = make_house(tmp_path, root, slices=5)
+        tick(house)
+    assert {d.state for d in house.deliveries()} == {DeliveryState.KEPT}
+    assert {d.attempts for d in house.deliveries()} == {1}
+    assert len(archive.bodies) == 1 + 5
+
+
+@pytest.mark.parametrize("status", [400, 409, 415])
+def test_one_object_that_a_server_refuses_without_naming_it_takes_no_other_along(tmp_path, status):
+    archive = WebArchive()
+    with open_web(archive) as root:
+        house = make_house(tmp_path, root, slices=4)
+        bad = house.deliveries()[2].object.sop_instance_uid
+        archive.answer = lambda uids: (status, b"no") if bad in uids else (200, stored(uids))
+        tick(house)
+    kept, refused = DeliveryState.KEPT, DeliveryState.REFUSED
+    assert [d.state for d in house.deliveries()] == [kept, kept, refused, kept]
+    assert f"HTTP {status}" in house.deliveries()[2].answer
+
+
+def test_a_server_that_goes_away_between_the_single_ones_is_asked_for_the_rest_later(tmp_path):
+    archive = WebArchive()
+    taken = []
+
+    def answer(uids):
+        if len(uids) > 1:
+            return 413, b""
+        taken.extend(uids)
+        return (200, stored(uids)) if len(taken) < 3 else (503, b"")
+
+    archive.answer = answer
+    with open_web(archive) as root:
+        house = make_house(tmp_path, root, slices=4)
+        tick(house)
+        assert len(house.deliveries(states=[DeliveryState.PENDING])) == 2
+        archive.answer = lambda uids: (200, stored(uids))
+        tick(house)
+        tick(house)
+    assert {d.state for d in house.deliveries()} == {DeliveryState.KEPT}
+
+
 @pytest.mark.parametrize("reason", [0x0111, 0x0122])
 def test_a_conflict_that_names_the_instances_is_read(tmp_path, reason):
     with open_web(WebArchive(lambda uids: (409, stored([], dict.fromkeys(uids, reason))))) as root:
@@ -116,6 +160,19 @@ def test_a_server_that_hangs_is_left_after_a_while(tmp_path):
         assert time.monotonic() - start < 5
     assert "ReadTimeout" in house.circuit().answer
     assert {d.attempts for d in house.deliveries()} == {1}
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["series in the ledger", "series unknown"])
+def test_a_file_that_is_gone_keeps_nobody_from_being_confirmed(tmp_path, is_known):
+    archive = WebArchive()
+    archive.listed = lambda _uid: True
+    with open_web(archive) as root:
+        house = make_house(tmp_path, root, slices=2, confirm="query")
+        lose_one(house, is_known)
+        tick(house)
+    lost, other = (d.state for d in house.deliveries())
+    assert (lost, other) == (DeliveryState.KEPT if is_known else DeliveryState.SENT, DeliveryState.KEPT)
+    assert is_known or "cannot be asked" in house.deliveries()[0].answer
 
 
 def test_what_qido_does_not_list_is_sent_again(tmp_path):

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from node.config import Settings
-from node.errors import CannotUnderstand, PeerRefused, PeerUnreachable
+from node.errors import CannotUnderstand, OutOfResources, PeerRefused, PeerUnreachable
 from node.model.archive import FoundInstance
 from node.outbound.wado import WebArchive
 
@@ -132,6 +132,18 @@ def test_a_part_that_is_refused_does_not_keep_out_the_others(serve):
 
     fetch(serve(200, MULTIPART, BODY)[0], sink)
     assert came == [b"one", b"two"]
+
+
+def test_where_there_is_no_room_for_one_part_the_others_are_not_fetched(serve):
+    came = []
+
+    def sink(pieces):
+        came.append(b"".join(pieces))
+        raise OutOfResources("no room")
+
+    with pytest.raises(OutOfResources):
+        fetch(serve(200, MULTIPART, BODY)[0], sink)
+    assert came == [b"one"]
 
 
 def test_a_transfer_that_breaks_off_is_an_error(serve):

@@ -60,6 +60,14 @@ def edit_config(place, edit):
     path.write_text(json.dumps(config))
 
 
+def edit_metadata(place, edit):
+    """edit(data) changes what network_data_format says of the bundle's one output."""
+    path = place / "configs" / "metadata.json"
+    data = json.loads(path.read_text())
+    edit(data["network_data_format"]["outputs"]["pred"])
+    path.write_text(json.dumps(data))
+
+
 def zip_folder(folder, path, extra=()):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(folder.rglob("*")):

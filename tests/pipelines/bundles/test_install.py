@@ -1,17 +1,20 @@
 """On the shelf and off it; what the manifest says; which version a name means."""
 
 import hashlib
+import json
 import subprocess
 
+import numpy as np
 import pytest
+import torch
 
 from pipelines.bundles.download import download
 from pipelines.bundles.install import add_bundle, read_installed, remove_bundle
 from pipelines.bundles.program import Program
 from pipelines.catalog import get_pipeline
-from pipelines.errors import BundleDrift, BundleUnreadable, UnknownPipeline
-from pipelines.terms import find_manifests, get_manifest, read_manifest
-from tests.pipelines.bundles.made import edit_config, make_bundle, zip_folder
+from pipelines.errors import BundleDrift, BundleUnreadable, BundleUntrusted, UnknownPipeline
+from pipelines.terms import Allowance, find_manifests, get_manifest, read_manifest, use_shelf
+from tests.pipelines.bundles.made import edit_config, make_bundle, make_volume, zip_folder
 
 
 def test_a_zip_and_its_folder_install_alike_with_pins_that_sha256sum_reads(shelf, tmp_path):
@@ -42,6 +45,51 @@ def test_a_bundle_without_weights_says_so_when_it_is_loaded(shelf, tmp_path):
     add_bundle(make_bundle("tiny_ct_segmentation", tmp_path, weights=""), shelf, "tiny")
     with pytest.raises(BundleDrift, match=r"weights models/model\.pt are not there"):
         Program(read_installed(shelf / "tiny-1.0.0"), "cpu", trusted=False)
+
+
+def save_script(bundle, place):
+    """The bundle's network as TorchScript at `place`, instead of its state dict."""
+    from monai.bundle import ConfigParser
+
+    network = ConfigParser(json.loads((bundle / "configs" / "inference.json").read_text())).get_parsed_content(
+        "network_def"
+    )
+    network.load_state_dict(torch.load(bundle / "models" / "model.pt", weights_only=True))
+    (bundle / "models" / "model.pt").unlink()
+    torch.jit.save(torch.jit.trace(network.eval(), torch.zeros(1, 1, 16, 16, 16)), place)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_torchscript_is_read_where_the_site_trusts_it_and_nowhere_else(shelf, tmp_path):
+    volume = make_volume(shape=(8, 9, 10))
+    add_bundle(make_bundle("tiny_ct_segmentation", tmp_path / "plain"), shelf, "plain")
+    script = "$@bundle_root + '/models/model.ts'"
+    bundle = make_bundle(
+        "tiny_ct_segmentation", tmp_path, edit=lambda c: c["checkpointloader"].update(load_path=script)
+    )
+    save_script(bundle, bundle / "models" / "model.ts")
+    add_bundle(bundle, shelf, "script")
+    with pytest.raises(BundleUntrusted, match=r"model\.ts is TorchScript.*trust"):
+        Program(read_installed(shelf / "script-1.0.0"), "cpu", trusted=False)
+    use_shelf(shelf, {"script": Allowance(code=True)})
+    models = [get_pipeline(name).load("cpu") for name in ("plain", "script")]
+    try:
+        plain, scripted = (model.run(volume, lambda *_: None) for model in models)
+    finally:
+        for model in models:
+            model.close()
+    assert np.array_equal(plain.segments[0].mask, scripted.segments[0].mask)
+
+
+def test_torchscript_that_is_damaged_is_named(shelf, tmp_path):
+    script = "$@bundle_root + '/models/model.ts'"
+    bundle = make_bundle(
+        "tiny_ct_segmentation", tmp_path, edit=lambda c: c["checkpointloader"].update(load_path=script)
+    )
+    (bundle / "models" / "model.pt").rename(bundle / "models" / "model.ts")
+    add_bundle(bundle, shelf, "script")
+    with pytest.raises(BundleDrift, match=r"model\.ts is no TorchScript"):
+        Program(read_installed(shelf / "script-1.0.0"), "cpu", trusted=True)
 
 
 def test_the_highest_version_of_a_name_is_the_one_that_runs(shelf, tmp_path):

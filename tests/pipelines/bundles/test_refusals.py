@@ -2,6 +2,7 @@
 
 import json
 import logging
+import random
 import stat
 import zipfile
 
@@ -10,6 +11,7 @@ import torch
 
 from pipelines import errors
 from pipelines.bundles.install import add_bundle
+from pipelines.bundles.unpack import unpack
 from pipelines.catalog import get_pipeline
 from pipelines.weights import get_sha256
 from tests.pipelines.bundles.made import edit_config, make_bundle, zip_folder
@@ -83,6 +85,46 @@ def test_too_many_files_are_refused(shelf, tmp_path, caplog):
     extra = [(f"tiny_ct_segmentation/x/{n}", "x") for n in range(2001)]
     bundle = zip_folder(make_bundle(TINY, tmp_path), tmp_path / "b.zip", extra)
     refuse(bundle, shelf, errors.BundleUnreadable, caplog, "more than 2000 files")
+
+
+def test_empty_files_count_before_any_is_written(tmp_path):
+    extra = [(f"tiny_ct_segmentation/x/{n}", "") for n in range(2100)]
+    bundle = zip_folder(make_bundle(TINY, tmp_path, weights=""), tmp_path / "b.zip", extra)
+    with pytest.raises(errors.BundleUnreadable, match="more than 2000 files"):
+        unpack(bundle, tmp_path / "out")
+    assert len([path for path in (tmp_path / "out").rglob("*") if path.is_file()]) == 2000
+
+
+def damage(path, method):
+    """A zip whose last member, of noise, is packed by `method` and then overwritten in its middle."""
+    noise = random.Random(5).randbytes(50_000)
+    with zipfile.ZipFile(path, "a", method) as archive:
+        archive.writestr("tiny_ct_segmentation/models/model.pt", noise + bytes(50_000))
+        start = archive.infolist()[-1].header_offset + 100
+    content = bytearray(path.read_bytes())
+    content[start : start + 20_000] = b"\xff" * 20_000
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_STORED])
+def test_a_damaged_member_is_refused(method, shelf, tmp_path, caplog):
+    bundle = zip_folder(make_bundle(TINY, tmp_path, weights=""), tmp_path / "b.zip")
+    damage(bundle, method)
+    refuse(bundle, shelf, errors.BundleUnreadable, caplog, "cannot be unpacked")
+
+
+def test_a_file_that_is_also_a_folder_is_refused(shelf, tmp_path, caplog):
+    extra = [("tiny_ct_segmentation/a", "x"), ("tiny_ct_segmentation/a/b", "x")]
+    bundle = zip_folder(make_bundle(TINY, tmp_path, weights=""), tmp_path / "b.zip", extra)
+    refuse(bundle, shelf, errors.BundleUnreadable, caplog, "a/b: cannot be unpacked")
+
+
+def test_a_damaged_table_of_contents_is_refused(shelf, tmp_path, caplog):
+    bundle = zip_folder(make_bundle(TINY, tmp_path, weights=""), tmp_path / "b.zip")
+    content = bundle.read_bytes()
+    bundle.write_bytes(content.replace(b"PK\x01\x02", b"PK\x00\x00"))
+    assert zipfile.is_zipfile(bundle)
+    refuse(bundle, shelf, errors.BundleUnreadable, caplog, "table of contents")
 
 
 def test_what_is_no_bundle_is_refused(shelf, tmp_path, caplog):

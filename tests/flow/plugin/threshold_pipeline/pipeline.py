@@ -1,4 +1,4 @@
-"""Everything brighter than 500, after as many seconds as the file named by THRESHOLD_SECONDS says."""
+"""Everything brighter than 500, after as many seconds as the file named by THRESHOLD_SECONDS says, or until it goes."""
 
 import os
 import time
@@ -21,14 +21,21 @@ class Threshold:
         return self
 
     def run(self, volume, progress):
-        wait = Path(os.environ["THRESHOLD_SECONDS"])
-        time.sleep(float(wait.read_text()) if wait.exists() else 0.0)
+        wait(Path(os.environ["THRESHOLD_SECONDS"]))
         mask = volume.voxels > 500
         if not mask.any():
             return Result((), (Finding("bright", BONE, absent=True),))
         measured = Measurement(VOLUME, float(mask.sum()) * volume.voxel_ml, ML)
         segment = Segment("bright", "Bright", ANATOMY, BONE, mask)
         return Result((segment,), (Finding("bright", BONE, segment_key="bright", measurements=(measured,)),))
+
+
+def wait(file):
+    if not file.exists():
+        return
+    end = time.monotonic() + float(file.read_text())
+    while file.exists() and (left := end - time.monotonic()) > 0:
+        time.sleep(min(0.05, left))
 
 
 pipeline = Threshold()
