@@ -3,6 +3,7 @@
 Torch is never imported in the parent: after it has run, a forked child would hang in OpenMP, or could not use CUDA.
 """
 
+import gc
 import logging
 from typing import Any
 
@@ -35,6 +36,10 @@ def warm_up(**_signal: Any) -> None:
     hands = get_hands(settings)
     if settings.work.warm:
         hands.warm.load_all(sorted({route.pipeline for route in settings.routes}))
+    # What is there now stays for good, and a job makes a million small objects: to look through all of them for cycles
+    # as often as Python does by default takes a quarter of the time of its results.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 @worker_process_shutdown.connect  # type: ignore[untyped-decorator]

@@ -13,6 +13,7 @@ from pydicom.valuerep import validate_value
 
 from node.dicom.authorship import Authorship
 from node.dicom.codes import ACQUISITION_EQUIPMENT, PROCESSING_EQUIPMENT, to_concept
+from node.dicom.header import find_value
 from node.dicom.succession import add_predecessors
 from node.dicom.write import new_file_meta
 
@@ -229,9 +230,11 @@ def reference_series(datasets: Sequence[Dataset], keyword: str) -> list[Dataset]
     "ReferencedInstanceSequence" (PS3.3 C.12.2) or, in a report, "ReferencedSOPSequence" (PS3.3 table C.17-3b)."""
     series: dict[str, dict[str, Dataset]] = {}
     for dataset in datasets:
+        names = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")
+        sop_class, uid, series_uid = (str(find_value(dataset, name)) for name in names)
         item = Dataset()
-        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
-        series.setdefault(str(dataset.SeriesInstanceUID), {})[str(dataset.SOPInstanceUID)] = item
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
+        series.setdefault(series_uid, {})[uid] = item
     references = []
     for uid, instances in series.items():
         reference = Dataset()

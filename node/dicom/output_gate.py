@@ -30,6 +30,7 @@ from node.dicom.gate.report import DOCUMENTS, check_document
 from node.dicom.gate.structures import check_structures
 from node.dicom.gate.succession import check_succession
 from node.dicom.gate.values import list_values
+from node.dicom.header import find_value
 from node.errors import EncodingError
 
 IDENTITY = ["StudyInstanceUID", "PatientID", "PatientName", "IssuerOfPatientID", "AccessionNumber", "StudyID"]
@@ -65,10 +66,10 @@ def check_objects(
     if not stack_headers:
         raise EncodingError("no source instance was given to check against")
     for keyword in ("StudyInstanceUID", "PatientID"):
-        if len({str(header.get(keyword, "")) for header in stack_headers}) > 1:
+        if len({str(find_value(header, keyword) or "") for header in stack_headers}) > 1:
             raise EncodingError(f"source instances differ in {keyword}")
-    sources = {str(header.SOPInstanceUID): header for header in stack_headers}
-    uids = {str(header.get(keyword, "")) for header in stack_headers for keyword in SOURCE_UIDS}
+    sources = {str(find_value(header, "SOPInstanceUID")): header for header in stack_headers}
+    uids = {str(find_value(header, keyword) or "") for header in stack_headers for keyword in SOURCE_UIDS}
     segments = {
         (str(ds.get("SOPInstanceUID", "")), item.get("SegmentNumber")): item
         for ds in objects

@@ -10,6 +10,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ParametricMapStorage, Segme
 from node.dicom.gate.attributes import AttributeFault, Walk
 from node.dicom.gate.frames import check_frames
 from node.dicom.gate.references import Known, check_frame_of_reference
+from node.dicom.header import find_value
 from node.dicom.read_frames import Frames, Source, read_frames
 
 LABEL_MAP = UID("1.2.840.10008.5.1.4.1.1.66.7")
@@ -122,8 +123,9 @@ def find_place(header: Dataset, number: int) -> tuple[Vectors, Vectors, Vectors]
 
 def _find_vector(places: list[Dataset], keyword: str) -> Vectors:
     for place in places:
-        if keyword in place:
-            return np.array(place[keyword].value, float)
+        value = find_value(place, keyword)
+        if value is not None:
+            return np.array(value, float)
     raise AttributeFault(keyword, "is absent in the source")
 
 
