@@ -8,6 +8,8 @@ import logging
 from typing import Any
 
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+from celery.worker.request import Request
+from kombu.transport import virtual
 
 from node.config import load_settings
 from node.errors import ConfigError
@@ -50,7 +52,18 @@ def sign_off(**_signal: Any) -> None:
     leave()
 
 
-@app.task(name=RUN)  # type: ignore[untyped-decorator]
+class Ring(Request):  # type: ignore[misc]
+    """One ring, from the moment it is heard until it is answered."""
+
+    def acknowledge(self) -> None:
+        """Where the broker is away just then, kombu goes on counting the ring as one at hand: a worker that takes one
+        at a time would never listen again. So it is let go; the broker may ring it once more, which does no harm."""
+        super().acknowledge()
+        if not self.message.acknowledged:
+            virtual.QoS.ack(self.message.channel.qos, self.message.delivery_tag)
+
+
+@app.task(name=RUN, Request=Ring)  # type: ignore[untyped-decorator]
 def run(lane: str) -> str:
     """One ring of the doorbell: a job of `lane` waits. Returns what came of it, for the log."""
     from workers.hands import get_hands

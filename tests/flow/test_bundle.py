@@ -31,17 +31,42 @@ def ask(house, *words, code=0):
     return answer.stdout + answer.stderr
 
 
-def route_to(house, pipeline):
+ROUTE = """
+[[routes]]
+name = "what needs concepts"
+when = { Modality = "CT", SeriesDescription = "gizmo" }
+pipeline = "gizmo"
+deliver = ["pacs"]
+"""
+
+
+def add_routes(house):
+    """CT to "tiny"; a series that is described as "gizmo" to that pipeline instead."""
     text = house.config.read_text()
-    house.config.write_text(text.replace('pipeline = "threshold"', f'pipeline = "{pipeline}"'))
+    text = text.replace('{ Modality = "CT" }', '{ Modality = "CT", SeriesDescription = { none = ["gizmo"] } }')
+    text = text.replace('pipeline = "threshold"', 'pipeline = "tiny"')
+    house.config.write_text(text + ROUTE)
 
 
-def test_a_bundle_is_added_and_its_seg_arrives_with_coded_concepts(house, make_study, tmp_path):
+def test_a_bundle_s_seg_arrives_with_coded_concepts_and_one_that_needs_them_fails_by_name(house, make_study, tmp_path):
     bundle = make_bundle("tiny_ct_segmentation", tmp_path)
     assert "tiny 1.0.0 in" in ask(house, "pipelines", "add", str(bundle), "--name", "tiny")
     assert "(78961009, SCT, 'Spleen')" in ask(house, "pipelines", "show", "tiny")
-    route_to(house, "tiny")
+    path = bundle / "configs" / "metadata.json"
+    path.write_text(path.read_text().replace('"spleen"', '"gizmo"'))
+    assert "needs concepts: gizmo" in ask(house, "pipelines", "add", str(bundle), "--name", "gizmo")
+    assert "needs concepts" in ask(house, "pipelines")
+    add_routes(house)
     house.start()
+    assert_that_the_seg_is_coded(house, make_study)
+    study, _, files = make_study(folder="gizmo", SeriesDescription="gizmo")
+    house.send(files)
+    (job,) = house.finish(study, 120)
+    assert job.state == State.FAILED
+    assert job.reason.startswith("NeedsConcepts: 'gizmo' of gizmo")
+
+
+def assert_that_the_seg_is_coded(house, make_study):
     study, slices, files = make_study()
     house.send(files)
     (job,) = house.finish(study, 240)
@@ -52,21 +77,6 @@ def test_a_bundle_is_added_and_its_seg_arrives_with_coded_concepts(house, make_s
     assert segment.SegmentAlgorithmName
     assert seg.FrameOfReferenceUID == slices[0].FrameOfReferenceUID
     assert report.Modality == "SR"
-
-
-def test_a_bundle_that_needs_concepts_fails_its_jobs_by_name(house, make_study, tmp_path):
-    bundle = make_bundle("tiny_ct_segmentation", tmp_path)
-    path = bundle / "configs" / "metadata.json"
-    path.write_text(path.read_text().replace('"spleen"', '"gizmo"'))
-    assert "needs concepts: gizmo" in ask(house, "pipelines", "add", str(bundle), "--name", "tiny")
-    assert "needs concepts" in ask(house, "pipelines")
-    route_to(house, "tiny")
-    house.start()
-    study, _, files = make_study()
-    house.send(files)
-    (job,) = house.finish(study, 120)
-    assert job.state == State.FAILED
-    assert job.reason.startswith("NeedsConcepts: 'gizmo' of tiny")
 
 
 def test_the_command_line_refuses_and_removes_by_name(house, tmp_path):

@@ -158,16 +158,14 @@ def measure(pair, study_uid):
     return study.closed_at - max(ended for _, _, ended, _ in pair.ledger.find_associations(study_uid))
 
 
-def test_a_study_is_closed_within_two_seconds_of_its_last_release_when_the_counts_agree(pair, tmp_path):
-    seconds = []
-    for number in range(2):
-        study_uid = make_ct(tmp_path / str(number))
-        pair.pacs.take(tmp_path / str(number))
-        study = pair.wait_for(study_uid, lambda study: study.state == StudyState.COMPLETE)
-        assert study.evidence.startswith("complete: pacs counts 40 instances, all are here (associations 1 released")
-        seconds.append(measure(pair, study_uid))
-    print("release to decision:", ", ".join(f"{one:.3f} s" for one in seconds))
-    assert min(seconds) < 2.0
+def test_a_study_is_closed_soon_after_its_last_release_when_the_counts_agree(pair, tmp_path):
+    study_uid = make_ct(tmp_path)
+    pair.pacs.take(tmp_path)
+    study = pair.wait_for(study_uid, lambda study: study.state == StudyState.COMPLETE)
+    assert study.evidence.startswith("complete: pacs counts 40 instances, all are here (associations 1 released")
+    seconds = measure(pair, study_uid)
+    print(f"release to decision: {seconds:.3f} s")
+    assert seconds < pair.settings.completeness.quiet.total_seconds() / 2
 
 
 def test_a_count_beyond_what_came_is_waited_for_by_name_and_closed_when_the_rest_comes(pair, tmp_path):
@@ -205,7 +203,7 @@ def test_a_study_that_was_announced_closes_when_its_last_instance_came(pair, tmp
     pair.send(paths[4:])
     study = pair.wait_for(study_uid, lambda study: study.state == StudyState.COMPLETE)
     assert study.evidence == "complete: all 6 instances announced are here (associations 2 released)"
-    assert measure(pair, study_uid) < 5.0
+    assert measure(pair, study_uid) < pair.settings.completeness.quiet.total_seconds() / 2
 
 
 def test_an_identical_study_sent_again_changes_nothing(pair, tmp_path):

@@ -11,6 +11,8 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
+from node.demo.phantom import make_chest
+from tests.flow.test_orthanc import write_ct
 from tests.series import make_series, write_series
 
 
@@ -33,21 +35,19 @@ def test_without_a_study_a_head_and_a_chest_make_the_whole_way(tmp_path):
             assert dcmread(item["path"]).SOPInstanceUID == item["sop_instance_uid"]
     for picture in told["montages"]:
         assert len(np.unique(np.asarray(Image.open(picture).convert("L")))) > 20
+    (lungs,) = [job for job in told["jobs"] if job["pipeline"] == "lung-seg"]
+    assert_close_to_the_truth(lungs["findings"])
 
 
-def test_the_lungs_of_the_phantom_are_measured_close_to_the_truth(tmp_path):
-    from node.demo.studies import write_demo_studies
-
-    truth = write_demo_studies(tmp_path / "in")
-    code, told = demo(tmp_path, "--study", str(tmp_path / "in" / "chest"))
-    assert code == 0
-    (job,) = told["jobs"]
+def assert_close_to_the_truth(findings):
+    """The lungs of the phantom are as large as they were made."""
     found = {
         (finding["laterality"] or {}).get("meaning", "").lower(): finding["measurements"][0]["value"]
-        for finding in job["findings"]
+        for finding in findings
     }
-    for side in ("right", "left"):
-        assert found[side] == pytest.approx(truth[told["study_uid"]][side], rel=0.06)
+    made = make_chest()
+    assert found["right"] == pytest.approx(made.right_ml, rel=0.06)
+    assert found["left"] == pytest.approx(made.left_ml, rel=0.06)
 
 
 def test_a_folder_without_dicom_says_so(tmp_path):
@@ -58,18 +58,20 @@ def test_a_folder_without_dicom_says_so(tmp_path):
     assert "1 files are no DICOM files" in told["reason"]
 
 
-def test_a_localizer_fails_by_name_and_the_pacs_is_told_that_nothing_ran(tmp_path):
-    study = generate_uid(prefix=None)
+def test_of_given_studies_a_good_one_is_confirmed_and_a_localizer_fails_by_name_and_the_pacs_is_told(tmp_path):
+    good, study = write_ct(tmp_path / "in" / "good"), generate_uid(prefix=None)
     image = make_series(
         (1, 32, 32),
         StudyInstanceUID=study,
         SeriesInstanceUID=study + ".1",
         ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"],
     )
-    write_series(image, tmp_path / "in")
+    write_series(image, tmp_path / "in" / "localizer")
     code, told = demo(tmp_path, "--study", str(tmp_path / "in"))
-    (job,) = told["jobs"]
-    assert (code, told["study_uid"], job["state"]) == (1, study, "FAILED")
+    assert (code, told["study_uid"], told["study_uids"]) == (1, good, [good, study])
+    confirmed, job = told["jobs"]
+    assert (confirmed["state"], [item["modality"] for item in confirmed["objects"]]) == ("CONFIRMED", ["SR"])
+    assert job["state"] == "FAILED"
     assert job["reason"].startswith("NotAcquired")
     assert job["outcome"].startswith("No algorithms succeeded")
     assert Path(job["objects"][0]["path"]).is_file()

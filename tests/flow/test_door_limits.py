@@ -55,7 +55,7 @@ LIMITS = """
 unknown_callers = "any"
 max_associations = 4
 max_associations_per_peer = 2
-idle_timeout = "PT2S"
+idle_timeout = "PT5S"
 handshake_timeout = "PT1S"
 max_pdu = 8192
 max_stores_per_second = 20
@@ -135,10 +135,10 @@ def test_associations_are_limited_per_peer_and_in_all(limited):
         four.associate(calling="ARCHIVE")
         assert ask(limited, calling="TEST") == LIMIT_EXCEEDED
         one.release()
-        limited.wait_until(lambda: ask(limited, calling="TEST") == {1: EXPLICIT, 3: IMPLICIT}, 1)
+        limited.wait_until(lambda: ask(limited, calling="TEST") == {1: EXPLICIT, 3: IMPLICIT}, 20)
         assert two.echo() == 0x0000
         two.socket.close()  # gone without a word: it counts no longer either
-        limited.wait_until(lambda: ask(limited, calling="SCANNER") == {1: EXPLICIT, 3: IMPLICIT}, 1)
+        limited.wait_until(lambda: ask(limited, calling="SCANNER") == {1: EXPLICIT, 3: IMPLICIT}, 20)
 
 
 def test_a_peer_that_sends_too_fast_is_slowed_not_refused(limited):
@@ -148,7 +148,7 @@ def test_a_peer_that_sends_too_fast_is_slowed_not_refused(limited):
         wire.associate()
         assert {wire.store(*image) for image in images} == {0x0000}
         wire.release()
-    assert 1.0 < time.monotonic() - start < 5.0  # 50 at 20/s, less a second's worth at once
+    assert time.monotonic() - start > 1.0  # 50 at 20/s, less a second's worth at once
 
 
 def test_an_association_that_brings_too_much_is_aborted_and_leaves_nothing(limited):
@@ -165,7 +165,7 @@ def test_an_association_that_brings_too_much_is_aborted_and_leaves_nothing(limit
         assert end.value.aborted
         assert sent > 0.99e9
     watch.expect_calm()
-    limited.wait_until(lambda: not limited.find_parts(), 3)
+    limited.wait_until(lambda: not limited.find_parts(), 20)
     assert limited.ledger.find_instance(uid) is None
 
 
@@ -178,7 +178,7 @@ def test_the_longest_pdu_is_announced_and_taken_to_its_last_byte(limited):
         assert wire.store(uid, dataset) == 0x0000
         wire.send(make_pdu(P_DATA, make_pdv(1, 3, make_store(uid))))
         wire.send(make_pdu(P_DATA, make_pdv(1, 0, dataset[: 8192 - 5])))  # one byte too long
-        assert wire.read_to_end(5) == [ABORT]
+        assert wire.read_to_end(30) == [ABORT]
     limited.expect_row(uid, dataset)
 
 
@@ -186,11 +186,11 @@ def test_the_longest_pdu_is_announced_and_taken_to_its_last_byte(limited):
 
 
 def test_an_association_that_falls_silent_is_aborted(limited):
+    start = time.monotonic()
     with limited.wire() as wire:
         wire.associate()
-        start = time.monotonic()
-        assert wire.read_to_end(10) == [ABORT]
-        assert 1.5 < time.monotonic() - start < 4.5
+        assert wire.read_to_end(30) == [ABORT]
+        assert time.monotonic() - start > 4.5
 
 
 def test_an_association_that_falls_silent_in_the_middle_of_an_image_is_aborted(limited):
@@ -198,38 +198,35 @@ def test_an_association_that_falls_silent_in_the_middle_of_an_image_is_aborted(l
     with limited.wire() as wire:
         wire.associate()
         data = make_pdu(P_DATA, make_pdv(1, 0, dataset[:8000]))
-        wire.send(make_pdu(P_DATA, make_pdv(1, 3, make_store(uid))) + data[:4000])
         start = time.monotonic()
-        assert wire.read_to_end(10) == [ABORT]
-        assert 1.5 < time.monotonic() - start < 4.5
-    limited.wait_until(lambda: not limited.find_parts(), 3)
+        wire.send(make_pdu(P_DATA, make_pdv(1, 3, make_store(uid))) + data[:4000])
+        assert wire.read_to_end(30) == [ABORT]
+        assert time.monotonic() - start > 4.5
+    limited.wait_until(lambda: not limited.find_parts(), 20)
 
 
 def test_an_association_that_says_something_now_and_then_stays(limited):
     with limited.wire() as wire:
         wire.associate()
-        for _ in range(3):
-            time.sleep(1.2)
+        for _ in range(4):  # in all longer than it may be silent
+            time.sleep(1.6)
             assert wire.echo() == 0x0000
         wire.release()
 
 
 @pytest.mark.parametrize("size", [0, 3, 80], ids=["nothing", "half a header", "half a request"])
 def test_a_connection_that_never_asks_for_an_association_is_closed(limited, size):
+    start = time.monotonic()
     with limited.wire() as wire:
         wire.send(make_request()[:size])
-        start = time.monotonic()
-        assert wire.read_to_end(10) in ([], [ABORT])
-        assert 0.5 < time.monotonic() - start < 3.5
+        assert wire.read_to_end(30) in ([], [ABORT])
+        assert time.monotonic() - start > 0.5
 
 
 def test_a_request_that_drips_is_not_waited_for(limited):
-    with limited.wire() as wire:
-        start = time.monotonic()
-        try:
-            for byte in make_request(ECHO):
-                wire.send(bytes([byte]))
-                time.sleep(0.05)
-        except Closed:
-            pass
-        assert 0.5 < time.monotonic() - start < 3.5
+    start = time.monotonic()
+    with limited.wire() as wire, pytest.raises(Closed):
+        for byte in make_request(ECHO):
+            wire.send(bytes([byte]))
+            time.sleep(0.05)
+    assert time.monotonic() - start > 0.5

@@ -1,5 +1,6 @@
 """Priors and missing images are fetched from real archives before a job may run."""
 
+import math
 import time
 from collections import Counter
 from threading import Event, Thread
@@ -91,6 +92,13 @@ class Node:
             time.sleep(0.05)
         raise AssertionError(f"waited in vain, jobs: {self.ledger.find_jobs(study_uid)}")
 
+    def wait_for_end_of_askings(self, study_uid, patience=30):
+        """Until what comes of the study is no answer to us any more."""
+        end = time.monotonic() + patience
+        while max((until for *_, until in self.ledger.find_askings(study_uid)), default=math.inf) >= time.time():
+            assert time.monotonic() < end, self.ledger.find_askings(study_uid)
+            time.sleep(0.05)
+
     def wait_for_study(self, study_uid, patience=20):
         """The study once it is COMPLETE."""
         end = time.monotonic() + patience
@@ -177,7 +185,7 @@ def test_a_gathered_study_that_is_sent_for_its_own_sake_gets_its_job(archive, tm
         node.send(held["today"][1])
         node.wait_for(held["today"][0], lambda job: job.gathering == Gathering.DONE)
         assert node.wait_for_study(right).reason == GATHERED
-        time.sleep(2.5)  # until the answer is over; what comes sooner may still be it
+        node.wait_for_end_of_askings(right)  # what comes sooner may still be the answer
         node.send(files)
         job = node.wait_for(right, lambda job: job.gathering == Gathering.DONE)
 

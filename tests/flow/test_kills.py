@@ -77,13 +77,24 @@ def test_the_broker_while_a_job_runs(house, make_study, held):
 
 def answers(house):
     """Whether the node has a broker that answers."""
-    found = [
-        re.search(r"[^\s:]*/broker\.sock", arguments) for arguments in house.find_processes("valkey-server").values()
-    ]
+    found = re.search(r"[^\s:]*/broker\.sock", " ".join(house.find_processes("valkey-server").values()))
     try:
-        return bool(found) and redis.Redis(unix_socket_path=found[0][0]).ping()
+        return bool(found) and redis.Redis(unix_socket_path=found[0]).ping()
     except redis.RedisError:
         return False
+
+
+def test_the_broker_just_when_a_job_ends(house, make_study, held):
+    """The worker that could not acknowledge its ring hears the next one all the same."""
+    study, _, files = make_study()
+    house.send(files)
+    running(house, study)
+    house.kill("valkey-server")
+    go_on(house)
+    expect_one_result_set(house, study)
+    study, _, files = make_study(folder="next")
+    house.send(files)
+    expect_one_result_set(house, study)
 
 
 def test_the_broker_wiped_before_the_job_is_taken(house, make_study):

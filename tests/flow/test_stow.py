@@ -140,7 +140,7 @@ def test_a_killed_web_role_leaves_a_lost_association_and_whole_files(tmp_path):
         body = make_body([path.read_bytes() for path in paths])
         connection = _post_half(port, body, announced=len(body) + (4 << 20))
         _wait_for(lambda: len(list((home / "spool" / "kept").rglob("*.dcm"))) == len(paths))
-        time.sleep(1.0)  # the rows follow their files
+        _wait_for(lambda: _count_rows(home, study) == len(paths))  # the rows follow their files
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait(20)
@@ -154,6 +154,14 @@ def test_a_killed_web_role_leaves_a_lost_association_and_whole_files(tmp_path):
     finally:
         process.terminate()
         assert process.wait(20) == 0
+
+
+def _count_rows(home, study):
+    ledger = SqlLedger(f"sqlite:///{home / 'ledger.sqlite'}")
+    try:
+        return len(ledger.find_instances(study))
+    finally:
+        ledger.close()
 
 
 def _start(config, port):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from node.config import Settings, load_settings
+from node.sections import Peer, Route
 from pipelines.terms import get_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,6 +18,69 @@ def test_an_example_configuration_is_accepted(name):
     settings = load_settings(ROOT / name, {})
     assert settings.routes
     assert settings.peers
+
+
+NEEDED = {"peers": {"ae_title": "PACS", "address": "pacs.test:104"}, "routes": {"name": "r", "pipeline": "lung-seg"}}
+"""What a peer and a route cannot be without."""
+
+EXAMPLES = {
+    "peers.web_user",
+    "peers.archive.dicomweb",
+    "peers.archive.deliver_by",
+    "peers.archive.confirm",
+    "peers.archive.web.token_file",
+    "peers.archive.web.user",
+    "peers.archive.web.authorities",
+    "peers.archive.web.certificate",
+    "peers.archive.web.key",
+    "listen.tls.address",
+    "listen.tls.certificate",
+    "listen.tls.key",
+    "listen.tls.authorities",
+    "routes.study",
+    "routes.expects",
+    "routes.gather",
+    "routes.after",
+    "routes.schedule",
+    "queue.url",
+    "queue.url_file",
+    "web.anonymous",
+    "web.users",
+    "web.cert",
+    "web.key",
+    "web.behind_proxy",
+    "web.public_url",
+    "web.viewer",
+    "web.origins",
+}
+"""What deploy/wetread.toml shows in comments without its being the default."""
+
+
+def read_comments():
+    """ "section.key" -> the line, of every `# key = value` in deploy/wetread.toml."""
+    section, found = "", {}
+    for line in (ROOT / "deploy/wetread.toml").read_text("utf-8").splitlines():
+        if header := re.match(r"(# )?\[+([\w.]+)\]+", line):
+            section = header[2] if header[1] else header[2].split(".")[0]
+        elif shown := re.match(r"# +(?P<line>(?P<key>\w+) = .*)", line):
+            place = section if line.startswith("#  ") else section.split(".")[0]
+            found[f"{place}.{shown['key']}"] = shown["line"]
+    return found
+
+
+def test_the_example_says_of_each_example_that_it_is_one():
+    assert {
+        place for place, line in read_comments().items() if re.search(r"# example, (no )?default", line)
+    } == EXAMPLES
+
+
+@pytest.mark.parametrize("place", sorted(read_comments().keys() - EXAMPLES))
+def test_a_comment_of_the_example_is_the_default(place):
+    section, key = place.split(".")
+    value = tomllib.loads(read_comments()[place])[key]
+    kind = {"peers": Peer, "routes": Route}.get(section) or Settings.model_fields[section].annotation
+    needed = NEEDED.get(section, {})
+    assert getattr(kind.model_validate(needed | {key: value}), key) == getattr(kind.model_validate(needed), key)
 
 
 def test_the_comments_of_the_example_are_the_defaults():

@@ -35,13 +35,25 @@ def test_a_named_device_is_taken_as_it_is():
 def test_a_heartbeat_extends_the_lease_until_it_is_left(tmp_path):
     ledger = SqlLedger(f"sqlite:///{tmp_path / 'l.sqlite'}")
     add_job(ledger)
-    job = ledger.claim_job(JOB.id, "w", time.time() + 0.3, time.time())
-    with Heartbeat(ledger, job, 0.3, pytest.fail):
-        time.sleep(1.0)
-        assert ledger.find_overdue(time.time(), 0.0)[0] == []
-    time.sleep(0.5)
-    assert [lost.id for lost in ledger.find_overdue(time.time(), 0.0)[0]] == [JOB.id]
+    job = ledger.claim_job(JOB.id, "w", time.time() + 1, time.time())
+    with Heartbeat(ledger, job, 1.0, pytest.fail):
+        once = wait_for_renewal(ledger, job.lease_until)
+        twice = wait_for_renewal(ledger, once)
+        assert ledger.find_overdue((once + twice) / 2, 0.0)[0] == []
+    end = ledger.get_job(JOB.id).lease_until
+    time.sleep(1.0)
+    assert ledger.get_job(JOB.id).lease_until == end
+    assert [lost.id for lost in ledger.find_overdue(end + 0.1, 0.0)[0]] == [JOB.id]
     ledger.close()
+
+
+def wait_for_renewal(ledger, until):
+    """When the lease ends, once that is later than `until`."""
+    patience = time.monotonic() + 20
+    while (renewed := ledger.get_job(JOB.id).lease_until) <= until:
+        assert time.monotonic() < patience, "the lease is not renewed"
+        time.sleep(0.02)
+    return renewed
 
 
 def test_a_heartbeat_says_when_the_job_was_canceled(tmp_path):

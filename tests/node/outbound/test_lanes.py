@@ -61,12 +61,9 @@ def test_a_slow_peer_is_served_on_as_many_associations_as_it_is_allowed(tmp_path
     handlers = [*on_store(slow), (evt.EVT_ACCEPTED, note, [True]), (evt.EVT_RELEASED, note, [False])]
     with serving(handlers=handlers) as port:
         house = House(tmp_path, {"pacs": peer(port, associations=4)}, slices=16)
-        start = time.monotonic()
         house.deliverers["pacs"].tick(time.time())
-        took = time.monotonic() - start
     assert most[0] == 4
     assert house.state() == State.CONFIRMED
-    assert took < 16 * 0.15
 
 
 def test_a_peer_that_allows_fewer_associations_still_gets_all(tmp_path):
