@@ -15,7 +15,7 @@ from pipelines.terms import Manifest
 class Predecessor:
     """A result object of an earlier version that reached a destination.
 
-    job_id, version: of the job that made it. series_uid: of the series in which it is, "" where nobody remembers.
+    job_id, version: of the job that made it. series_uid: of the series in which it is.
     began: when that series was begun (seconds since the epoch): its Series Date and Time.
     """
 
@@ -74,7 +74,7 @@ class Authorship:
         """The object in whose series the object `part` goes on. None where there is none, or where what belongs to the
         series is another now: the algorithm (General Equipment) or the frame of reference."""
         for one in self.predecessors:
-            if self._is_same_part(one, part) and one.series_uid:
+            if self._is_same_part(one, part):
                 return one if one.frame_of_reference_uid in {"", frame_of_reference_uid} else None
         return None
 

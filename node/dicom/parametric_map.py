@@ -25,6 +25,7 @@ from node.dicom.functional_groups import (
 )
 from node.dicom.segmentation import plane_positions
 from node.dicom.stack import Stack
+from node.dicom.succession import reference_predecessors
 from node.errors import EncodingError
 from pipelines.terms import Code, Result, ScalarMap
 
@@ -57,7 +58,10 @@ def _encode(stack: Stack, scalars: ScalarMap, author: Authorship, series_number:
     add_place(ds, stack)
     _add_image(ds, stack, scalars)
     _add_dimensions(ds, author.uid(part, "dimensions"))
-    ds.ReferencedSeriesSequence = reference_series(stack.headers, "ReferencedInstanceSequence")
+    ds.ReferencedSeriesSequence = [
+        *reference_series(stack.headers, "ReferencedInstanceSequence"),
+        *reference_predecessors(author.find_predecessors(part, ParametricMapStorage, stack.modality)),
+    ]
     ds.SharedFunctionalGroupsSequence = [_shared_groups(stack, scalars, lowest, highest)]
     ds.PerFrameFunctionalGroupsSequence = _frame_groups(stack, positions, author)
     ds.NumberOfFrames = stack.shape[0]

@@ -23,6 +23,7 @@ from node.dicom.frame_groups import encode_frame_groups
 from node.dicom.functional_groups import add_lossy_history, add_place, make_item, shared_geometry
 from node.dicom.packed_frames import PackedFrames
 from node.dicom.stack import Stack
+from node.dicom.succession import reference_predecessors
 from node.errors import EncodingError
 from pipelines.terms import Code, Result, Segment
 
@@ -97,7 +98,10 @@ def new_segmentation(
     ds.ContentDescription = author.describe(f"{author.manifest.name} {author.manifest.version}")
     ds.ContentCreatorName = ""
     add_lossy_history(ds, stack.first)
-    ds.ReferencedSeriesSequence = reference_series(stack.headers, "ReferencedInstanceSequence")
+    ds.ReferencedSeriesSequence = [
+        *reference_series(stack.headers, "ReferencedInstanceSequence"),
+        *reference_predecessors(author.find_predecessors(part, sop_class, "SEG")),
+    ]
     ds.SegmentSequence = [_segment_item(number, extent.segment, author) for number, extent in enumerate(extents, 1)]
     ds.SharedFunctionalGroupsSequence = [shared_geometry(stack)]
     return ds

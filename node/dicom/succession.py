@@ -3,7 +3,8 @@
 Reports: Predecessor Documents Sequence (PS3.3 C.17.2), each "Replaced report" (CID 7009); Encapsulated PDF: the same
 sequence (C.24.2). Structure sets: Predecessor Structure Set Sequence (C.8.8.5), one item. Images, that is
 segmentations, maps and captures: Referenced Image Sequence (C.12.4), without a purpose, since PS3.16 has no code for
-"an earlier version of this". Presentation States and Key Object Selections have none: their series and number tell.
+"an earlier version of this"; segmentations and maps list them by series too (C.12.2), as all that they refer to.
+Presentation States and Key Object Selections have none: their series and number tell.
 """
 
 from collections.abc import Sequence
@@ -41,6 +42,15 @@ def add_predecessors(ds: Dataset, predecessors: Sequence[Predecessor]) -> None:
         ds.ReferencedImageSequence = [_reference(one) for one in predecessors]
 
 
+def reference_predecessors(predecessors: Sequence[Predecessor]) -> list[Dataset]:
+    """Items of Referenced Series Sequence for what Referenced Image Sequence names of the study: the Common Instance
+    Reference lists each instance that is referred to, by series (PS3.3 C.12.2)."""
+    series: dict[str, list[Dataset]] = {}
+    for one in predecessors:
+        series.setdefault(one.series_uid, []).append(_reference(one))
+    return [_series(uid, "ReferencedInstanceSequence", references) for uid, references in series.items()]
+
+
 def _study(predecessors: Sequence[Predecessor]) -> Dataset:
     """Hierarchical SOP Instance Reference (PS3.3 table C.17-3): all are of one study."""
     item = Dataset()
@@ -51,13 +61,16 @@ def _study(predecessors: Sequence[Predecessor]) -> Dataset:
         if one.modality == "SR":
             reference.PurposeOfReferenceCodeSequence = [to_concept(REPLACED_REPORT)]
         series.setdefault(one.series_uid, []).append(reference)
-    item.ReferencedSeriesSequence = [_series(uid, references) for uid, references in series.items()]
+    item.ReferencedSeriesSequence = [
+        _series(uid, "ReferencedSOPSequence", references) for uid, references in series.items()
+    ]
     return item
 
 
-def _series(uid: str, references: list[Dataset]) -> Dataset:
+def _series(uid: str, keyword: str, references: list[Dataset]) -> Dataset:
     item = Dataset()
-    item.SeriesInstanceUID, item.ReferencedSOPSequence = uid, references
+    item.SeriesInstanceUID = uid
+    setattr(item, keyword, references)
     return item
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from pydicom import Dataset
 
 from node.config import Settings
+from node.dicom.deflate import DEFLATED, check_inflation
 from node.dicom.header import read_header
+from node.dicom.identity import read_syntax
 from node.dicom.selection import choose_stack
 from node.dicom.stacking import read_stacks
 from node.errors import CannotUnderstand, InputError
@@ -46,8 +48,8 @@ Series = dict[str, tuple[Dataset, list[Path]]]
 
 def try_routes(settings: Settings, folder: Path) -> Iterator[Verdict]:
     """A verdict for each route on each study in `folder` and below. Sources are not asked: a folder has no sender.
-    Raises CannotUnderstand when there is no DICOM file."""
-    studies = _read_folder(folder)
+    A deflated file that the door would refuse is passed over. Raises CannotUnderstand when there is no DICOM file."""
+    studies = _read_folder(folder, settings.listen.inflate_ratio)
     if not studies:
         raise CannotUnderstand(f"{folder}: no DICOM image")
     for study_uid, series in studies.items():
@@ -88,13 +90,29 @@ def _try_pipeline(name: str, paths: list[Path]) -> str:
     return notes[0]
 
 
-def _read_folder(folder: Path) -> dict[str, Series]:
+def _read_folder(folder: Path, ratio: int) -> dict[str, Series]:
     studies: dict[str, Series] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         try:
-            header = read_header(path)
+            header = _read_header(path, ratio)
         except CannotUnderstand:
             continue
         study = studies.setdefault(str(header.StudyInstanceUID), {})
         study.setdefault(str(header.SeriesInstanceUID), (header, []))[1].append(path)
     return studies
+
+
+def _read_header(path: Path, ratio: int) -> Dataset:
+    """Raises CannotUnderstand, before anything is inflated that becomes more than the door would let in."""
+    if _has_meta(path):
+        syntax, offset = read_syntax(path)
+        if syntax in DEFLATED:
+            check_inflation(path, offset, ratio)
+    return read_header(path)
+
+
+def _has_meta(path: Path) -> bool:
+    """Whether anything stands before the dataset that could call it deflated (PS3.10 7.1)."""
+    with path.open("rb") as file:
+        head = file.read(132)
+    return head[128:] == b"DICM" or head.startswith(b"\2\0")

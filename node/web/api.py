@@ -22,8 +22,8 @@ from node.model.job import Job
 from node.oversight.overview import Row, list_rows
 from node.oversight.peers import list_peers
 from node.oversight.waiting import describe_job
-from node.web.access.guard import LONGEST_FORM
 from node.web.access.who import note
+from node.web.body import read_bounded
 from node.web.dicomweb.problem import Problem
 from node.web.pages import actions
 from node.web.pages.jobs import act_on, find_mentioned, list_page, read_turn, read_wanted, to_dict
@@ -159,11 +159,7 @@ def _with_body(act: Callable[[Request, Body], Response]) -> Callable[[Request], 
 
 
 async def _read_body(request: Request) -> Body:
-    text = b""
-    async for piece in request.stream():
-        text += piece
-        if len(text) > LONGEST_FORM:
-            raise Problem(413, "the body is too long")
+    text = await read_bounded(request)
     try:
         body = json.loads(text or b"{}")
     except ValueError:

@@ -60,9 +60,8 @@ def check_references(ds: Dataset, known: Known) -> None:
     """Raise AttributeFault unless all references at any depth of `ds` are to what there is. Requests and procedure
     steps aside: their instances are the hospital's, of which we know the names alone."""
     study = str(known.first.StudyInstanceUID)
-    replaced = [
-        item for item in ds.get("ReferencedImageSequence") or [] if item.ReferencedSOPInstanceUID in known.earlier
-    ]
+    named = [*(ds.get("ReferencedImageSequence") or []), *(item for _, item in list_instances(ds))]
+    replaced = [item for item in named if names_earlier(item, known)]
     for place, item in find_references(ds, ds, 0):
         if any(item is one for one in replaced):
             continue
@@ -71,6 +70,17 @@ def check_references(ds: Dataset, known: Known) -> None:
                 raise AttributeFault("ReferencedSOPInstanceUID", "of a study is not the source's study")
             continue
         check_reference(item, known, str(ds.SOPInstanceUID))
+
+
+def names_earlier(item: Dataset, known: Known) -> bool:
+    """Whether `item` refers to a version before this one."""
+    return str(item.ReferencedSOPInstanceUID) in known.earlier
+
+
+def list_instances(ds: Dataset, inner: str = "ReferencedInstanceSequence") -> list[tuple[Dataset, Dataset]]:
+    """(series, item) of each instance that is listed by series: in the Common Instance Reference (PS3.3 C.12.2), or in
+    a presentation state."""
+    return [(series, item) for series in ds.get("ReferencedSeriesSequence") or [] for item in series.get(inner) or []]
 
 
 def check_reference(item: Dataset, known: Known, own: str = "") -> Dataset:
@@ -106,11 +116,12 @@ def find_references(
 
 
 def check_series(ds: Dataset, known: Known) -> None:
-    """Raise AttributeFault unless every item that lists instances by series lists them under their own, once."""
-    for keyword, inner in (("ReferencedSeriesSequence", "ReferencedInstanceSequence"),
-                           ("ReferencedSeriesSequence", "ReferencedImageSequence")):  # fmt: skip
-        listed = [(series, item) for series in ds.get(keyword) or [] for item in series.get(inner) or []]
-        _check_listed(listed, known, keyword)
+    """Raise AttributeFault unless every item that lists instances by series lists them under their own, once.
+    Of earlier versions node.dicom.gate.succession asks the same."""
+    keyword = "ReferencedSeriesSequence"
+    listed, shown = (list_instances(ds, inner) for inner in ("ReferencedInstanceSequence", "ReferencedImageSequence"))
+    _check_listed(shown, known, keyword)
+    _check_listed([pair for pair in listed if not names_earlier(pair[1], known)], known, keyword)
 
 
 def read_evidence(ds: Dataset, known: Known) -> set[str]:

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from node.config import Settings
 from node.errors import ConfigError
 from node.model.role import Role
-from node.web.access.users import find_users
+from node.web.access.users import UserFile, find_users
 
 
 def is_here_only(settings: Settings) -> bool:
@@ -18,16 +18,20 @@ def is_here_only(settings: Settings) -> bool:
     return near and not settings.web.behind_proxy
 
 
-def find_anonymous(settings: Settings) -> Role | None:
-    """What somebody may who shows nothing: as web.anonymous says; else everything but rule on this machine alone while
-    there are no users; else nothing. Raises ConfigError when nobody at all could come in from elsewhere."""
+def find_role(settings: Settings, users: UserFile) -> Role | None:
+    """What somebody may now who shows nothing: as web.anonymous says; else everything but rule on this machine alone
+    while there are no users; else nothing."""
     if settings.web.anonymous is not None:
         return settings.web.anonymous
+    return Role.OPERATOR if is_here_only(settings) and not users.read() else None
+
+
+def find_anonymous(settings: Settings) -> Role | None:
+    """The same for a node that starts. Raises ConfigError when nobody at all could come in from elsewhere."""
     users = find_users(settings)
-    if users.read():
-        return None
-    if is_here_only(settings):
-        return Role.OPERATOR
+    role = find_role(settings, users)
+    if role is not None or users.read():
+        return role
     raise ConfigError(
         f"web.listen = {settings.web.listen!r} can be reached from other machines and there are no users in "
         f"{users.path}: add one (wetread users add NAME --role admin), or let in everybody who gets there by "

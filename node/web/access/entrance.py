@@ -1,11 +1,13 @@
 """The whole of access for one web process, made from the settings."""
 
+from functools import partial
+
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
 
 from node.config import Settings
-from node.web.access.anonymous import find_anonymous, is_here_only
+from node.web.access.anonymous import find_anonymous, find_role, is_here_only
 from node.web.access.guard import Guard
 from node.web.access.identify import Doorman
 from node.web.access.login import Login
@@ -19,9 +21,10 @@ class Entrance:
 
     def __init__(self, settings: Settings) -> None:
         length = settings.web.session.total_seconds()
-        anonymous = find_anonymous(settings)
+        find_anonymous(settings)
+        users = find_users(settings)
         self.audit = find_audit(settings)
-        self._doorman = Doorman(find_users(settings), Sessions(length), anonymous)
+        self._doorman = Doorman(users, Sessions(length), partial(find_role, settings, users))
         self._login = Login(self._doorman, self.audit, length)
         self._origins = [origin.rstrip("/") for origin in settings.web.origins]
         self._here_only = is_here_only(settings)

@@ -1,6 +1,7 @@
 """Stands before every page and service: asks who it is, what that may, and writes down who changes something.
 
-viewer reads (GET, HEAD, OPTIONS); operator stores, retries and cancels (everything else); admin has its own pages.
+viewer reads (GET, HEAD, OPTIONS); operator stores, retries and cancels (everything else); admin alone may ask for what
+lies under ADMIN, of which there is nothing yet.
 Health and the login page are open. A browser's cookie alone changes nothing: a form must repeat its session's secret,
 and what another site's page sends is refused whatever it shows.
 """
@@ -16,9 +17,11 @@ from starlette.responses import RedirectResponse, Response
 
 from node.model.role import Role
 from node.web.access.identify import CHALLENGE, Doorman
+from node.web.access.repeated import Repeated
 from node.web.access.sessions import Session, repeats
 from node.web.access.who import KEY, NOTES, Who
 from node.web.audit import Audit
+from node.web.body import read_bounded
 from node.web.dicomweb.problem import Problem
 from node.web.refusal import Refusal, answer_refusal
 
@@ -30,7 +33,7 @@ Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None
 OPEN = frozenset({"/healthz", "/readyz", "/login"})
 ADMIN = ("/api/v1/users", "/api/v1/audit")
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-LONGEST_FORM = 1 << 16
+QUIET = 'Bearer realm="wetread"'
 HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 HEADERS = {
@@ -65,15 +68,17 @@ class Guard:
         self._audit = audit
         self._origins = frozenset(origins)
         self._here_only = here_only
+        self._refused_reads = Repeated()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Hands on who may."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._guard_socket(scope, receive, send)
-        else:
+        elif scope["type"] == "http":
             await self._guard(scope, receive, send)
+        else:  # a WebSocket: nothing here speaks it
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
 
     async def _guard(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -85,7 +90,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, text in HEADERS.items():
                     headers.setdefault(name, text)
-                if denied or (changes and request.url.path not in OPEN):
+                if denied or (changes and _path(request) not in OPEN):
                     self._note(request, message["status"])  # before anybody is told that it was done
             await send(message)
 
@@ -98,30 +103,18 @@ class Guard:
         else:
             await self._app(scope, again, answer)
 
-    async def _guard_socket(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        connection = HTTPConnection(scope)
-        try:
-            _check_origin(connection, self._origins)
-            who, _ = await run_sync(self._doorman.identify, connection)
-        except Problem:
-            who = None
-        if who is None:
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        scope[KEY] = who
-        await self._app(scope, receive, send)
-
     async def _let_in(self, request: Request) -> tuple[Who | None, Session | None]:
-        if request.url.path in OPEN:
+        if _path(request) in OPEN:
             return None, None
         who, session = await run_sync(self._doorman.identify, request)
         request.scope[KEY] = who
         if who is None:
-            raise Refusal(401, "show a password or a token", challenge=CHALLENGE, close=True)
+            # Where a script of our pages asks, Basic would have the browser ask its user in a box of its own.
+            challenge = QUIET if "x-requested-with" in request.headers else CHALLENGE
+            raise Refusal(401, "show a password or a token", challenge=challenge, close=True)
         if who.is_anonymous and self._here_only and request.url.hostname not in HERE:
             raise Refusal(403, "without users this node answers to localhost alone", close=True)
-        if not who.role.covers(find_needed(request.method, request.url.path)):
+        if not who.role.covers(find_needed(request.method, _path(request))):
             raise Refusal(403, f"{who.name} is {who.role} and may not do that", close=True)
         return who, session
 
@@ -134,7 +127,7 @@ class Guard:
             return receive
         said, again = request.headers.get("x-csrf-token", ""), receive
         if not said and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            body = await _read_form(receive)
+            body = await read_bounded(request)
             said = parse_qs(body.decode("latin-1")).get("csrf", [""])[0]
             again = _replay(body, receive)
         if not repeats(session, said):
@@ -145,14 +138,21 @@ class Guard:
         """Browsers go to the login page."""
         wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
         if problem.status == 401 and wants_page and "authorization" not in request.headers:
-            return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
+            return RedirectResponse(f"/login?next={quote(_path(request))}", 303)
         return answer_refusal(request, problem)
 
     def _note(self, request: Request, status: int) -> None:
         who: Who | None = request.scope.get(KEY)
         address = request.client.host if request.client else ""
         notes = request.scope.get(NOTES, {})
-        self._audit.write(who.name if who else "", address, f"{request.method} {request.url.path}", status, **notes)
+        name, action = who.name if who else "", f"{request.method} {_path(request)}"
+        if request.method not in READING or self._refused_reads.is_first(name, address, action, status):
+            self._audit.write(name, address, action, status, **notes)
+
+
+def _path(request: Request) -> str:
+    """What the application's routes are found by. That of `request.url` is made with the Host header's help."""
+    return str(request.scope["path"])
 
 
 def _check_origin(connection: HTTPConnection, origins: frozenset[str]) -> None:
@@ -163,17 +163,6 @@ def _check_origin(connection: HTTPConnection, origins: frozenset[str]) -> None:
     foreign = origin is not None and urlsplit(origin).netloc != connection.headers.get("host", "")
     if foreign or connection.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise Refusal(403, "a page of another site asked for that", close=True)
-
-
-async def _read_form(receive: Receive) -> bytes:
-    body = b""
-    while True:
-        message = await receive()
-        body += bytes(message.get("body", b""))
-        if len(body) > LONGEST_FORM:
-            raise Refusal(413, "the form is too long", close=True)
-        if not message.get("more_body"):
-            return body
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -7,6 +7,7 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import BoundedSemaphore, Lock
 
@@ -30,13 +31,13 @@ AT_ONCE = 2
 
 
 class Doorman:
-    """Knows users, sessions, and who has been guessing."""
+    """Knows users, sessions, and who has been guessing. find_anonymous: what somebody may now who shows nothing."""
 
-    def __init__(self, users: UserFile, sessions: Sessions, anonymous: Role | None) -> None:
+    def __init__(self, users: UserFile, sessions: Sessions, find_anonymous: Callable[[], Role | None]) -> None:
         self.users = users
         self.sessions = sessions
         self.tries = Tries()
-        self._anonymous = anonymous
+        self._find_anonymous = find_anonymous
         self._key = secrets.token_bytes(32)
         self._believed: OrderedDict[bytes, float] = OrderedDict()
         self._lock = Lock()
@@ -62,9 +63,8 @@ class Doorman:
             known = self.users.read().get(session.user) if session else None
             if session and known and known.password == session.password:
                 return Who(known.name, known.role, address, "session"), session
-        if self._anonymous is None:
-            return None, None
-        return Who("anonymous", self._anonymous, address, "anonymous"), None
+        role = self._find_anonymous()
+        return (None if role is None else Who("anonymous", role, address, "anonymous")), None
 
     def check_basic(self, name: str, password: str, address: str) -> User:
         """Raises Refusal."""
@@ -79,13 +79,14 @@ class Doorman:
         return user
 
     def _check_token(self, token: str, address: str) -> Who:
-        self._check_tries("", address)
+        """A right token counts whatever others show: it cannot be guessed, so only wrong ones are slowed."""
         identifier, secret = split_token(token)
         kept = hash_token(secret)
         for user in self.users.read().values():
             for one in user.tokens:
                 if one.id == identifier and hmac.compare_digest(one.kept, kept) and one.is_valid(datetime.now(UTC)):
                     return Who(user.name, user.role, address, "token")
+        self._check_tries("", address)
         self.tries.fail("", address)
         raise Refusal(401, "the token is none of ours, or no longer", challenge=CHALLENGE, close=True)
 

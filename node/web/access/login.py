@@ -1,17 +1,16 @@
 """The login page of browsers: name and password for a cookie."""
 
 from html import escape
-from urllib.parse import parse_qs
 
 from anyio.to_thread import run_sync
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from node.web.access.guard import LONGEST_FORM
 from node.web.access.identify import Doorman
 from node.web.access.sessions import COOKIE
 from node.web.access.who import find_who
 from node.web.audit import Audit
+from node.web.body import read_form
 from node.web.dicomweb.problem import Problem
 from node.web.refusal import Refusal, answer_refusal
 
@@ -43,7 +42,7 @@ class Login:
     async def log_in(self, request: Request) -> Response:
         """Redirects to where the browser wanted to go."""
         try:
-            form = await _read_form(request)
+            form = await read_form(request)
         except Problem as problem:
             return answer_refusal(request, problem)
         name, following = form.get("name", ""), form.get("next", "/")
@@ -92,15 +91,3 @@ def _local(place: str) -> str:
     """A path of ours; "/" for anything that could lead elsewhere."""
     ours = place.startswith("/") and not place.startswith("//") and "\\" not in place and place.isprintable()
     return place if ours else "/"
-
-
-async def _read_form(request: Request) -> dict[str, str]:
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LONGEST_FORM:
-            raise Refusal(413, "the form is too long", close=True)
-    try:
-        return {key: values[0] for key, values in parse_qs(body.decode("ascii")).items()}
-    except ValueError:
-        raise Refusal(400, "the form cannot be read") from None

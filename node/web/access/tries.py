@@ -21,7 +21,7 @@ class Tries:
         self._failures: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
 
     def find_wait(self, name: str, address: str) -> int:
-        """Seconds until the next try counts; 0 at once."""
+        """Seconds until the next try counts; 0 at once. name: "" for a token, where the address alone counts."""
         now = time.monotonic()
         with self._lock:
             return max(self._find_wait(key, now) for key in _keys(name, address))
@@ -39,7 +39,7 @@ class Tries:
     def succeed(self, name: str, address: str) -> None:
         """One that was right: the address is no longer suspected of guessing this name."""
         with self._lock:
-            self._failures.pop(_keys(name, address)[0], None)
+            self._failures.pop(_pair(name, address), None)
 
     def _find_wait(self, key: tuple[str, str], now: float) -> int:
         count, last = self._failures.get(key, (0, 0.0))
@@ -51,4 +51,9 @@ class Tries:
 
 
 def _keys(name: str, address: str) -> tuple[tuple[str, str], ...]:
-    return ("pair", f"{address} {name}"), ("address", address), ("name", name)
+    by_name = (_pair(name, address), ("name", name)) if name else ()
+    return ("address", address), *by_name
+
+
+def _pair(name: str, address: str) -> tuple[str, str]:
+    return "pair", f"{address} {name}"

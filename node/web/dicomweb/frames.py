@@ -129,9 +129,11 @@ def _find_value(dataset: Dataset, steps: Sequence[str]) -> bytes:
         element: DataElement = dataset[int(steps[0], 16)]
         for item, tag in zip(steps[1::2], steps[2::2], strict=True):
             element = element.value[int(item) - 1][int(tag, 16)]
-        value = element.value
-        return b"".join(value) if isinstance(value, list) else bytes(value)
+        value = b"".join(element.value) if isinstance(element.value, list) else element.value
     except (*DAMAGE, OSError) as error:
         if not is_damage(error):
             raise
         raise missing from None
+    if not isinstance(value, bytes):
+        raise missing
+    return value

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from node.dicom.header import DAMAGE
 from node.web.dicomweb.attributes import (
     ALWAYS,
     COLUMNS,
@@ -33,6 +34,9 @@ VERSION = 1
 
 TABLES = {Level.STUDY: "study", Level.SERIES: "series", Level.INSTANCE: "instance"}
 KEYS = {Level.STUDY: "study_uid", Level.SERIES: "series_uid", Level.INSTANCE: "sop_instance_uid"}
+
+UNFIT = (*DAMAGE, sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+"""What `Index.add` raises of an entry that no table can hold; a disk that is full or fails raises something else."""
 
 
 def _columns(level: Level) -> str:
@@ -105,7 +109,8 @@ class Index:
         return int(row[0]) if row else 0
 
     def add(self, entries: Sequence[Entry], source: str, number: int) -> None:
-        """Indexes `entries` and remembers that `source` was read up to `number`, in one step."""
+        """Indexes `entries` and remembers that `source` was read up to `number`, in one step. Raises UNFIT, and
+        changes nothing, when one of them cannot be held."""
         with self._write() as db:
             touched = {_add(db, entry) for entry in entries}
             _count(db, touched)
@@ -213,8 +218,7 @@ def _add(db: sqlite3.Connection, entry: Entry) -> tuple[str, str]:
     model: Model = json.loads(entry.model)
     study, series = (str(find_values(model, [tag])[0]) for tag in ("0020000D", "0020000E"))
     values = find_columns(model, Level.INSTANCE)
-    number = values["instance_number"]
-    position = int(number) if number.lstrip("-").isdecimal() else 0
+    position = _read_position(values["instance_number"])
     row: dict[str, Any] = {**values, "study_uid": study, "series_uid": series, "position": position}
     row |= {"syntax": entry.syntax, "path": str(entry.path), "made_at": entry.made_at}
     row["brief"] = _shorten(model, Level.INSTANCE)
@@ -225,6 +229,15 @@ def _add(db: sqlite3.Connection, entry: Entry) -> tuple[str, str]:
             texts = {"brief": _shorten(model, level), "attributes": dump_model(pick(model, level))}
             _insert(db, TABLES[level], {**find_columns(model, level), **key, **texts}, "IGNORE")
     return study, series
+
+
+def _read_position(number: str) -> int:
+    """Instance Number as a column can hold it; 0 for what is no integer, or none of 64 bits."""
+    try:
+        position = int(number)
+    except ValueError:
+        return 0
+    return position if -(2**63) <= position < 2**63 else 0
 
 
 def _insert(db: sqlite3.Connection, table: str, row: dict[str, Any], otherwise: str) -> None:

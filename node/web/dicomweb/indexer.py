@@ -14,17 +14,20 @@ from threading import Event, Lock
 from pydicom.uid import UID
 
 from node.dicom.header import find_value, read_header
-from node.errors import CannotUnderstand, UnknownJob
+from node.errors import CannotUnderstand
 from node.ledger import Ledger
 from node.model.job import State
 from node.rounds import keep_going
-from node.web.dicomweb.index import Entry, Index
+from node.web.dicomweb.index import UNFIT, Entry, Index
 from node.web.dicomweb.json_model import to_json
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 200
 """Instances in one transaction of the index."""
+
+JOBS_AT_ONCE = 10_000
+"""Jobs in one question to the ledger."""
 
 PATIENCE = 5.0
 """Seconds for which a query waits."""
@@ -34,6 +37,10 @@ PAUSE = 2.0
 
 COMPARE_EVERY = 300.0
 """Seconds between two comparisons of the whole index with the ledger: what retention took, what came back."""
+
+COMPARE_RESULTS_EVERY = 30.0
+"""Seconds between two comparisons of the results in the index with the ledger and the outbox: for so long, and no
+longer, those of a job that was canceled are still found."""
 
 SPOOL, OUTBOX = "instance", "result_object"
 IMPLICIT = "1.2.840.10008.1.2"
@@ -46,7 +53,7 @@ class Indexer:
         self._ledger, self._index = ledger, index
         self._spool, self._outbox = spool, outbox
         self._lock = Lock()
-        self._compared_at = 0.0
+        self._compared_at = self._compared_results_at = 0.0
 
     def run(self, stop: Event) -> None:
         """Catches up until `stop` is set."""
@@ -56,7 +63,9 @@ class Indexer:
         """One round at `now` (epoch seconds)."""
         while not self.catch_up():
             pass
-        self._compare_outbox()
+        if now - self._compared_results_at >= COMPARE_RESULTS_EVERY:
+            self._compare_outbox()
+            self._compared_results_at = now
         if now - self._compared_at >= COMPARE_EVERY:
             self._compare_spool()
             self._compared_at = now
@@ -75,7 +84,7 @@ class Indexer:
 
     def _read_all(self, source: str, read: Callable[[int], list[tuple[int, Path]]], until: float) -> bool:
         while rows := read(self._index.read_to(source)):
-            self._index.add(list(make_entries(path for _, path in rows)), source, rows[-1][0])
+            self._add(make_entries(path for _, path in rows), source, rows[-1][0])
             if time.monotonic() > until:
                 return False
         return True
@@ -97,13 +106,11 @@ class Indexer:
     def _compare_outbox(self) -> None:
         """Results that retention took or whose job was canceled go; those that a rerun wrote again are read again."""
         gone, changed = [], []
-        states: dict[str, bool] = {}
-        for path, made_at in self._index.find_under(self._outbox).items():
-            job = path.parent.name
-            if job not in states:
-                states[job] = self._is_canceled(job)
+        indexed = self._index.find_under(self._outbox)
+        canceled = self._find_canceled({path.parent.name for path in indexed})
+        for path, made_at in indexed.items():
             try:
-                if states[job]:
+                if path.parent.name in canceled:
                     gone.append(path)
                 elif path.stat().st_mtime != made_at:
                     changed.append(path)
@@ -111,10 +118,13 @@ class Indexer:
                 gone.append(path)
         self._replace(gone, changed)
 
-    def _is_canceled(self, job_id: str) -> bool:
-        with suppress(UnknownJob):
-            return self._ledger.get_job(job_id).state == State.CANCELED
-        return False
+    def _find_canceled(self, job_ids: set[str]) -> set[str]:
+        """Those of them that are CANCELED."""
+        wanted, canceled = sorted(job_ids), set()
+        for at in range(0, len(wanted), JOBS_AT_ONCE):
+            named = self._ledger.find_named(wanted[at : at + JOBS_AT_ONCE])
+            canceled |= {job.id for job in named.values() if job.state == State.CANCELED}
+        return canceled
 
     def _replace(self, gone: Iterable[Path], new: Iterable[Path]) -> None:
         left, fresh = sorted(gone), sorted(new)
@@ -122,8 +132,22 @@ class Indexer:
             if left:
                 self._index.remove(left)
             for at in range(0, len(fresh), AT_ONCE):
-                entries = list(make_entries(fresh[at : at + AT_ONCE]))
-                self._index.add(entries, SPOOL, self._index.read_to(SPOOL))
+                entries = make_entries(fresh[at : at + AT_ONCE])
+                self._add(entries, SPOOL, self._index.read_to(SPOOL))
+
+    def _add(self, entries: Sequence[Entry], source: str, number: int) -> None:
+        """What the index cannot hold is left out and named in the log: the others of its batch are there all the same,
+        and those after it are come to."""
+        try:
+            self._index.add(entries, source, number)
+        except UNFIT:
+            before = self._index.read_to(source)
+            for entry in entries:
+                try:
+                    self._index.add([entry], source, before)
+                except UNFIT as error:
+                    log.warning("%s is not indexed (%s)", entry.path.name, type(error).__name__)
+            self._index.add([], source, number)
 
 
 def make_entries(paths: Iterable[Path]) -> Sequence[Entry]:

@@ -101,8 +101,14 @@ def _has_pattern(vr: str, text: str) -> bool:
 
 
 def to_pattern(text: str) -> re.Pattern[str]:
-    """`*` any characters, `?` any one (PS3.4 C.2.2.2.4)."""
-    return re.compile("".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in text), re.DOTALL)
+    """`*` any characters, `?` any one (PS3.4 C.2.2.2.4).
+
+    What stands between two `*` is taken where it is first found and never looked for again: the time that a text takes
+    grows with its length, not with a power of it for each `*`.
+    """
+    first, *others = (re.escape(part).replace(r"\?", ".") for part in text.split("*"))
+    between = "".join(f"(?>.*?{part})" for part in others[:-1] if part)
+    return re.compile(first + between + "".join(f".*{part}" for part in others[-1:]), re.DOTALL)
 
 
 def to_glob(text: str) -> str:

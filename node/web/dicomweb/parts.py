@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 from anyio.to_thread import run_sync
@@ -75,7 +76,12 @@ def _take(made: Iterator[bytes]) -> list[bytes]:
 
 def read_file(path: Path) -> Iterator[bytes]:
     """Its bytes. Where it is gone by now, retention was faster than the answer: the connection breaks off."""
-    with path.open("rb", buffering=0) as file:
+    yield from read_pieces(path.open("rb", buffering=0))
+
+
+def read_pieces(opened: IO[bytes]) -> Iterator[bytes]:
+    """What is left of an open file, which is closed then."""
+    with opened as file:
         while piece := file.read(CHUNK):
             yield piece
 

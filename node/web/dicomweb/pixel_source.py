@@ -1,14 +1,14 @@
 """The pixel data of one instance, frame by frame, read from where it lies in the file (PS3.5 section 8, annex A)."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from pydicom import Dataset, dcmread
-from pydicom.encaps import get_frame
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
@@ -62,14 +62,34 @@ class PixelSource:
             size = int(self.header.BitsAllocated) // 8
             swapped = self.syntax == ExplicitVRBigEndian and size > 1
             return np.frombuffer(stored, f">u{size}").byteswap().tobytes() if swapped else stored
-        self._check(number)
+        return self.decode(number, raw=True)[0]
+
+    def decode(self, number: int, *, raw: bool) -> tuple[bytes, Mapping[str, str | int]]:
+        """Frame `number` of encapsulated pixel data as little endian samples, and what they are, as pydicom names it:
+        "photometric_interpretation" ... raw: in the colors that were compressed, else in RGB. Of the file that frame
+        alone is read. Raises Problem like `read_stored`."""
+        codestream = self.read_stored(number)
+        plugin = PLUGINS.get(self.syntax, "") if find_value(self.header, "SamplesPerPixel") == 1 else ""
         try:
-            dataset = dcmread(self.path, force=True)
-            plugin = PLUGINS.get(self.syntax, "") if find_value(self.header, "SamplesPerPixel") == 1 else ""
-            array, _ = get_decoder(self.syntax).as_array(dataset, index=number - 1, raw=True, decoding_plugin=plugin)
-            return bytes(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+            frame = self._single_out(codestream)
+            array, said = get_decoder(self.syntax).as_array(frame, index=0, raw=raw, decoding_plugin=plugin)
+            return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes(), said
         except (*DAMAGE, OSError) as error:
             raise self._damaged(error) from None
+
+    def read_at(self, start: int, size: int) -> bytes:
+        """At most `size` bytes of pixel data that are not encapsulated, as they are stored, from the byte `start`."""
+        with self._open() as file:
+            file.seek(self.start + start)
+            return file.read(min(size, self.length - start))
+
+    def _single_out(self, codestream: bytes) -> Dataset:
+        """An image of one frame."""
+        one = self.header.group_dataset(0x0028)
+        one.file_meta = self.header.file_meta
+        one.NumberOfFrames = 1
+        one.add_new(0x7FE00010, "OB", encapsulate([codestream]))
+        return one
 
     def _read_native(self, file: BinaryIO, number: int) -> bytes:
         bits = self._count_bits()

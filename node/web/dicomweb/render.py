@@ -24,10 +24,13 @@ from node.web.dicomweb.problem import Problem
 jpeg.register()
 
 PNG, JPEG, GIF = "image/png", "image/jpeg", "image/gif"
-FORMATS = {JPEG: "JPEG", PNG: "PNG", GIF: "GIF"}
 FUNCTIONS = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
-LARGEST = 16384
+LARGEST = 4096
 """Pixels along an edge of a picture that is asked for."""
+FARTHEST = 65535
+"""Pixels along an edge of a frame (PS3.3 C.7.6.3.1: Rows and Columns are US)."""
+MOST_PIXELS = 1 << 27
+"""Of all pictures of a GIF together: its writer holds them until it has seen the last."""
 THUMBNAIL = (128, 128)
 
 
@@ -69,17 +72,23 @@ def render(path: Path, number: int, view: View, kind: str) -> bytes:
     Raises Problem 404 when there is no such frame, 406 when it is no image or cannot be decoded, 410 when the file is
     gone.
     """
-    return encode([draw(path, number, view)], kind, view.quality)
+    return encode(draw(path, number, view), kind, view.quality)
 
 
 def render_all(path: Path, view: View, most: int) -> bytes:
-    """All frames, `most` at the utmost, as an animated GIF."""
+    """All frames, `most` at the utmost, as an animated GIF.
+
+    Raises Problem like `render`, and 400 when the pictures are more than MOST_PIXELS together.
+    """
     try:
         count = count_frames(dcmread(path, stop_before_pixels=True, force=True))
     except FileNotFoundError:
         raise Problem(410, f"{path.stem} is no longer here") from None
-    step = -(-count // most)
-    return encode([draw(path, number, view) for number in range(1, count + 1, step)], GIF, view.quality)
+    numbers = range(1, count + 1, -(-count // most))
+    first = draw(path, numbers[0], view)
+    if first.width * first.height * len(numbers) > MOST_PIXELS:
+        raise Problem(400, f"{len(numbers)} pictures of {first.width} x {first.height}: ask for a smaller viewport")
+    return encode(first, GIF, view.quality, (draw(path, number, view) for number in numbers[1:]))
 
 
 def draw(path: Path, number: int, view: View) -> Image.Image:
@@ -99,12 +108,11 @@ def draw(path: Path, number: int, view: View) -> Image.Image:
         raise Problem(406, f"its pixels cannot be decoded ({type(error).__name__})") from None
 
 
-def encode(pictures: Sequence[Image.Image], kind: str, quality: int) -> bytes:
-    """`pictures` in one file of media type `kind`."""
+def encode(first: Image.Image, kind: str, quality: int, others: Iterable[Image.Image] = ()) -> bytes:
+    """`first`, in a GIF followed by `others`, as a file of media type `kind`."""
     out = io.BytesIO()
-    first, rest = pictures[0], pictures[1:]
     if kind == GIF:
-        first.save(out, "GIF", save_all=True, append_images=rest, duration=100, loop=0)
+        first.save(out, "GIF", save_all=True, append_images=others, duration=100, loop=0)
     elif kind == JPEG:
         first.save(out, "JPEG", quality=quality)
     else:
@@ -185,6 +193,8 @@ def _fit(picture: Image.Image, frame: Dataset, view: View) -> Image.Image:
     if view.region is not None:
         x, y, width, height = view.region
         box = (x, y, x + (abs(width) or picture.width - x), y + (abs(height) or picture.height - y))
+        if (box[2] - x) * (box[3] - y) > max(picture.width * picture.height, LARGEST * LARGEST):
+            raise Problem(400, "the region of viewport is larger than the image")
         picture = picture.crop(tuple(round(edge) for edge in box))  # type: ignore[arg-type]
         if width < 0:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -216,7 +226,7 @@ def _read_viewport(parts: Sequence[str]) -> tuple[tuple[int, int], tuple[float, 
         raise Problem(400, f"viewport is from 1 to {LARGEST} pixels wide and high")
     if len(numbers) == 2:
         return size, None
-    if min(numbers[2:4]) < 0 or max(map(abs, numbers[2:])) > LARGEST * 4:
+    if min(numbers[2:4]) < 0 or max(map(abs, numbers[2:])) > FARTHEST:
         raise Problem(400, "the region of viewport lies beside the image")
     return size, (numbers[2], numbers[3], numbers[4], numbers[5])
 

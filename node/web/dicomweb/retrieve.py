@@ -3,10 +3,12 @@
 In:  studies, series or instances by uid.   Out: their files as parts, one after the other, or their attributes.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 from node.ledger import Ledger
 from node.web.dicomweb.index import Held, Index
@@ -14,7 +16,7 @@ from node.web.dicomweb.indexer import Indexer
 from node.web.dicomweb.json_model import to_absolute
 from node.web.dicomweb.media import DICOM, MULTIPART, Accepted, not_acceptable, read_accept
 from node.web.dicomweb.models import answer_models, choose_form
-from node.web.dicomweb.parts import Part, answer_parts, read_file
+from node.web.dicomweb.parts import Part, answer_parts, read_file, read_pieces, send_pieces
 from node.web.dicomweb.problem import Problem
 from node.web.dicomweb.transcode import TARGETS, can_decode, transcode
 
@@ -26,11 +28,15 @@ KEEP_AS_IS = ("", "*")
 
 
 class Archive:
-    """Finds instances by the uids of an address, and gives them."""
+    """Finds instances by the uids of an address, and gives them. scratch: the folder on whose disk transcoded ones lie
+    while they are sent."""
 
-    def __init__(self, ledger: Ledger, index: Index, indexer: Indexer, find_root: Callable[[Request], str]) -> None:
+    def __init__(
+        self, ledger: Ledger, index: Index, indexer: Indexer, find_root: Callable[[Request], str], scratch: Path
+    ) -> None:
         self._ledger, self._index, self._indexer = ledger, index, indexer
         self._find_root = find_root
+        self._scratch = scratch
 
     def find(self, request: Request) -> list[Held]:
         """What the address of `request` names. Raises Problem 404, or 410 where it was here and retention took it."""
@@ -53,9 +59,11 @@ class Archive:
         held = self.find(request)
         accepted = [one for one in read_accept(request) if one.takes(DICOM)]
         if len(held) == 1 and accepted and accepted[0].multipart is False:
-            return _answer_single(held[0], accepted)
+            return _answer_single(held[0], accepted, self._scratch)
         forms = [(one, _choose_syntax(one, accepted)) for one in held]
-        parts = [_make_part(one, syntax) for one, syntax in forms if syntax is not None and one.path.exists()]
+        parts = [
+            _make_part(one, syntax, self._scratch) for one, syntax in forms if syntax is not None and one.path.exists()
+        ]
         if not parts and any(one.path.exists() for one in held):
             raise _not_to_be_had()
         if not parts:
@@ -85,14 +93,16 @@ class Archive:
         return Problem(404, f"there is no {'instance' if instance else 'series' if series else 'study'} of that uid")
 
 
-def _answer_single(held: Held, accepted: Sequence[Accepted]) -> Response:
+def _answer_single(held: Held, accepted: Sequence[Accepted], scratch: Path) -> Response:
     """One instance without parts around it."""
     syntax = _choose_syntax(held, accepted)
     if syntax is None:
         raise _not_to_be_had()
     said = {"Content-Type": f"{DICOM}; transfer-syntax={syntax}"}
     if syntax != held.syntax:
-        return Response(transcode(held.path, syntax), headers=said)
+        file = transcode(held.path, syntax, scratch)
+        said["Content-Length"] = str(os.fstat(file.fileno()).st_size)
+        return StreamingResponse(send_pieces(read_pieces(file)), headers=said)
     if not held.path.exists():
         raise Problem(410, f"instance {held.sop_instance_uid} is no longer here")
     return FileResponse(held.path, headers=said)
@@ -108,11 +118,16 @@ def _choose_syntax(held: Held, accepted: Sequence[Accepted]) -> str | None:
     return None
 
 
-def _make_part(held: Held, syntax: str) -> Part:
+def _make_part(held: Held, syntax: str, scratch: Path) -> Part:
     kind = f"{DICOM}; transfer-syntax={syntax}"
     if syntax == held.syntax:
         return Part(kind, read_file(held.path), held.path.stat().st_size)
-    return Part(kind, (transcode(path, syntax) for path in (held.path,)))
+    return Part(kind, _transcode(held.path, syntax, scratch))
+
+
+def _transcode(path: Path, syntax: str, scratch: Path) -> Iterator[bytes]:
+    """When its turn comes, not before."""
+    yield from read_pieces(transcode(path, syntax, scratch))
 
 
 def _not_to_be_had() -> Problem:

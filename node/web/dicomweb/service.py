@@ -1,6 +1,6 @@
 """The DICOMweb service as one application: every address, and who answers it (PS3.18 table 10.1-1)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import Event, Thread
 
 from starlette.applications import Starlette
@@ -40,7 +40,7 @@ class Reading:
         self.indexer = Indexer(ledger, spool.root, settings.outbox, self.index)
         self._public_url, self._base = settings.web.public_url, base
         self._search = Search(self.index, self.indexer, settings.web.most_results, self._find_root)
-        self._archive = Archive(ledger, self.index, self.indexer, self._find_root)
+        self._archive = Archive(ledger, self.index, self.indexer, self._find_root, settings.node.home)
         self._stop = Event()
         self._thread = Thread(target=self.indexer.run, args=(self._stop,), daemon=True)
 
@@ -105,10 +105,10 @@ class Reading:
         return [Route("/", describe, methods=["GET", "OPTIONS"])]
 
 
-def make_dicomweb(reading: Reading, others: Sequence[Route] = ()) -> Starlette:
-    """The application for the base of the service; `others`: routes of what is written."""
+def make_dicomweb(reading: Reading) -> Starlette:
+    """The application for the base of the service."""
     handlers = {Problem: answer_problem, HTTPException: _answer_missing, Exception: answer_problem}
-    return Starlette(routes=[*reading.make_routes(), *others], exception_handlers=handlers)
+    return Starlette(routes=reading.make_routes(), exception_handlers=handlers)
 
 
 def _answer_missing(request: Request, error: Exception) -> Response:

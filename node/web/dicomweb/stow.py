@@ -8,7 +8,6 @@ name and whose rows are written.
 import json
 import logging
 import re
-from collections.abc import AsyncIterator
 from functools import partial
 
 import anyio
@@ -23,6 +22,7 @@ from node.inbound.traffic import Lane
 from node.sections import Callers
 from node.security.access import Admission, Caller
 from node.web.access.who import Who, find_who, note
+from node.web.body import gather
 from node.web.dicomweb.desk import RETRY_AFTER, Desk
 from node.web.dicomweb.media import DICOM, JSON, MULTIPART, XML, choose, read_accept
 from node.web.dicomweb.metadata_parts import MetadataParts
@@ -37,9 +37,6 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 16
 """Uploads that write to the disk at one moment; others wait, and their senders with them."""
-
-GATHER = 1 << 20
-"""Bytes that are handed on together."""
 
 UID = re.compile(r"[0-9][0-9.]{0,63}")
 
@@ -88,7 +85,7 @@ class Stow:
         """The verdicts, when the whole body was read; whatever ends it before, nothing half-written stays."""
         work = partial(run_sync, limiter=self._hands)
         try:
-            async for pieces in _gather(request, self._desk.patience):
+            async for pieces in gather(request, self._desk.patience):
                 await work(upload.feed, pieces)
             return await work(upload.finish)
         except Malformed as error:
@@ -136,23 +133,3 @@ def _begin(desk: Desk, order: Order, lane: Lane, media_type: MediaType) -> Uploa
     is_metadata = media_type.parameters.get("type", DICOM).lower() == JSON
     sink = MetadataParts(desk, judge) if is_metadata else DicomParts(desk, judge)
     return Upload(desk, judge, sink, media_type.parameters["boundary"])
-
-
-async def _gather(request: Request, patience: float) -> AsyncIterator[bytes]:
-    """The body in pieces worth a turn of a thread. Raises TimeoutError after `patience` seconds of silence."""
-    stream = request.stream()
-    held: list[bytes] = []
-    size = 0
-    while True:
-        with anyio.fail_after(patience):
-            try:
-                piece = await anext(stream)
-            except StopAsyncIteration:
-                break
-        held.append(piece)
-        size += len(piece)
-        if size >= GATHER:
-            yield b"".join(held)
-            held, size = [], 0
-    if held:
-        yield b"".join(held)

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from node.model.role import Role
-from node.web.access.guard import LONGEST_FORM
 from node.web.access.who import find_who
 from node.web.dicomweb.problem import Problem
 from node.web.pages import words
@@ -57,9 +56,10 @@ class Frame:
         self._environment.globals["parts"] = self._environment.get_template("parts.html").module
 
     def render(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
-        """The page of the template `name`, or its live part alone."""
+        """The page of the template `name`, or its live part alone. address: where the live part is asked for again,
+        for a page that is shown in answer to something else."""
         who = find_who(request)
-        values = {"said": "", "trouble": ""} | values
+        values = {"said": "", "trouble": "", "address": ""} | values
         values |= {"who": who, "csrf": self._find_csrf(request), "may": who.role.covers(Role.OPERATOR)}
         template = self._environment.get_template(name)
         if "fragment" in request.query_params:
@@ -84,30 +84,18 @@ class _Remembered:
 
     def get(self) -> list[str]:
         """One asks, the others take what was found last."""
+        last = self._found  # read once: another thread may find the first answer meanwhile
         fresh = time.monotonic() - self._at < STALE
-        if self._found is not None and (fresh or not self._lock.acquire(blocking=False)):
-            return self._found
-        if self._found is None:
+        if last is not None and (fresh or not self._lock.acquire(blocking=False)):
+            return last
+        if last is None:
             self._lock.acquire()
         try:
-            self._found = self._find()
+            self._found = found = self._find()
             self._at = time.monotonic()
         finally:
             self._lock.release()
-        return self._found
-
-
-async def read_form(request: Request) -> dict[str, str]:
-    """The fields of an HTML form. Raises Problem 400, 413."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LONGEST_FORM:
-            raise Problem(413, "the form is too long")
-    try:
-        return {key: values[0] for key, values in parse_qs(body.decode("ascii")).items()}
-    except ValueError:
-        raise Problem(400, "the form cannot be read") from None
+        return found
 
 
 def change_query(request: Request, **changes: str) -> str:

@@ -84,6 +84,7 @@ class JobPages:
             request,
             "job.html",
             problem.status if problem else 200,
+            address=f"/jobs/{job.id}",
             job=job,
             reason=describe_job(job, {one.id: one for one in siblings}),
             stations=find_path(job, history),

@@ -41,6 +41,7 @@ class PeerPages:
             request,
             "peers.html",
             problem.status if problem else 200,
+            address="/peers",
             rows=list_peers(self._settings, self._ledger),
             peers=self._settings.peers,
             trouble=problem.detail if problem else "",

@@ -11,8 +11,9 @@ from starlette.staticfiles import StaticFiles
 from node.config import Settings
 from node.ledger import Ledger
 from node.oversight.health import find_troubles
+from node.web.body import read_form
 from node.web.dicomweb.problem import Problem
-from node.web.pages.frame import STATIC, Frame, read_form
+from node.web.pages.frame import STATIC, Frame
 from node.web.pages.jobs import JobPages
 from node.web.pages.peers import PeerPages
 from node.web.pages.pipelines import PipelinePages

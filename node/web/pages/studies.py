@@ -106,6 +106,7 @@ class StudyPages:
             request,
             "study.html",
             problem.status if problem else 200,
+            address=f"/studies/{uid}",
             study=study,
             series=group_series(ledger.find_instances(uid), self._find_modalities(uid)),
             expectations=[one for one in ledger.find_expectations() if one.study_uid == uid],

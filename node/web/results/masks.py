@@ -80,11 +80,14 @@ class Masks:
         ]
 
     def list_sources(self) -> dict[str, tuple[int, ...]]:
-        """The images that the object refers to as a whole (PS3.3 C.12.2): SOP Instance UID -> (), for all frames."""
+        """The images that the object refers to as a whole (PS3.3 C.12.2), but for the earlier versions of itself:
+        SOP Instance UID -> (), for all frames."""
+        earlier = {item.ReferencedSOPInstanceUID for item in self.header.get("ReferencedImageSequence") or ()}
         return {
             str(item.ReferencedSOPInstanceUID): ()
             for series in self.header.get("ReferencedSeriesSequence") or ()
             for item in series.get("ReferencedInstanceSequence") or ()
+            if item.ReferencedSOPInstanceUID not in earlier
         }
 
     def read(self, frames: Sequence[int]) -> list[tuple[Segment, Mask]]:

@@ -93,6 +93,52 @@ def test_segmentations_maps_captures_and_structure_sets_name_theirs_and_say_so()
         assert new[n].ContentDescription == "version 2, replaces version 1: lung-nodule 1.2.0"
 
 
+@pytest.mark.parametrize("n", [0, 2, 8], ids=["segmentation", "label map", "parametric map"])
+def test_the_common_instance_reference_lists_the_predecessor_under_its_series(n):
+    old, new, _ = versions()
+    sources, earlier = new[n].ReferencedSeriesSequence
+    assert len(sources.ReferencedInstanceSequence) == len(stack().headers)
+    assert earlier.SeriesInstanceUID == old[n].SeriesInstanceUID
+    (named,) = earlier.ReferencedInstanceSequence
+    assert (named.ReferencedSOPClassUID, named.ReferencedSOPInstanceUID) == (old[n].SOPClassUID, old[n].SOPInstanceUID)
+
+
+def lists_no_earlier_version(ds):
+    del ds.ReferencedSeriesSequence[1]
+
+
+def lists_it_twice(ds):
+    ds.ReferencedSeriesSequence.append(ds.ReferencedSeriesSequence[1])
+
+
+def lists_it_under_another_series(ds):
+    ds.ReferencedSeriesSequence[1].SeriesInstanceUID = "2.25.7"
+
+
+def lists_it_under_another_class(ds):
+    ds.ReferencedSeriesSequence[1].ReferencedInstanceSequence[0].ReferencedSOPClassUID = SR
+
+
+def lists_it_and_does_not_name_it(ds):
+    ds.ReferencedImageSequence = []
+
+
+LISTS = [
+    lists_no_earlier_version, lists_it_twice, lists_it_under_another_series, lists_it_under_another_class,
+    lists_it_and_does_not_name_it,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", LISTS, ids=lambda spoil: spoil.__name__)
+def test_the_gate_stops_a_segmentation_that(spoil):
+    _, _, author = versions()
+    ds = encode_segmentation(stack(), make_result(stack().shape), author)
+    check_objects([ds], stack().headers, author.predecessors)
+    spoil(ds)
+    with pytest.raises(EncodingError, match=r"earlier version|of what it lists"):
+        check_objects([ds], stack().headers, author.predecessors)
+
+
 def test_the_gate_lets_it_out_with_its_predecessors_alone():
     _, new, author = versions()
     check_objects(new, stack().headers, author.predecessors)

@@ -1,13 +1,16 @@
 """`wetread routes test DIR` says what would happen to a study, and why not."""
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from node.cli import app
 from node.config import Settings
+from node.dicom.header import read_header
 from node.errors import CannotUnderstand
+from node.inbound import trial
 from node.inbound.trial import try_routes
-from tests.series import make_series, write_series
+from tests.series import make_series, make_slice, write_series
 
 SETTINGS = Settings.model_validate(
     {
@@ -76,3 +79,30 @@ def test_the_command_line_shows_it(tmp_path, monkeypatch):
     assert "route 'chest CT': a job for lung-seg" in shown.output
     assert "route 'head MR': no job" in shown.output
     assert "Modality is not MR, it is CT" in shown.output
+
+
+def test_a_deflated_file_is_looked_into_only_where_the_door_would_take_it(tmp_path, monkeypatch):
+    (small,) = make_series((1, 8, 8))
+    bomb = make_slice(np.zeros((4000, 4000), np.int16), (0, 0, 0))
+    for name, ds in (("small", small), ("bomb", bomb)):
+        ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+        ds.save_as(tmp_path / name, enforce_file_format=True)
+    read = []
+    monkeypatch.setattr(trial, "read_header", lambda path: read.append(path.name) or read_header(path))
+    assert len(list(try_routes(SETTINGS, tmp_path))) == 2
+    assert read == ["small"]
+
+
+@pytest.mark.parametrize("kept", [0, 132], ids=["no preamble, no prefix", "no file meta information"])
+def test_a_file_that_could_be_deflated_unseen_is_passed_over_and_a_bare_dataset_is_not(tmp_path, kept):
+    (ds,) = make_series((1, 8, 8))
+    ds.save_as(tmp_path / "whole", enforce_file_format=True)
+    whole = (tmp_path / "whole").read_bytes()
+    (tmp_path / "whole").unlink()
+    meta = 144 + int.from_bytes(whole[140:144], "little")
+    (tmp_path / "one").write_bytes(whole[meta:] if kept else whole[132:])
+    if kept:
+        assert len(list(try_routes(SETTINGS, tmp_path))) == 2
+    else:
+        with pytest.raises(CannotUnderstand):
+            list(try_routes(SETTINGS, tmp_path))

@@ -2,13 +2,18 @@
 
 import base64
 import json
-import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
+from starlette.datastructures import URL
+from starlette.requests import HTTPConnection
 from typer.testing import CliRunner
 
+import node.web.access.repeated
+import node.web.access.sessions
+import node.web.access.tries
 from node.cli import app
 from node.config import Settings, load_settings
 from node.errors import ConfigError
@@ -16,6 +21,7 @@ from node.model.role import Role
 from node.web.access import hashes
 from node.web.access.anonymous import find_anonymous
 from node.web.access.guard import find_needed
+from node.web.access.repeated import Repeated
 from node.web.access.sessions import Sessions
 from node.web.access.tries import FREE, Tries
 from node.web.access.users import UserFile
@@ -98,11 +104,40 @@ def test_with_users_nobody_reads_without_a_name_and_health_stays_open(guarded):
     assert guarded.ask("GET", "/readyz")[0] in {200, 503}
 
 
+def test_a_user_who_is_added_ends_what_nobody_in_particular_may_at_once(tmp_path):
+    with Service(tmp_path) as service:
+        assert service.ask("GET", "/api/v1/me")[0] == 200
+        users = UserFile(tmp_path / "users.toml")
+        users.add("ann", Role.OPERATOR, PASSWORD)
+        assert service.ask("GET", "/api/v1/me")[0] == 401
+        assert service.store([encode(make_study(1)[1][0])])[0] == 401
+        assert service.ask("GET", "/api/v1/me", headers=basic("ann"))[0] == 200
+        users.remove("ann")
+        assert json.loads(service.ask("GET", "/api/v1/me")[2])["role"] == Role.OPERATOR
+
+
+def test_a_host_that_seems_to_name_an_open_page_opens_nothing(guarded, monkeypatch):
+    """As a Host header could make `request.url` do before Starlette 1.0.1."""
+    monkeypatch.setattr(HTTPConnection, "url", property(lambda _: URL("http://127.0.0.1/healthz?/api/v1/jobs")))
+    assert guarded.ask("GET", "/api/v1/jobs")[0] == 401
+    assert guarded.ask("GET", "/api/v1/users", headers=basic("viewer"))[0] == 403
+    line = guarded.audit()[-1]
+    assert (line["user"], line["action"], line["outcome"]) == ("viewer", "GET /api/v1/users", 403)
+    status, headers, _ = guarded.ask("GET", "/metrics", headers={"Accept": "text/html"})
+    assert (status, headers["Location"]) == (303, "/login?next=/metrics")
+
+
 def test_a_name_bent_to_this_machine_is_refused_where_nobody_logs_in(tmp_path):
     with Service(tmp_path) as service:
         assert service.ask("GET", "/")[0] == 200
         assert service.ask("GET", "/", headers={"Host": "evil.test"})[0] == 403
         assert service.ask("GET", "/", headers={"Host": f"localhost:{service.port}"})[0] == 200
+
+
+def test_a_script_that_is_refused_has_the_browser_ask_nothing(guarded):
+    status, headers, _ = guarded.ask("GET", "/?fragment=1", headers={"X-Requested-With": "fetch"})
+    assert status == 401
+    assert headers["WWW-Authenticate"].startswith("Bearer")
 
 
 # What a role may
@@ -328,6 +363,28 @@ def test_who_guesses_is_slowed_and_others_are_not(tmp_path):
         assert log_in(service, "viewer", WRONG)[0] == 429
 
 
+def test_wrong_tokens_slow_who_shows_them_and_nobody_with_a_right_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(node.web.access.tries, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    token = add_users(tmp_path).add_token("viewer")
+    with Service(tmp_path) as service:
+        wrong = [service.ask("GET", "/", headers=bearer("wetread_0_0"))[0] for _ in range(FREE["address"] + 1)]
+        assert wrong == [401] * FREE["address"] + [429]
+        assert service.ask("GET", "/", headers=bearer(token))[0] == 200
+        assert service.ask("GET", "/", headers=bearer(token[:-1] + "!"))[0] == 429
+
+
+def test_wrong_tokens_are_counted_by_address_alone():
+    tries = Tries()
+    for n in range(max(FREE.values())):
+        tries.fail("", f"10.0.0.{n % 8}")
+    assert tries.find_wait("", "10.0.1.1") == 0
+    assert tries.find_wait("", "10.0.0.1") == 0
+    for _ in range(FREE["address"]):
+        tries.fail("", "10.0.0.1")
+    assert tries.find_wait("", "10.0.0.1") > 0
+    assert tries.find_wait("", "10.0.0.2") == 0
+
+
 def test_each_further_failure_doubles_the_wait():
     tries = Tries()
     for _ in range(FREE["pair"] + 3):
@@ -338,12 +395,16 @@ def test_each_further_failure_doubles_the_wait():
     assert tries.find_wait("ann", "10.0.0.1") == 0
 
 
-def test_a_session_ends():
-    sessions = Sessions(0.05)
+def test_a_session_ends(monkeypatch):
+    clock = SimpleNamespace(now=1000.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(node.web.access.sessions, "time", clock)
+    sessions = Sessions(60.0)
     cookie = sessions.open("ann", "kept")
     assert sessions.find(cookie).user == "ann"
     assert sessions.find(cookie + "x") is None
-    time.sleep(0.06)
+    clock.now += 59.0
+    assert sessions.find(cookie).user == "ann"
+    clock.now += 2.0
     assert sessions.find(cookie) is None
 
 
@@ -356,12 +417,39 @@ def test_the_audit_names_who_did_what_and_no_secret(guarded):
     opened, refused = guarded.audit()[-2:]
     assert (opened["user"], opened["action"], opened["outcome"]) == ("viewer", "login", "opened")
     assert (refused["user"], refused["action"], refused["outcome"]) == ("viewer", "login", 401)
-    guarded.ask("GET", "/dicom-web/studies?PatientName=DOE", headers={"Accept": "application/json"})
-    assert (guarded.audit()[-1]["action"], guarded.audit()[-1]["outcome"]) == ("GET /dicom-web/studies", 401)
+    guarded.ask("GET", "/dicom-web/series?PatientName=DOE", headers={"Accept": "application/json"})
+    assert (guarded.audit()[-1]["action"], guarded.audit()[-1]["outcome"]) == ("GET /dicom-web/series", 401)
     text = (guarded.settings.node.home / "audit.jsonl").read_text()
     assert PASSWORD not in text
     assert WRONG not in text
     assert "DOE" not in text
+
+
+def test_equal_refused_reads_are_written_down_once_a_minute_and_refused_changes_each(tmp_path, monkeypatch):
+    clock = SimpleNamespace(now=1000.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(node.web.access.repeated, "time", clock)
+    add_users(tmp_path)
+    with Service(tmp_path) as service:
+        for _ in range(3):
+            assert service.ask("GET", "/queue?fragment=1")[0] == 401
+            assert service.ask("GET", "/workers")[0] == 401
+        assert [line["action"] for line in service.audit()] == ["GET /queue", "GET /workers"]
+        clock.now += 59.0
+        service.ask("GET", "/queue")
+        assert len(service.audit()) == 2
+        clock.now += 2.0
+        service.ask("GET", "/queue")
+        service.ask("GET", "/api/v1/users", headers=basic("viewer"))
+        assert [line["outcome"] for line in service.audit()] == [401, 401, 401, 403]
+        for _ in range(2):
+            assert service.store([encode(make_study(1)[1][0])])[0] == 401
+        assert [line["action"] for line in service.audit()[4:]] == ["POST /dicom-web/studies"] * 2
+
+
+def test_what_was_noted_longest_ago_is_forgotten_first(monkeypatch):
+    monkeypatch.setattr(node.web.access.repeated, "REMEMBERED", 2)
+    repeated = Repeated()
+    assert [said for said in ("a", "b", "b", "c", "c", "a") if repeated.is_first(said)] == ["a", "b", "c", "a"]
 
 
 def test_secrets_are_kept_as_hashes_that_others_cannot_read(tmp_path):

@@ -358,6 +358,25 @@ def test_a_peer_that_does_not_answer_is_said_with_its_name(site):
     assert site.post("/peers/nobody/echo").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("acted", "page"),
+    [
+        ("/peers/pacs/echo", "/peers"),
+        (f"/jobs/{FAILED}/priority", f"/jobs/{FAILED}"),
+        ("/studies/1.2.7/complete", "/studies/1.2.7"),
+    ],
+)
+def test_a_page_that_answers_an_action_is_kept_fresh_from_its_own_address(site, acted, page):
+    add_failed(site.ledger)
+    answer = site.post(acted, to="sideways")
+    assert answer.status_code >= 400
+    (address,) = re.findall(r'data-live="([^"]*)"', answer.text)
+    assert address == page
+    fresh = site.get(f"{address}?fragment=1")
+    assert fresh.status_code == 200
+    assert "<html" not in fresh.text
+
+
 def test_a_trial_says_which_condition_fails_and_stores_nothing(site):
     _, slices = make_study(2)
     head = {"Content-Type": f'multipart/related; type="application/dicom"; boundary="{BOUNDARY}"'}

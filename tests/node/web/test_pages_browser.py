@@ -10,6 +10,7 @@ import time
 import pytest
 
 from node.model.job import State
+from node.model.role import Role
 from node.web.access import hashes
 from node.web.access.users import UserFile
 from tests.jobs import add_job
@@ -156,3 +157,11 @@ def test_files_are_offered_to_the_routes_with_the_sessions_secret(browser, servi
     assert "chest CT" in browser.evaluate("document.getElementById('verdicts').innerText")
     assert not service.ledger.find_studies()
     assert not browser.errors
+
+
+def test_a_page_left_open_ends_at_the_login_when_its_session_does(browser, service):
+    log_in(browser, service, "/queue")
+    UserFile(service.settings.node.home / "users.toml").add("ann", Role.OPERATOR, PASSWORD + "!")
+    browser.wait("location.pathname === '/login' && document.readyState === 'complete'")
+    assert browser.evaluate("new URLSearchParams(location.search).get('next')") == "/queue"
+    browser.errors.clear()  # the one 401

@@ -5,14 +5,21 @@
 const PAUSE = 2000;
 const live = document.querySelector("[data-live]");
 const fresh = document.getElementById("fresh");
+let timer;
 
 async function refresh() {
   const busy = live.contains(document.activeElement) && document.activeElement.matches("input, select, button");
   if (document.hidden || busy || String(getSelection())) return;
-  const address = new URL(location.href);
+  const address = new URL(live.dataset.live || location.href, location.href);
   address.searchParams.set("fragment", "1");
   try {
-    const answer = await fetch(address, { redirect: "error" });
+    const answer = await fetch(address, { redirect: "error", headers: { "X-Requested-With": "fetch" } });
+    if (answer.status === 401) {
+      clearInterval(timer);
+      if (live.dataset.live) location.assign(live.dataset.live);
+      else location.reload();
+      return;
+    }
     if (!answer.ok) throw new Error(answer.status);
     const text = await answer.text();
     if (text !== live.lastText) replace(text);
@@ -32,7 +39,7 @@ function replace(text) {
 }
 
 if (live) {
-  setInterval(refresh, PAUSE);
+  timer = setInterval(refresh, PAUSE);
   document.addEventListener("visibilitychange", refresh);
 }
 
