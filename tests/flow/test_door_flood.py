@@ -154,7 +154,7 @@ def play(address, data):
 
 def test_a_thousand_mutated_conversations_leave_the_door_as_it_was(tmp_path):
     played = set()
-    with Door(tmp_path, 'handshake_timeout = "PT2S"\nidle_timeout = "PT2S"') as door:
+    with Door(tmp_path, 'handshake_timeout = "PT10S"\nidle_timeout = "PT10S"') as door:
         play(door.address, b"".join(TALK))
         door.expect_row(IMAGE_UID, IMAGE)
 

@@ -50,7 +50,7 @@ def deliver(folder, port, title, confirm):
     (stack,), _ = read_stacks(write_series(make_series(SHAPE), folder / "ct"))
     made = encode_objects(Answer(stack, load_volume(stack), make_result(), make_author()), settings.peers)
     ledger = SqlLedger(settings.ledger_url)
-    add_job(ledger)
+    add_job(ledger, study_uid=str(stack.first.StudyInstanceUID))
     objects = put_objects(settings.outbox, JOB.id, made.datasets, made.substitutes)
     job = ledger.claim_job(JOB.id, "w", time.time() + 60, time.time())
     ledger.move_job(job, State.ENCODED, time.time(), "encode", objects=objects, shares=made.shares)
