@@ -3,10 +3,6 @@
 import struct
 from collections.abc import Iterator
 
-from pydicom import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
-
 from node.dicom.walk import LONG_VRS, SHORT_VRS
 
 ITEM = b"\xfe\xff\x00\xe0"
@@ -35,15 +31,6 @@ def encode_sequence(tag: int, *items: bytes) -> bytes:
 def encode_item(elements: bytes) -> bytes:
     """An item of a sequence (PS3.5 table 7.5-1)."""
     return _ITEM.pack(ITEM, len(elements)) + elements
-
-
-def encode_elements(dataset: Dataset) -> bytes:
-    """The elements of `dataset`, of plain ASCII, as pydicom writes them."""
-    file = DicomBytesIO()
-    file.is_implicit_VR, file.is_little_endian = False, True
-    write_dataset(file, dataset)
-    encoded: bytes = file.getvalue()
-    return encoded
 
 
 def walk_items(data: bytes) -> Iterator[bytes]:

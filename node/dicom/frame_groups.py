@@ -10,8 +10,9 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
 from node.dicom.codes import SEGMENTATION_DERIVATION
-from node.dicom.explicit_vr import encode_elements, encode_item, encode_sequence, encode_short
+from node.dicom.explicit_vr import encode_item, encode_sequence, encode_short
 from node.dicom.functional_groups import derivation_item, frame_reference, is_multi_frame, to_ds
+from node.dicom.plain import encode_elements
 from node.dicom.stack import Stack
 
 PER_FRAME = Tag(0x52009230)

@@ -1,6 +1,5 @@
 """Frames of one bit a pixel, as a stream that packs them when it is read: all at once would not fit in memory."""
 
-import io
 import os
 from collections.abc import Iterator, Sequence
 
@@ -8,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.dicom.extent import Extent
+from node.dicom.pieces import Pieces
 
 BATCH_BITS = 1 << 24
 
 
-class PackedFrames(io.BufferedIOBase):
+class PackedFrames(Pieces):
     """Bits of frames without a gap, least significant first, padded to an even length (PS3.5 8.1.1, 8.2).
 
     extents, planes: of each frame, its segment and its plane k. rows, columns: of the frames.
@@ -22,42 +22,11 @@ class PackedFrames(io.BufferedIOBase):
     def __init__(self, extents: Sequence[Extent], planes: NDArray[np.intp], rows: int, columns: int) -> None:
         self._extents, self._planes, self._rows, self._columns = extents, planes, rows, columns
         self._frames_a_batch = 8 * max(1, BATCH_BITS // (8 * rows * columns))  # eight frames always fill whole bytes
-        self._batch_bytes = self._frames_a_batch * rows * columns // 8
-        self._place, self._held, self._batch = 0, -1, b""
-
-    def __len__(self) -> int:
-        length = -(-len(self._planes) * self._rows * self._columns // 8)
-        return length + length % 2
+        length = -(-len(planes) * rows * columns // 8)
+        super().__init__(length + length % 2, self._frames_a_batch * rows * columns // 8)
 
     def __deepcopy__(self, memo: dict[int, object]) -> "PackedFrames":
         return PackedFrames(self._extents, self._planes, self._rows, self._columns)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: len(self)}[whence]
-        self._place = max(0, start + offset)
-        return self._place
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """The next `size` bytes, fewer at the end; all that are left when it is negative or None."""
-        left = max(0, len(self) - self._place)
-        wanted = left if size is None or size < 0 else min(size, left)
-        parts = []
-        while wanted:
-            number, offset = divmod(self._place, self._batch_bytes)
-            part = self._get_batch(number)[offset : offset + wanted]
-            parts.append(part)
-            self._place += len(part)
-            wanted -= len(part)
-        return b"".join(parts)
 
     def write_at(self, descriptor: int, start: int) -> None:
         """Writes all of it at `start` of an open file, and makes that its end. Where rows fill whole bytes, only those
@@ -71,11 +40,11 @@ class PackedFrames(io.BufferedIOBase):
 
     def _pieces(self) -> Iterator[tuple[int, memoryview]]:
         """All that is not zero, and where it goes. Whoever reads from another thread meanwhile is not disturbed."""
-        for number in range(-(-len(self) // self._batch_bytes)):
+        for number in range(-(-len(self) // self._size)):
             first = number * self._frames_a_batch
             last = min(first + self._frames_a_batch, len(self._planes))
             if self._columns % 8:
-                yield number * self._batch_bytes, memoryview(self._pack(first, last))
+                yield number * self._size, memoryview(self._pack(first, last))
                 continue
             for begin, end in self._runs(first, last):
                 rows = self._extents[begin].rows
@@ -94,12 +63,10 @@ class PackedFrames(io.BufferedIOBase):
             yield begin, end
             begin = end
 
-    def _get_batch(self, number: int) -> bytes:
-        if number != self._held:
-            first = number * self._frames_a_batch
-            packed = self._pack(first, min(first + self._frames_a_batch, len(self._planes)))
-            self._held, self._batch = number, packed + b"\0" * (len(packed) % 2)
-        return self._batch
+    def _make(self, number: int) -> bytes:
+        first = number * self._frames_a_batch
+        packed = self._pack(first, min(first + self._frames_a_batch, len(self._planes)))
+        return packed + b"\0" * (len(packed) % 2)
 
     def _pack(self, first: int, last: int) -> bytes:
         """Frames first to last - 1. Where rows fill whole bytes, only what the segments occupy is packed."""

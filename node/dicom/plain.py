@@ -61,10 +61,11 @@ def _as_bytes(element: DataElement | RawDataElement) -> DataElement | RawDataEle
 
 
 def _encode_items(items: Iterable[Dataset]) -> bytes:
-    return b"".join([encode_item(_encode(item)) for item in items])
+    return b"".join([encode_item(encode_elements(item)) for item in items])
 
 
-def _encode(dataset: Dataset) -> bytes:
+def encode_elements(dataset: Dataset) -> bytes:
+    """The elements of `dataset`. Raises NotPlain."""
     elements = dataset._dict
     return b"".join([_encode_element(elements[tag]) for tag in sorted(elements, key=int)])
 

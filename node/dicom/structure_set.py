@@ -22,9 +22,10 @@ from node.dicom.authorship import Authorship
 from node.dicom.codes import ARTIFICIAL_INTELLIGENCE, to_concept
 from node.dicom.context import new_object
 from node.dicom.contours import Points, trace_contours
-from node.dicom.explicit_vr import encode_elements, encode_item, encode_sequence, encode_short
+from node.dicom.explicit_vr import encode_item, encode_sequence, encode_short
 from node.dicom.extent import PLANES_AT_ONCE, Extent
 from node.dicom.functional_groups import add_place, frame_reference, is_multi_frame, make_item
+from node.dicom.plain import encode_elements
 from node.dicom.segmentation import find_masks, plane_positions, tracking_identifier
 from node.dicom.stack import Stack
 from pipelines.terms import Result, Segment

@@ -10,7 +10,6 @@ from pydicom.pixels.processing import apply_modality_lut
 
 from node.dicom.header import Frame, find_frames
 from node.dicom.pixels import Stored, keep_bits, read_planes
-from node.dicom.room import Room
 from node.dicom.stack import Stack
 from node.errors import UnreadablePixels
 from pipelines.terms import Volume
@@ -31,9 +30,6 @@ EXACT = 2**24
 """Integers up to here are exact in float32."""
 
 
-_room = Room()
-
-
 def load_volume(stack: Stack) -> Volume:
     """The voxels of `stack`, float32 (k, j, i), on its grid.
 
@@ -46,7 +42,7 @@ def load_volume(stack: Stack) -> Volume:
     Stored, so that bright is bright in all of them.
     Raises TruncatedInstance or UnreadablePixels naming the SOP Instance UID; ValueError for a grid that is none.
     """
-    voxels = _room.make_empty(stack.shape, np.float32)
+    voxels = np.empty(stack.shape, np.float32)
     shares = _share_out(_portions(stack))
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in pool.map(lambda share: _fill(voxels, stack, share), shares):

@@ -26,6 +26,8 @@ from report import make_goal_table, to_number
 from rich.progress import Progress
 from rich.table import Table
 
+from node.heap import keep_large
+
 MEMORY = Path("/dev/shm")
 NEEDED = 8e9  # bytes of free memory: pydicom's floats alone take three times their 0.5 GB
 SLICES = 500
@@ -65,6 +67,7 @@ def main():
     parser.add_argument("--folder", type=Path, help="where the series is written (in memory where there is room)")
     options = parser.parse_args()
     options.rounds = command.pick(options.rounds, options, 9, 1)
+    keep_large()  # as in a worker, for whoever reads
     return command.run(options, _measure, _show, WIDTH)
 
 

@@ -9,6 +9,7 @@ that had fewer than n writes, which ends the counting. Each run is a fork of thi
 and no thread.
 """
 
+import faulthandler
 import itertools
 import json
 import os
@@ -222,6 +223,7 @@ def fork(work: Callable[[], int]) -> int:
     if pid:
         return pid
     code = 99
+    faulthandler.register(signal.SIGUSR1)
     try:
         code = work()
     except BaseException:
@@ -232,13 +234,15 @@ def fork(work: Callable[[], int]) -> int:
 
 
 def wait_for(pid: int, seconds: float) -> int:
-    """The exit code of a child; -9 when it had to be killed."""
+    """The exit code of a child; -9 when it had to be killed, after it has said on stderr where each thread stands."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.02)
+    os.kill(pid, signal.SIGUSR1)
+    time.sleep(1.0)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     return -signal.SIGKILL

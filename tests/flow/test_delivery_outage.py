@@ -7,7 +7,8 @@ import time
 from contextlib import contextmanager
 
 from node.model.delivery import DeliveryState
-from tests.node.outbound.house import House, deaf, on_store, serving, wait_until
+from tests.node.outbound.house import House, deaf, on_store, serving
+from tests.waiting import wait_until
 
 TOML = """\
 [node]

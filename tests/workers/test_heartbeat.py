@@ -9,6 +9,7 @@ import pytest
 from node.ledger import SqlLedger
 from node.model.job import State
 from tests.jobs import JOB, add_job
+from tests.waiting import wait_until
 from workers.activity import LONGEST, Activity
 from workers.heartbeat import Heartbeat
 
@@ -31,23 +32,14 @@ def read(ledger):
     return job.progress, job.activity
 
 
-def wait_for(condition, seconds=20.0):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
 def test_what_stations_and_the_pipeline_say_is_written_while_the_job_runs(ledger):
     activity = Activity()
     with Heartbeat(ledger, claim(ledger), 0.6, pytest.fail, activity):
         activity.enter("load")
-        assert wait_for(lambda: read(ledger) == (0.0, "load"))
+        assert wait_until(lambda: read(ledger) == (0.0, "load"))
         activity.enter("run")
         activity.note(0.4, "resample")
-        assert wait_for(lambda: read(ledger) == (0.4, "run resample"))
+        assert wait_until(lambda: read(ledger) == (0.4, "run resample"))
 
 
 def test_progress_is_written_at_most_once_a_second_whatever_the_lease(ledger, monkeypatch):
@@ -60,7 +52,7 @@ def test_progress_is_written_at_most_once_a_second_whatever_the_lease(ledger, mo
         return len(written) >= 3
 
     with Heartbeat(ledger, claim(ledger, 60.0), 60.0, pytest.fail, activity):
-        assert wait_for(go_on, 30)
+        assert wait_until(go_on, 30)
         assert read(ledger)[0] > 0
     assert all(later - sooner > 0.9 for sooner, later in pairwise(written))
 
@@ -92,7 +84,7 @@ def test_the_lease_is_kept_when_what_people_like_to_know_cannot_be_told(ledger):
 
     job, ends = claim(ledger), set()
     with Heartbeat(ledger, job, 0.6, pytest.fail, None, stumble):
-        assert wait_for(lambda: ends.add(ledger.get_job(JOB.id).lease_until) or len(ends) == 3)
+        assert wait_until(lambda: ends.add(ledger.get_job(JOB.id).lease_until) or len(ends) == 3)
         assert ledger.find_overdue(sorted(ends)[1], 0.0)[0] == []
     assert job.lease_until == min(ends)
 

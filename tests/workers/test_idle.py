@@ -11,6 +11,7 @@ from threading import Event, Thread
 import pytest
 
 from node.ledger import SqlLedger
+from tests.waiting import wait_until
 from workers.idle import Presence
 from workers.memory import find_reserved_mb, find_resident_mb
 
@@ -43,24 +44,15 @@ def find(ledger):
     return next(iter(ledger.find_workers(time.time())), None)
 
 
-def wait_for(condition, seconds=5.0):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
 def test_an_idle_child_is_seen_again_and_again(ledger):
     presence = make(ledger)
     presence.start()
-    assert wait_for(lambda: find(ledger) is not None)
+    assert wait_until(lambda: find(ledger) is not None)
     first = find(ledger)
     assert (first.name, first.lanes, first.models, first.job_id) == ("host/1", ("gpu", "cpu"), ("lung-seg",), "")
     assert first.memory_mb > 10
     assert first.reserved_mb == 0
-    assert wait_for(lambda: find(ledger).seen_at > first.seen_at)
+    assert wait_until(lambda: find(ledger).seen_at > first.seen_at)
     presence.leave()
     assert find(ledger) is None
     time.sleep(0.5)
@@ -70,12 +62,12 @@ def test_an_idle_child_is_seen_again_and_again(ledger):
 def test_a_job_is_told_when_its_heartbeat_beats_and_untold_soon_after(ledger):
     presence = make(ledger, 60.0)
     presence.start()
-    assert wait_for(lambda: find(ledger) is not None)
+    assert wait_until(lambda: find(ledger) is not None)
     presence.take("0" * 32, 5.0)
     presence.tell()
     assert (find(ledger).job_id, find(ledger).beat_s) == ("0" * 32, 5.0)
     presence.release()
-    assert wait_for(lambda: find(ledger).job_id == "")
+    assert wait_until(lambda: find(ledger).job_id == "")
     presence.leave()
 
 
@@ -122,12 +114,12 @@ def test_a_child_that_is_killed_is_shown_as_gone(ledger, url):
     root = Path(__file__).resolve().parents[2]
     child = subprocess.Popen([sys.executable, "-c", PROGRAM, url], cwd=root)
     try:
-        assert wait_for(lambda: find(ledger) is not None, 20.0)
+        assert wait_until(lambda: find(ledger) is not None, 20.0)
         assert not find(ledger).is_gone(time.time())
     finally:
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
-    assert wait_for(lambda: find(ledger).is_gone(time.time()))
+    assert wait_until(lambda: find(ledger).is_gone(time.time()))
 
 
 def test_resident_memory_grows_with_what_is_held():

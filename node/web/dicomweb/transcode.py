@@ -6,7 +6,7 @@ It is written piece by piece into a file without a name: however long the pixel 
 import zlib
 from collections.abc import Callable
 from functools import partial
-from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedIOBase
+from io import SEEK_CUR
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import BoundedSemaphore
@@ -23,6 +23,7 @@ from node.dicom import jpeg
 from node.dicom.deflate import DEFLATED
 from node.dicom.header import DAMAGE, is_damage
 from node.dicom.identity import read_syntax
+from node.dicom.pieces import Pieces
 from node.errors import CannotUnderstand
 from node.web.dicomweb.parts import CHUNK
 from node.web.dicomweb.pixel_source import ELEMENTS, PixelSource, open_pixels
@@ -81,47 +82,15 @@ def _tell(error: Exception) -> str:
     return error.detail if isinstance(error, Problem) else type(error).__name__
 
 
-class Pieces(BufferedIOBase):
-    """A value of `length` bytes, made when it is read: piece n, from 0, by `make`, of `size` bytes but for the last."""
+class _Made(Pieces):
+    """Pieces that `make` makes."""
 
     def __init__(self, length: int, size: int, make: Callable[[int], bytes]) -> None:
-        self._length, self._size, self._make = length, size, make
-        self._place, self._held, self._piece = 0, -1, b""
+        super().__init__(length, size)
+        self._maker = make
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
-        start = {SEEK_SET: 0, SEEK_CUR: self._place, SEEK_END: self._length}[whence]
-        self._place = max(0, start + offset)
-        return self._place
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """The next `size` bytes, fewer at the end; all that are left when it is negative or None."""
-        left = max(0, self._length - self._place)
-        wanted = left if size is None or size < 0 else min(size, left)
-        parts = []
-        while wanted:
-            number, offset = divmod(self._place, self._size)
-            part = self._get(number)[offset : offset + wanted]
-            if not part:
-                raise ValueError("the pixel data breaks off")
-            parts.append(part)
-            self._place += len(part)
-            wanted -= len(part)
-        return b"".join(parts)
-
-    def _get(self, number: int) -> bytes:
-        if number != self._held:
-            self._piece = self._make(number)
-            self._held = number
-        return self._piece
+    def _make(self, number: int) -> bytes:
+        return self._maker(number)
 
 
 def _read(path: Path) -> Dataset:
@@ -148,7 +117,7 @@ def _read(path: Path) -> Dataset:
     if source.is_encapsulated:
         _decode(dataset, source)
     else:
-        pieces = Pieces(source.length, CHUNK, lambda n: source.read_at(n * CHUNK, CHUNK))
+        pieces = _Made(source.length, CHUNK, lambda n: source.read_at(n * CHUNK, CHUNK))
         dataset[tag] = DataElement(tag, vr, pieces)
     return dataset
 
@@ -166,7 +135,7 @@ def _decode(dataset: Dataset, source: PixelSource) -> None:
         return source.decode(n + 1, raw=False)[0]
 
     vr = "OB" if dataset.BitsAllocated <= 8 else "OW"
-    dataset[0x7FE00010] = DataElement(0x7FE00010, vr, Pieces(length + length % 2, len(first), make))
+    dataset[0x7FE00010] = DataElement(0x7FE00010, vr, _Made(length + length % 2, len(first), make))
     for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
         if keyword in dataset:
             del dataset[keyword]

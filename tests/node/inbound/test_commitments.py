@@ -15,6 +15,7 @@ from node.outbound.reactor import hold_reactor
 from node.outbound.report import Reporter
 from node.outbound.send import send_files
 from tests.series import make_series, write_series
+from tests.waiting import wait_until
 
 TOML = """
 [node]
@@ -103,13 +104,6 @@ class Scanner:
         return self.entity.start_server(
             ("127.0.0.1", self.ports["scanner"]), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self.take)]
         )
-
-
-def wait_until(truth, seconds=10.0):
-    patience = time.monotonic() + seconds
-    while not (answer := truth()) and time.monotonic() < patience:
-        time.sleep(0.02)
-    return answer
 
 
 def test_what_we_hold_is_committed_to_on_the_same_association(door):

@@ -1,7 +1,6 @@
 """Who may come in, and what the door answers, asked by a real association."""
 
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from node.outbound.echo import echo
 from node.outbound.reactor import hold_reactor
 from node.outbound.send import send_files
 from tests.series import make_series, write_series
+from tests.waiting import wait_until
 
 TOML = """
 [node]
@@ -56,14 +56,6 @@ def open_door(tmp_path):
 
 def send(paths, caller, address):
     return send_files(paths, caller, address, "WETREAD", lambda *_: None)
-
-
-def wait_until(truth):
-    """Rows follow the answers a moment later."""
-    patience = time.monotonic() + 5
-    while not (answer := truth()) and time.monotonic() < patience:
-        time.sleep(0.02)
-    return answer
 
 
 def test_a_peer_may_send_and_a_stranger_may_not_even_associate(open_door, tmp_path):

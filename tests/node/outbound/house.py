@@ -18,6 +18,7 @@ from node.outbound.deliver import Deliverer
 from node.outbound.outbox import put_objects
 from tests.jobs import JOB, add_job
 from tests.series import make_series
+from tests.waiting import wait_until
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
@@ -90,15 +91,6 @@ def lose_one(house, is_known):
     if not is_known:
         with house.ledger._engine.begin() as db:
             db.execute(update(result_object).values(series_uid=""))
-
-
-def wait_until(truth, seconds=15.0):
-    patience = time.monotonic() + seconds
-    while time.monotonic() < patience:
-        if truth():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def peer(port, **more):

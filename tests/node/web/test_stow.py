@@ -17,6 +17,7 @@ from node.model.study import StudyState
 from node.sections import Completeness
 from tests.node.web.service import BOUNDARY, Service, make_body
 from tests.series import make_series
+from tests.waiting import wait_until
 
 REFERENCED, FAILED, OTHERS, URL = "00081199", "00081198", "0008119A", "00081190"
 
@@ -218,7 +219,7 @@ def test_a_body_without_its_last_boundary_ends_as_an_aborted_association(service
     status, _, answer = service.store([], body=whole[:-40])
     assert status == 400
     assert "1 instances" in answer["detail"]
-    wait_until(lambda: len(service.ledger.find_instances(study)) == 1)
+    assert wait_until(lambda: len(service.ledger.find_instances(study)) == 1)
     (row,) = service.ledger.find_associations(study)
     assert Arrival(*row).how == "aborted"
     assert not service.incoming()
@@ -233,10 +234,10 @@ def test_a_sender_that_breaks_off_leaves_whole_instances_and_nothing_half(servic
     )
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(head.encode() + whole[: 2 << 20])
-        wait_until(service.incoming)
-    wait_until(lambda: not service.incoming())
-    wait_until(lambda: service.ledger.find_associations(study))
-    wait_until(lambda: Arrival(*service.ledger.find_associations(study)[0]).how == "aborted")
+        assert wait_until(service.incoming)
+    assert wait_until(lambda: not service.incoming())
+    assert wait_until(lambda: service.ledger.find_associations(study))
+    assert wait_until(lambda: Arrival(*service.ledger.find_associations(study)[0]).how == "aborted")
     assert len(service.ledger.find_instances(study)) == 3
 
 
@@ -364,10 +365,3 @@ def test_an_upload_that_does_not_go_on_is_ended(tmp_path):
             connection.sendall(head + f"--{BOUNDARY}\r\n\r\nsome".encode())
             assert connection.recv(100).startswith(b"HTTP/1.1 408")
         assert not service.incoming()
-
-
-def wait_until(truth, seconds=10):
-    patience = time.monotonic() + seconds
-    while not truth():
-        assert time.monotonic() < patience
-        time.sleep(0.02)

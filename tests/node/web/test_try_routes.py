@@ -8,8 +8,9 @@ import numpy as np
 from node.web.pages.routes import AT_ONCE
 from tests.node.web.service import BOUNDARY, Service, make_body
 from tests.node.web.test_pages import PEERS, ROUTES
-from tests.node.web.test_stow import encode, make_study, wait_until
+from tests.node.web.test_stow import encode, make_study
 from tests.series import make_slice
+from tests.waiting import wait_until
 
 KIND = f'multipart/related; type="application/dicom"; boundary="{BOUNDARY}"'
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -34,7 +35,7 @@ def ask(service, parts):
 def test_a_body_that_does_not_go_on_is_ended_and_leaves_nothing(tmp_path):
     with Service(tmp_path, listen={"idle_timeout": "PT0.3S"}) as service, begin(service) as connection:
         assert connection.recv(100).startswith(b"HTTP/1.1 408")
-        wait_until(lambda: count_begun(service) == 0)
+        assert wait_until(lambda: count_begun(service) == 0)
 
 
 def test_while_one_sends_others_try(tmp_path):
@@ -42,11 +43,11 @@ def test_while_one_sends_others_try(tmp_path):
     with Service(tmp_path, routes=ROUTES, peers=PEERS) as service, ExitStack() as held:
         for _ in range(AT_ONCE - 1):
             held.enter_context(begin(service))
-        wait_until(lambda: count_begun(service) == AT_ONCE - 1)
+        assert wait_until(lambda: count_begun(service) == AT_ONCE - 1)
         status, _, text = ask(service, sent)
         assert (status, b"2 files tried" in text) == (200, True)
         held.enter_context(begin(service))
-        wait_until(lambda: count_begun(service) == AT_ONCE)
+        assert wait_until(lambda: count_begun(service) == AT_ONCE)
         assert ask(service, sent)[0] == 503
     assert count_begun(service) == 0
 
