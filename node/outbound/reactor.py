@@ -1,7 +1,9 @@
 """pynetdicom's reactor, held still while an answer of ours is awaited.
 
 Its thread looks for incoming messages between two sends, and in 3.0.4 may already have passed its pause when a request
-goes out: it then takes a fast peer's answer for a request, and the sender waits for it until its timeout.
+goes out: it then takes a fast peer's answer for a request, and the sender waits for it until its timeout. And an
+N-EVENT-REPORT is served by a thread of its own, which says at its end that the reactor is not paused, whatever the
+reactor does: whoever waits for the pause, to send or to release, waits for ever.
 """
 
 from collections.abc import Iterator
@@ -29,6 +31,24 @@ class _Gate(Event):
 
     def release(self) -> None:
         super().set()
+
+
+class _Steady(Association):
+    """Its reactor alone says whether it pauses; whoever ends the association says so for it."""
+
+    @property
+    def _is_paused(self) -> bool:
+        return bool(self.__dict__["_is_paused"])
+
+    @_is_paused.setter
+    def _is_paused(self, value: bool) -> None:
+        if current_thread() is self or self._kill:
+            self.__dict__["_is_paused"] = value
+
+
+def make_steady(association: Association) -> None:
+    """From now on no N-EVENT-REPORT disturbs who waits for its reactor."""
+    association.__class__ = _Steady
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from node.dicom.uids import VERIFICATION
 from node.dicom.write import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.errors import PeerUnreachable
 from node.outbound.answers import Answer
-from node.outbound.reactor import hold_reactor
+from node.outbound.reactor import hold_reactor, make_steady
 from node.outbound.stream import stream_file
 
 MAX_CONTEXTS = 126
@@ -66,6 +66,7 @@ def associate(
         raise PeerUnreachable(f"{shown} rejects the association: {rejection.reason_str}")
     if not association.is_established:
         raise PeerUnreachable(f"{shown} does not answer; is it up, and does it know AE title {our_title}?")
+    make_steady(association)
     link: Any = association.dul.socket
     if link is not None and link.socket is not None:
         link.socket.settimeout(answer_wait)  # a peer that stops reading would hold us for as long as it lives

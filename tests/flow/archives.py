@@ -9,8 +9,8 @@ import pytest
 
 from node.errors import PeerUnreachable
 from node.outbound.echo import echo
-from tests.flow.house import free_port
 from tests.flow.orthanc import TITLE, Orthanc
+from tests.ports import free_port
 
 QRSCP = """\
 NetworkTCPPort = {port}

@@ -38,8 +38,8 @@ from node.model.job import FINAL, State
 from node.model.study import StudyState
 from node.outbound.deliver import Deliverer
 from node.outbound.send import send_files
-from tests.flow.house import free_port
 from tests.flow.modality import write_study
+from tests.ports import free_port
 from workers.hands import Hands
 
 CRASHED = 77

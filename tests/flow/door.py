@@ -2,10 +2,8 @@
 
 import hashlib
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +23,7 @@ from xxhash import xxh3_128
 from node.config import load_settings
 from node.ledger import SqlLedger
 from tests.flow.wire import CT, ECHO, EXPLICIT, Closed, Rejected, Wire
+from tests.ports import free_port
 from tests.series import make_slice
 
 TOML = """
@@ -39,18 +38,6 @@ ROOM_MB = 32
 """How much the door may grow under attack."""
 
 
-def find_port() -> int:
-    """A port that nobody has, below those that the system hands out: whoever knocks there before the door opens could
-    be given the very port as its own, and be connected with itself."""
-    while True:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", random.SystemRandom().randrange(20000, 32000)))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-
-
 class Door:
     """A listener that runs inside `with`; listen: lines of its section; more: further sections.
 
@@ -59,7 +46,7 @@ class Door:
 
     def __init__(self, folder: Path, listen: str = "", more: str = "", home: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.address = ("127.0.0.1", find_port())
+        self.address = ("127.0.0.1", free_port())
         self.config, self.log = folder / "wetread.toml", folder / "door.log"
         home = home or folder / "home"
         self.config.write_text(TOML.format(port=self.address[1], home=home, listen=listen, more=more))

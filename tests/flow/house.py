@@ -1,13 +1,10 @@
 """A whole node as `wetread up` runs it, with a stand-in PACS, for tests that send, look and kill."""
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from node.config import load_settings
@@ -18,6 +15,7 @@ from node.model.job import FINAL
 from node.model.study import StudyState
 from node.outbound.echo import echo
 from node.outbound.send import send_files
+from tests.ports import free_port
 
 PLUGIN = Path(__file__).parent / "plugin"
 TOML = """
@@ -48,15 +46,6 @@ when = {{ Modality = "CT" }}
 pipeline = "threshold"
 deliver = ["pacs"]
 """
-
-
-def free_port() -> int:
-    """Below the ephemeral range, where a socket that asks again and again for a closed port may meet itself."""
-    while True:
-        port = random.randint(20_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class House:

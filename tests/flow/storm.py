@@ -22,9 +22,10 @@ from node.errors import PeerUnreachable
 from node.ledger import SqlLedger
 from node.outbound.echo import echo
 from tests.bench.processes import find_tree
-from tests.flow.house import PLUGIN, free_port
+from tests.flow.house import PLUGIN
 from tests.flow.link import Link
 from tests.flow.orthanc import TITLE, Orthanc
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 TOML = """

@@ -31,9 +31,10 @@ from node.outbound.send import send_files
 from node.outbound.store import associate
 from node.security.web_client import make_web_client
 from tests.flow.orthanc import TITLE, Orthanc
-from tests.flow.test_orthanc import find_free_ports, wait_until
+from tests.ports import free_port
 from tests.results import make_author
 from tests.series import make_series, write_series
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.judge
 
@@ -86,7 +87,7 @@ class Pair:
 
     def wait_for(self, study_uid, is_so):
         """The study once it is so."""
-        wait_until(lambda: self.find(study_uid) and is_so(self.find(study_uid)), 60)
+        assert wait_until(lambda: self.find(study_uid) and is_so(self.find(study_uid)), 60)
         return self.find(study_uid)
 
     def send(self, paths, caller="SCANNER"):
@@ -111,13 +112,13 @@ class Pair:
         job = self.ledger.claim_job(job.id, "w", time.time() + 60, time.time())
         objects = put_objects(self.settings.outbox, job.id, [report])
         self.ledger.move_job(job, State.ENCODED, time.time(), "encode", objects=objects)
-        wait_until(lambda: self.ledger.get_job(job.id).state == State.CONFIRMED, 60)
+        assert wait_until(lambda: self.ledger.get_job(job.id).state == State.CONFIRMED, 60)
 
 
 @contextmanager
 def run_pair(folder, count_by):
     """A listener and housekeeping in this process, Orthanc in its own."""
-    door, dicom, http = find_free_ports(3)
+    door, dicom, http = (free_port() for _ in range(3))
     config = folder / "wetread.toml"
     config.write_text(TOML.format(title=TITLE, count_by=count_by, door=door, pacs=dicom, http=http), "utf-8")
     settings = load_settings(config, {})

@@ -8,14 +8,15 @@ from node.model.job import State
 from node.outbound.resend import resend
 from node.outbound.stow import probe
 from tests.flow.orthanc import Orthanc
-from tests.node.outbound.house import House, find_port
+from tests.node.outbound.house import House
+from tests.ports import free_port
 
 pytestmark = pytest.mark.judge
 
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory):
-    dicom, http, node = find_port(), find_port(), find_port()
+    dicom, http, node = free_port(), free_port(), free_port()
     pacs = Orthanc(tmp_path_factory.mktemp("orthanc"), dicom, http, node)
     pacs.start()
     if "dicom-web" not in pacs.get("/plugins"):

@@ -10,8 +10,9 @@ import time
 
 import pytest
 
-from tests.flow.door import Door, Watch, find_port, make_images
+from tests.flow.door import Door, Watch, make_images
 from tests.flow.wire import ECHO, EXPLICIT, IMPLICIT, USUAL, Closed, Rejected, Wire
+from tests.ports import free_port
 
 SLOW = 200
 MORE = """
@@ -77,7 +78,7 @@ class TlsDoor(Door):
     """A door with a second one that speaks TLS."""
 
     def __init__(self, folder, pki, authorities=True):
-        self.tls_address, self.pki = ("127.0.0.1", find_port()), pki
+        self.tls_address, self.pki = ("127.0.0.1", free_port()), pki
         line = f'authorities = "{pki}/authority.pem"' if authorities else ""
         more = MORE.format(port=self.tls_address[1], pki=pki, authorities=line)
         more += NAMED if authorities else ""

@@ -21,7 +21,8 @@ from node.outbound.reactor import hold_reactor
 from node.outbound.send import send_files
 from node.rounds import keep_going
 from tests.flow.archives import OrthancArchive, QrscpArchive
-from tests.flow.house import House, free_port
+from tests.flow.house import House
+from tests.ports import free_port
 from tests.series import make_series, write_series
 
 pytestmark = pytest.mark.judge

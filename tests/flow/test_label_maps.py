@@ -18,9 +18,9 @@ from node.outbound.confirm import settle_jobs
 from node.outbound.deliver import Deliverer
 from node.outbound.outbox import put_objects
 from pipelines.terms import Result
-from tests.flow.house import free_port
 from tests.flow.orthanc import TITLE, Orthanc
 from tests.jobs import JOB, add_job
+from tests.ports import free_port
 from tests.results import make_author, make_finding, make_segment
 from tests.series import make_series, write_series
 from workers.objects import Answer, encode_objects

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +21,9 @@ from node.model.delivery import DeliveryState
 from node.model.job import FINAL, State
 from node.outbound.echo import echo
 from tests.flow.orthanc import TITLE, Orthanc
+from tests.ports import free_port
 from tests.series import make_series, write_series
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.judge
 
@@ -91,7 +92,7 @@ class Pair:
 
     def assert_nothing_moves(self, study_uid, counts):
         """The PACS is at rest, and stays so for longer than it and the node wait before they act on something new."""
-        wait_until(lambda: self.pacs.is_at_rest(study_uid))
+        assert wait_until(lambda: self.pacs.is_at_rest(study_uid), 60)
         before = [transfer["ID"] for transfer in self.pacs.find_transfers()]
         time.sleep(3)
         assert self.pacs.is_at_rest(study_uid)
@@ -104,7 +105,7 @@ class Pair:
 def pair(tmp_path_factory):
     """One Orthanc and one `wetread up` for the tests of this module, both as processes."""
     folder = tmp_path_factory.mktemp("pair")
-    door, web, dicom, http = find_free_ports(4)
+    door, web, dicom, http = (free_port() for _ in range(4))
     pacs = Orthanc(folder / "orthanc", dicom, http, door)
     pacs.start()
     config = folder / "wetread.toml"
@@ -146,10 +147,10 @@ def test_a_result_waits_for_an_orthanc_that_was_killed_and_is_delivered_once(pai
     before = len(pair.pacs.find_transfers())
 
     pair.pacs.take(tmp_path)
-    wait_until(lambda: [job["State"] for job in pair.pacs.find_transfers()][before:] == ["Success"])
+    assert wait_until(lambda: [job["State"] for job in pair.pacs.find_transfers()][before:] == ["Success"], 60)
     pair.pacs.kill()  # the node has the images by now, and still waits whether more will come
     job = pair.wait_for(study_uid, State.ENCODED)
-    wait_until(lambda: all(d.attempts >= 2 for d in pair.ledger.find_deliveries(job.id)))
+    assert wait_until(lambda: all(d.attempts >= 2 for d in pair.ledger.find_deliveries(job.id)), 60)
     assert {d.state for d in pair.ledger.find_deliveries(job.id)} == {DeliveryState.PENDING}
     pair.pacs.start()
     job = pair.wait_for(study_uid, State.CONFIRMED)
@@ -186,7 +187,7 @@ def run_node(config, log, door):
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=sink, env=environment)
     try:
-        wait_until(lambda: process.poll() is not None or is_open(door))
+        assert wait_until(lambda: process.poll() is not None or is_open(door), 60)
         assert process.poll() is None, log.read_text("utf-8", "replace")[-2000:]
         yield
     finally:
@@ -200,20 +201,3 @@ def is_open(door):
     except PeerUnreachable:
         return False
     return True
-
-
-def wait_until(is_so, patience=60):
-    end = time.monotonic() + patience
-    while not is_so():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
-
-
-def find_free_ports(count):
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports

@@ -6,7 +6,8 @@ import subprocess
 import pytest
 
 from node.model.job import State
-from tests.flow.house import House, free_port
+from tests.flow.house import House
+from tests.ports import free_port
 
 
 @pytest.fixture

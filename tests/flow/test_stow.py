@@ -22,9 +22,9 @@ from node.model.role import Role
 from node.web.access.users import UserFile
 from node.web.check.line import Line
 from node.web.check.server import check_server
-from tests.flow.house import free_port
 from tests.flow.orthanc import Orthanc
 from tests.node.web.service import Service, make_body
+from tests.ports import free_port
 from tests.series import make_series, write_series
 
 PASSWORD = "correct horse battery"

@@ -1,6 +1,5 @@
 """A PACS announces what it has of a study: the listener keeps it, and refuses by status what it cannot use."""
 
-import socket
 from io import BytesIO
 
 import pytest
@@ -17,6 +16,7 @@ from node.ledger import SqlLedger
 from node.model.expectation import Kind, Tally
 from node.outbound.reactor import hold_reactor
 from tests.jobs import add_instance, make_instance
+from tests.ports import free_port
 
 TOML = '[node]\nlisten = "127.0.0.1:{door}"\nhome = "home"\n'
 STUDY = "1.2.3"
@@ -27,9 +27,7 @@ SYNTAXES = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"]
 @pytest.fixture
 def door(tmp_path):
     """(port, ledger) of a listener."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     path = tmp_path / "wetread.toml"
     path.write_text(TOML.format(door=port))
     settings = load_settings(path, {})

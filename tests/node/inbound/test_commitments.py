@@ -1,6 +1,5 @@
 """Storage commitment asked of us: what we hold is committed to, what we do not hold is said by name."""
 
-import socket
 import time
 
 import pytest
@@ -14,6 +13,7 @@ from node.ledger import SqlLedger
 from node.outbound.reactor import hold_reactor
 from node.outbound.report import Reporter
 from node.outbound.send import send_files
+from tests.ports import free_port
 from tests.series import make_series, write_series
 from tests.waiting import wait_until
 
@@ -29,12 +29,6 @@ address = "127.0.0.1:{scanner}"
 send = true
 """
 CT = "1.2.840.10008.5.1.4.1.1.2"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Every line of the conformance statement's tables, negotiated with the real door; an instance of every kind sent."""
 
 import re
-import socket
 import struct
 import time
 import zlib
@@ -22,6 +21,7 @@ from node.config import load_settings
 from node.ledger import SqlLedger
 from node.services import ROLES
 from tests.flow.wire import Wire
+from tests.ports import free_port
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/conformance.md"
 MOST = 128
@@ -61,9 +61,7 @@ SERVICES = read_table("Other services")
 @pytest.fixture(scope="module")
 def door(tmp_path_factory):
     folder = tmp_path_factory.mktemp("node")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     (folder / "wetread.toml").write_text(TOML.format(port=port))
     settings = load_settings(folder / "wetread.toml", {})
     listener = wiring.make_listener(settings)

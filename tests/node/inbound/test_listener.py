@@ -1,6 +1,5 @@
 """Who may come in, and what the door answers, asked by a real association."""
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from node.ledger import SqlLedger
 from node.outbound.echo import echo
 from node.outbound.reactor import hold_reactor
 from node.outbound.send import send_files
+from tests.ports import free_port
 from tests.series import make_series, write_series
 from tests.waiting import wait_until
 
@@ -38,9 +38,7 @@ def open_door(tmp_path):
     listeners = []
 
     def start(unknown="none"):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         path = tmp_path / "wetread.toml"
         path.write_text(TOML.format(port=port, unknown=unknown))
         settings = load_settings(path, {})

@@ -12,8 +12,8 @@ from node.errors import DamagedLedger
 from node.ledger import SqlLedger
 from node.ledger.integrity import check_ledger, copy_ledger, find_damage
 from node.supervisor.supervisor import Supervisor
-from tests.flow.house import free_port
 from tests.jobs import JOB, add_job, add_study
+from tests.ports import free_port
 
 PAGE = 4096
 

@@ -17,17 +17,12 @@ from node.outbound.confirm import settle_jobs
 from node.outbound.deliver import Deliverer
 from node.outbound.outbox import put_objects
 from tests.jobs import JOB, add_job
+from tests.ports import free_port
 from tests.series import make_series
 from tests.waiting import wait_until
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
-
-
-def find_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class House:
@@ -36,7 +31,7 @@ class House:
     def __init__(self, folder, peers, slices=2, jobs=1, **deliver):
         self.settings = Settings.model_validate(
             {
-                "node": {"home": folder / "home", "listen": f"127.0.0.1:{find_port()}"},
+                "node": {"home": folder / "home", "listen": f"127.0.0.1:{free_port()}"},
                 "peers": peers,
                 "deliver": {"retry_first": "PT0.2S", "answer_wait": "PT1S"} | deliver,
             }

@@ -13,7 +13,8 @@ from node.model.delivery import DeliveryState
 from node.model.job import State
 from node.outbound import deliver
 from node.outbound.confirm import _settle, settle_jobs
-from tests.node.outbound.house import CT, House, find_port, on_store, peer, serving
+from tests.node.outbound.house import CT, House, on_store, peer, serving
+from tests.ports import free_port
 
 
 def set_states(house, job_id, job_state, states):
@@ -35,7 +36,7 @@ def is_moved(ledger, one):
 
 @pytest.mark.parametrize("state", [State.ENCODED, State.DELIVERED])
 def test_the_jobs_that_are_looked_at_are_those_that_move(tmp_path, state):
-    house = House(tmp_path, {"pacs": peer(find_port())}, jobs=0)
+    house = House(tmp_path, {"pacs": peer(free_port())}, jobs=0)
     every = list(chain.from_iterable(combinations(DeliveryState, n) for n in range(len(DeliveryState) + 1)))
     for number, states in enumerate(every):
         set_states(house, house.add_job(number, len(states)), state, states)
@@ -47,7 +48,7 @@ def test_the_jobs_that_are_looked_at_are_those_that_move(tmp_path, state):
 
 
 def test_jobs_that_wait_for_a_peer_that_is_away_are_not_asked_for_one_by_one(tmp_path):
-    house = House(tmp_path, {"pacs": peer(find_port())}, jobs=12, slices=1)
+    house = House(tmp_path, {"pacs": peer(free_port())}, jobs=12, slices=1)
     asked = []
     event.listen(house.ledger._engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
     settle_jobs(house.ledger)
@@ -55,7 +56,7 @@ def test_jobs_that_wait_for_a_peer_that_is_away_are_not_asked_for_one_by_one(tmp
 
 
 def test_what_is_not_due_is_not_read(tmp_path, monkeypatch):
-    house = House(tmp_path, {"pacs": peer(find_port())}, slices=9)
+    house = House(tmp_path, {"pacs": peer(free_port())}, slices=9)
     due, *later = house.deliveries()
     for one in later:
         house.ledger.move_delivery(one, DeliveryState.PENDING, "away", time.time() + 3600)

@@ -19,7 +19,8 @@ from node.outbound.deliver import Deliverer
 from node.oversight.metrics import render_metrics
 from node.oversight.peers import list_peers
 from node.tables import make_peer_rows
-from tests.node.outbound.house import House, deaf, find_port, on_store, peer, serving
+from tests.node.outbound.house import House, deaf, on_store, peer, serving
+from tests.ports import free_port
 
 
 def tick_late(house, name="pacs", times=1):
@@ -29,7 +30,7 @@ def tick_late(house, name="pacs", times=1):
 
 
 def test_the_circuit_opens_after_three_failures_to_connect(tmp_path):
-    house = House(tmp_path, {"pacs": peer(find_port())})
+    house = House(tmp_path, {"pacs": peer(free_port())})
     tick_late(house, times=2)
     assert not house.circuit().is_open
     tick_late(house)
@@ -82,7 +83,7 @@ def test_while_it_is_open_nothing_counts_as_an_attempt_and_one_try_goes_out_a_wa
 
 
 def test_an_open_circuit_survives_a_restart_and_another_process_sees_it(tmp_path):
-    house = House(tmp_path, {"pacs": peer(find_port())})
+    house = House(tmp_path, {"pacs": peer(free_port())})
     tick_late(house, times=3)
     other = SqlLedger(house.settings.ledger_url)
     assert other.find_circuits()["pacs"] == house.circuit()
@@ -92,7 +93,7 @@ def test_an_open_circuit_survives_a_restart_and_another_process_sees_it(tmp_path
 
 
 def test_of_two_processes_one_makes_the_try(tmp_path):
-    house = House(tmp_path, {"pacs": peer(find_port())})
+    house = House(tmp_path, {"pacs": peer(free_port())})
     tick_late(house, times=3)
     later = house.circuit().next_at + 1
     assert house.ledger.claim_try("pacs", later, later + 9)
@@ -102,7 +103,7 @@ def test_of_two_processes_one_makes_the_try(tmp_path):
 
 
 def test_half_open_one_object_goes_and_its_success_closes_the_circuit(tmp_path):
-    port, stored = find_port(), []
+    port, stored = free_port(), []
     house = House(tmp_path, {"pacs": peer(port)}, slices=5)
     tick_late(house, times=3)
     with serving(port=port, handlers=on_store(lambda uid: stored.append(uid) or 0x0000)):
@@ -153,7 +154,7 @@ def test_a_peer_that_stops_reading_in_the_middle_of_an_object_holds_us_for_a_whi
 
 
 def test_time_passes_while_the_circuit_is_open(tmp_path):
-    house = House(tmp_path, {"pacs": peer(find_port())}, give_up="PT1S")
+    house = House(tmp_path, {"pacs": peer(free_port())}, give_up="PT1S")
     tick_late(house, times=3)
     assert house.state() == State.ENCODED
     time.sleep(1.1)
@@ -178,7 +179,7 @@ def test_a_peer_that_takes_connections_and_never_answers_does_not_delay_another(
 
 
 def test_peers_show_the_circuit_and_what_waits(tmp_path):
-    house = House(tmp_path, {"pacs": peer(find_port(), send=True), "idle": {"dicomweb": "https://h.test/dicom-web"}})
+    house = House(tmp_path, {"pacs": peer(free_port(), send=True), "idle": {"dicomweb": "https://h.test/dicom-web"}})
     house.ledger.move_job(house.ledger.get_job(house.ids[0]), State.CANCELED, time.time(), "cancel")
     house.add_job(7, 3)
     tick_late(house, times=3)

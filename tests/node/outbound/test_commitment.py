@@ -17,7 +17,8 @@ from node.model.delivery import DeliveryState
 from node.model.job import State
 from node.outbound.confirm import settle_report
 from node.outbound.reactor import hold_reactor
-from tests.node.outbound.house import CT, House, find_port, lose_one, peer, serving
+from tests.node.outbound.house import CT, House, lose_one, peer, serving
+from tests.ports import free_port
 
 UIDS = (STORAGE_COMMITMENT_PUSH_MODEL, STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE)
 
@@ -151,7 +152,7 @@ def test_a_peer_that_never_reports_is_asked_again_ever_more_slowly(tmp_path):
 
 
 def test_a_report_that_comes_after_the_next_request_still_counts(tmp_path):
-    door = find_port()
+    door = free_port()
     archive = Archive(lambda number, _uid: None if number == 1 else "silent", delay=4.0, report_to=door)
     with open_archive(archive) as port:
         house = make_house(tmp_path, port)

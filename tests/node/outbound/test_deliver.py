@@ -1,6 +1,5 @@
 """Results reach a real Storage SCP, are confirmed by it, and wait for one that is away."""
 
-import socket
 import time
 from threading import Event, Thread
 
@@ -18,13 +17,8 @@ from node.outbound.confirm import settle_jobs
 from node.outbound.deliver import Deliverer
 from node.outbound.outbox import put_objects
 from tests.jobs import JOB, add_job
+from tests.ports import free_port
 from tests.series import make_series
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class House:

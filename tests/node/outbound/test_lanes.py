@@ -9,7 +9,8 @@ from pynetdicom import evt
 from node.model.delivery import Delivery, DeliveryState, Kind, ResultObject
 from node.model.job import State
 from node.outbound.lanes import make_batches, split
-from tests.node.outbound.house import House, find_port, on_store, peer, serving
+from tests.node.outbound.house import House, on_store, peer, serving
+from tests.ports import free_port
 
 
 def make(number, job="a", substitute="", kind=Kind.REPORT):
@@ -79,7 +80,7 @@ def test_a_peer_that_allows_fewer_associations_still_gets_all(tmp_path):
         stored.append(uid)
         return 0x0000
 
-    port = find_port()
+    port = free_port()
     server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=on_store(slow))
     try:
         house = House(tmp_path, {"pacs": peer(port, associations=2)}, slices=4)

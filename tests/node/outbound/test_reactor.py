@@ -1,17 +1,24 @@
 """No answer of a fast peer is lost between two sends."""
 
+import queue
 import threading
 import time
 
 import pytest
-from pynetdicom import evt
+from pydicom import Dataset
+from pydicom.uid import generate_uid
+from pynetdicom import build_context, build_role, evt
 
 from node import wiring
 from node.config import load_settings
+from node.demo.pacs import StandInPacs
+from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL
+from node.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE as PUSH_INSTANCE
 from node.errors import PeerUnreachable
 from node.outbound.reactor import hold_reactor
 from node.outbound.send import send_files
 from node.outbound.store import associate
+from tests.node.outbound.house import CT
 from tests.series import make_series, write_series
 
 TOML = '[node]\nlisten = "127.0.0.1:0"\nhome = "home"\n[listen]\nmin_free_mb = 16\n'
@@ -55,6 +62,39 @@ def test_what_comes_while_the_reactor_is_held_waits_for_whoever_sent(tmp_path):
                 time.sleep(0.001)
             assert association.dimse.msg_queue.qsize() == 0
     listener.stop()
+
+
+def test_a_report_served_while_the_reactor_pauses_keeps_nobody_from_sending_or_releasing(tmp_path):
+    """pynetdicom serves it in a thread of its own, which says that the reactor goes on."""
+    pacs = StandInPacs(tmp_path / "pacs")
+    servers, ended = queue.Queue(), threading.Event()
+
+    def take_report(event):
+        servers.put(threading.current_thread())
+        return 0x0000, None
+
+    def ask():
+        role = build_role(STORAGE_COMMITMENT_PUSH_MODEL, scu_role=True, scp_role=False)
+        contexts, handlers = [build_context(STORAGE_COMMITMENT_PUSH_MODEL)], [(evt.EVT_N_EVENT_REPORT, take_report)]
+        line = associate("SCU", ("127.0.0.1", port), "PACS", contexts, handlers, [role])
+        with line as association, hold_reactor(association):
+            association.send_n_action(make_request(), 1, STORAGE_COMMITMENT_PUSH_MODEL, PUSH_INSTANCE)
+            servers.get(timeout=10).join()
+            association.send_c_echo()
+        ended.set()
+
+    port = pacs.start()
+    threading.Thread(target=ask, daemon=True).start()
+    assert ended.wait(30)
+    pacs.stop()
+
+
+def make_request():
+    request, item = Dataset(), Dataset()
+    request.TransactionUID = generate_uid(prefix=None)
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = CT, generate_uid(prefix=None)
+    request.ReferencedSOPSequence = [item]
+    return request
 
 
 def test_a_rejection_that_comes_before_the_asking_thread_wakes_is_told_all_the_same(tmp_path):

@@ -11,7 +11,8 @@ from node.errors import LostLease, UnknownJob
 from node.model.delivery import DeliveryState
 from node.model.job import State
 from node.outbound.resend import resend
-from tests.node.outbound.house import House, find_port, on_store, peer, serving
+from tests.node.outbound.house import House, on_store, peer, serving
+from tests.ports import free_port
 
 
 def finish(folder, answer, names=("pacs",)):
@@ -57,7 +58,7 @@ def test_a_job_that_a_peer_refused_goes_again_to_it_alone(tmp_path):
 
 
 def test_a_job_that_failed_by_name_stays_failed_while_its_notice_goes_again(tmp_path):
-    house = House(tmp_path, {"pacs": peer(find_port())})
+    house = House(tmp_path, {"pacs": peer(free_port())})
     job = house.ledger.get_job(house.ids[0])
     job = house.ledger.move_job(job, State.FAILED, time.time(), "run", "NotAcquired: a localizer")
     assert resend(house.ledger, job, house.settings.outbox) == 2
@@ -83,7 +84,7 @@ def test_what_cannot_be_sent_again_is_refused_with_the_reason(tmp_path):
     (outbox / house.deliveries()[0].object.path).unlink()
     with pytest.raises(UnknownJob, match="1 of its objects are no longer in the outbox"):
         resend(house.ledger, job, outbox)
-    other = House(tmp_path / "other", {"pacs": peer(find_port())})
+    other = House(tmp_path / "other", {"pacs": peer(free_port())})
     with pytest.raises(UnknownJob, match="only a CONFIRMED or FAILED job"):
         resend(other.ledger, other.ledger.get_job(other.ids[0]), outbox)
 
