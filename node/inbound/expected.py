@@ -14,9 +14,11 @@ from node.errors import CannotUnderstand
 from node.inbound.assemble import Arrival, Claim, Says, is_arriving
 from node.inbound.conditions import find_mismatch
 from node.inbound.match import find_study_mismatch, read_samples
+from node.inbound.ordered import add_orders
 from node.ledger import Ledger
 from node.model.expectation import Expectation, Kind, Tally
 from node.model.study import Study
+from node.orders.book import OrderBook
 from node.sections import Condition, CountBy, Route
 
 ANSWER_WAIT = 30.0
@@ -29,8 +31,9 @@ Word = Mapping[str, Sequence[Expectation]]
 class Expected:
     """Makes the claims on one study after another."""
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, book: OrderBook) -> None:
         self._settings = settings
+        self._book = book
         self._ledger = ledger
         self._counting = {n: peer.ae_title for n, peer in settings.peers.items() if peer.count_by != CountBy.NONE}
         self._expecting = [route for route in settings.routes if route.expects]
@@ -76,6 +79,7 @@ class Expected:
                 samples = read_samples(self._ledger.find_instances(study.study_uid), Path(self._settings.spool))
             except CannotUnderstand:
                 samples = {}  # enqueue says so, and why
+            add_orders(samples, self._book)
             sources = {name for name, peer in self._settings.peers.items() if peer.ae_title in callers}
             claims = [Claim(Says.LACKING, text) for text in find_missing(self._expecting, samples, sources)]
             self._series[study.study_uid] = now, claims

@@ -24,6 +24,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (source TEXT NOT NULL, accession_number TEXT NOT NULL, issuer TEXT NOT NULL,
     requested_procedure_id TEXT NOT NULL, study_uid TEXT NOT NULL, at REAL NOT NULL, fields TEXT NOT NULL,
     PRIMARY KEY (source, accession_number, issuer, requested_procedure_id, study_uid)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answered (job_id TEXT PRIMARY KEY, at REAL NOT NULL, fields TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS order_by_accession ON orders (accession_number);
 CREATE INDEX IF NOT EXISTS order_by_study ON orders (study_uid);
 CREATE INDEX IF NOT EXISTS order_by_age ON orders (at);
@@ -49,7 +50,7 @@ class OrderBook:
             db.execute(
                 "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at,"
                 " fields = excluded.fields WHERE excluded.at >= orders.at",
-                (*key, order.at, json.dumps(asdict(order), ensure_ascii=False)),
+                (*key, order.at, _dump(order)),
             )
 
     def find(self, accession_number: str = "", study_uid: str = "") -> Order | None:
@@ -63,9 +64,22 @@ class OrderBook:
         ).fetchone()
         return _load(row[0]) if row else None
 
-    def forget(self, before: float) -> int:
-        """Removes the orders that were told before then (epoch seconds); how many."""
+    def assign(self, job_id: str, order: Order | None, at: float) -> None:
+        """What the job answers, as it is now (epoch seconds): a rerun of it says the same, whatever is told later."""
         with self._write() as db:
+            db.execute("DELETE FROM answered WHERE job_id = ?", (job_id,))
+            if order is not None:
+                db.execute("INSERT INTO answered VALUES (?, ?, ?)", (job_id, at, _dump(order)))
+
+    def find_assigned(self, job_id: str) -> Order | None:
+        """The order that a job answers."""
+        row = self._connection.execute("SELECT fields FROM answered WHERE job_id = ?", (job_id,)).fetchone()
+        return _load(row[0]) if row else None
+
+    def forget(self, before: float) -> int:
+        """Removes the orders that were told or assigned before then (epoch seconds); how many were told."""
+        with self._write() as db:
+            db.execute("DELETE FROM answered WHERE at < ?", (before,))
             return db.execute("DELETE FROM orders WHERE at < ?", (before,)).rowcount
 
     @property
@@ -90,6 +104,10 @@ class OrderBook:
             db.execute("ROLLBACK")
             raise
         db.execute("COMMIT")
+
+
+def _dump(order: Order) -> str:
+    return json.dumps(asdict(order), ensure_ascii=False)
 
 
 def _load(text: str) -> Order:

@@ -99,3 +99,20 @@ def test_what_names_people_is_not_shown() -> None:
 def _find(book: OrderBook, study_uid: str) -> str:
     order = book.find("A-1", study_uid)
     return order.requested_procedure_id if order else ""
+
+
+def test_what_a_job_answers_stays_as_it_was_when_the_job_was_made(book: OrderBook) -> None:
+    book.keep(ORDER)
+    book.assign("job", ORDER, at=1000.0)
+    book.keep(replace(ORDER, reason="Fever", at=1001.0))
+    assert book.find_assigned("job") == ORDER
+    assert book.find_assigned("other") is None
+    book.assign("job", None, at=1002.0)
+    assert book.find_assigned("job") is None
+
+
+def test_what_a_job_answers_goes_with_its_time_too(book: OrderBook) -> None:
+    book.assign("old", ORDER, at=1000.0)
+    book.assign("new", ORDER, at=2000.0)
+    book.forget(before=1500.0)
+    assert book.find_assigned("old") is None and book.find_assigned("new") == ORDER
