@@ -16,7 +16,7 @@ from node.inbound.conditions import find_mismatch
 from node.inbound.match import find_study_mismatch, read_samples
 from node.inbound.ordered import add_orders
 from node.ledger import Ledger
-from node.model.expectation import Expectation, Kind, Tally
+from node.model.expectation import Expectation, Kind, StepState, Tally
 from node.model.study import Study
 from node.orders.book import OrderBook
 from node.sections import Condition, CountBy, Route
@@ -54,12 +54,14 @@ class Expected:
             return claims
         marks = _find_marks(study, arrivals)
         counting = {name: marks[title] for name, title in self._counting.items() if title in marks}
-        announced = any(one.kind == Kind.ANNOUNCEMENT for one in said)
+        steps = [one for one in said if one.kind == Kind.STEP]
+        claims += _judge_steps(steps)
+        announced = any(one.kind == Kind.ANNOUNCEMENT for one in said) or any(step.number for step in steps)
         if not counting and not announced:
             return claims
         tally = self._ledger.tally(study.study_uid)
         if announced:
-            claims += _judge_announced(tally)
+            claims += _judge_announced(tally, _describe_discontinued(steps))
         for name, mark in counting.items():
             count = next((one for one in said if one.kind == Kind.COUNT and one.source == name), None)
             series = count.series if count is not None else ()
@@ -115,14 +117,31 @@ def _trust_operator(study: Study, said: Sequence[Expectation]) -> Iterator[Claim
             yield Claim(Says.ENOUGH, "an operator said so")
 
 
-def _judge_announced(tally: Tally) -> Iterator[Claim]:
+def _judge_steps(steps: Sequence[Expectation]) -> Iterator[Claim]:
+    """While a modality performs a step, more images come; one that was discontinued may have made less than it was
+    to."""
+    going_on = sum(step.answer == StepState.IN_PROGRESS for step in steps)
+    if going_on:
+        yield Claim(Says.LACKING, f"{going_on} procedure step{'s are' if going_on > 1 else ' is'} in progress")
+    if told := _describe_discontinued(steps):
+        yield Claim(Says.UNSURE, told)
+
+
+def _describe_discontinued(steps: Sequence[Expectation]) -> str:
+    number = sum(step.answer == StepState.DISCONTINUED for step in steps)
+    return f"{number} procedure step{'s were' if number > 1 else ' was'} discontinued" if number else ""
+
+
+def _judge_announced(tally: Tally, told: str) -> Iterator[Claim]:
+    """told: what is said beside, "" for nothing."""
     if tally.announced_here < tally.announced:
         yield Claim(Says.LACKING, f"{tally.announced} instances are announced, {_are(tally.announced_here)} here")
     elif tally.unannounced:
         text = f"all {tally.announced} announced instances are here, and {tally.unannounced} images beside them"
         yield Claim(Says.UNSURE, text)
     elif tally.announced:
-        yield Claim(Says.HERE, f"all {tally.announced} instances announced are here")
+        text = f"all {tally.announced} instances announced are here"
+        yield Claim(Says.HERE, f"{text}, {told}" if told else text)
 
 
 def _judge_count(name: str, count: Expectation | None, mark: float, held: int, now: float) -> Claim:

@@ -8,7 +8,7 @@ from node.model.batch import Batch
 from node.model.circuit import Backlog, Circuit
 from node.model.commitment import Commitment
 from node.model.delivery import Delivery, DeliveryState, ResultObject
-from node.model.expectation import Expectation, Question, Tally
+from node.model.expectation import Expectation, Question, StepState, Tally
 from node.model.job import Event, Gathering, Job, Priority, State
 from node.model.study import Finished, Instance, Quarantined, Study
 from node.model.worker import Worker
@@ -167,6 +167,16 @@ class Ledger(Lists, Protocol):
     ) -> bool:
         """`caller` names SOP instances of a study, in addition to those named before; those in `gone` are not to be had
         any more. False, and nothing is written, when the notification is known."""
+        ...
+
+    def begin_step(self, uid: str, study_uids: Sequence[str], images: Sequence[str], at: float) -> bool:
+        """The performed procedure step `uid` on these studies is IN PROGRESS and has made these SOP instances. False,
+        and nothing is written, when the step is known."""
+        ...
+
+    def set_step(self, uid: str, state: StepState | None, images: Sequence[str] | None, at: float) -> StepState | None:
+        """Its state before, None when it is not known. One that is IN PROGRESS is in `state` from now on, and what it
+        has made are `images`; None leaves either as it is. Another changes no more."""
         ...
 
     def tally(self, study_uid: str, series_uids: Sequence[str] = ()) -> Tally:

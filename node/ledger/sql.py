@@ -18,6 +18,7 @@ from node.ledger.gathering import GatheringLedger, ask_again
 from node.ledger.jobs import get_job, remember, to_job
 from node.ledger.listing import ListingLedger, add_indexes
 from node.ledger.record import find_classes, record_batch
+from node.ledger.steps import StepLedger
 from node.ledger.studies import to_study
 from node.ledger.versions import note_late, supersede
 from node.ledger.workers import WorkerLedger
@@ -32,6 +33,7 @@ class SqlLedger(
     ClaimLedger,
     DependencyLedger,
     ExpectationLedger,
+    StepLedger,
     GatheringLedger,
     DeliveryLedger,
     CircuitLedger,
