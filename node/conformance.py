@@ -14,6 +14,7 @@ from typing import Any
 from pydicom.uid import UID, RLELossless
 
 from node.dicom.uids import (
+    INSTANCE_AVAILABILITY_NOTIFICATION,
     MODALITY_WORKLIST_FIND,
     STORAGE_COMMITMENT_PUSH_MODEL,
     STUDY_ROOT_FIND,
@@ -102,7 +103,7 @@ def _list_services() -> Iterable[Sequence[str]]:
 
 
 def _list_proposed() -> Iterable[Sequence[str]]:
-    """As deliver.py, report.py, count.py, worklist.py and store.py of node/outbound propose them."""
+    """As deliver.py, report.py, count.py, worklist.py, notify.py and store.py of node/outbound propose them."""
     from pynetdicom import build_context
 
     from node.outbound.outbox import KINDS
@@ -119,6 +120,7 @@ def _list_proposed() -> Iterable[Sequence[str]]:
         (build_context(STUDY_ROOT_FIND), "SCU", "a route gathers, `query = true`"),
         (build_context(STUDY_ROOT_MOVE), "SCU", 'a route gathers, `retrieve = "move"`'),
         (build_context(STUDY_ROOT_GET), "SCU", 'a route gathers, `retrieve = "get"`'),
+        (build_context(INSTANCE_AVAILABILITY_NOTIFICATION), "SCU", "results are confirmed, `availability = true`"),
         (commitment, "SCP", "a report on what we hold is due"),
         (build_context(VERIFICATION), "SCU", "always"),
     ]

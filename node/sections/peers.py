@@ -93,6 +93,7 @@ class Peer(Section):
     associations: to so many at once, for a peer that is slow on each.
     query: it answers what we ask of its studies. retrieve: how it gives them; "wado" asks and fetches at `dicomweb`.
     worklist: it is asked for the order of each study that arrives (Modality Worklist, PS3.4 annex K).
+    availability: it is told which results are to be had, and where (Instance Availability Notification).
     dicomweb: root of its DICOMweb services (PS3.18), such as "https://pacs.hospital.test/dicom-web".
     """
 
@@ -115,6 +116,7 @@ class Peer(Section):
     query: bool = False
     retrieve: Retrieve = Retrieve.MOVE
     worklist: bool = False
+    availability: bool = False
     dicomweb: WebRoot = ""
 
     @model_validator(mode="after")
@@ -157,10 +159,11 @@ class Peer(Section):
         return self
 
     @model_validator(mode="after")
-    def check_worklist(self) -> "Peer":
-        """A worklist is asked by C-FIND."""
-        if self.worklist and not self.address:
-            raise ValueError("worklist = true needs ae_title and address")
+    def check_order(self) -> "Peer":
+        """A worklist is asked, and a peer is told what is available, by DIMSE."""
+        for key in ("worklist", "availability"):
+            if getattr(self, key) and not self.address:
+                raise ValueError(f"{key} = true needs ae_title and address")
         return self
 
     @property

@@ -24,6 +24,7 @@ from node.model.commitment import Commitment
 from node.model.job import State
 from node.outbound.count import Counter
 from node.outbound.deliver import Deliverer
+from node.outbound.notify import Notifier
 from node.outbound.outbox import KINDS, put_objects
 from node.outbound.report import Reporter
 from node.outbound.worklist import Inquirer
@@ -183,6 +184,17 @@ def test_a_question_for_an_order_proposes_what_the_page_says(pacs, make_house):
     ledger.record(Batch([], [(make_instance(at=2.0), "")], []))
     Inquirer("pacs", settings, ledger).tick(time.time())
     check_proposed(asked[0], {"a study arrives, `worklist = true`"})
+
+
+def test_a_notice_of_what_is_available_proposes_what_the_page_says(pacs, make_house):
+    peer, asked = pacs
+    settings, ledger = make_house(peer | {"availability": True})
+    add_job(ledger)
+    job = ledger.claim_job(JOB.id, "w", time.time() + 60, time.time())
+    job = ledger.move_job(job, State.ENCODED, time.time(), "encode")
+    ledger.move_job(job, State.DELIVERED, time.time(), "deliver", notify=["pacs"])
+    Notifier("pacs", settings, ledger).tick(time.time())
+    check_proposed(asked[0], {"results are confirmed, `availability = true`"})
 
 
 def test_a_report_on_what_we_hold_proposes_what_the_page_says(pacs, make_house):
