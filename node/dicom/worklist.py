@@ -12,6 +12,7 @@ from node.model.order import Order
 
 RETURN_KEYS = (
     "PatientID",
+    "IssuerOfPatientID",
     "StudyInstanceUID",
     "ReferringPhysicianName",
     "RequestedProcedureID",
@@ -70,6 +71,7 @@ def to_order(answer: Dataset, at: float) -> Order | None:
         source="mwl",
         at=at,
         patient_id=_text(answer, "PatientID"),
+        patient_issuer=_text(answer, "IssuerOfPatientID"),
     )
 
 

@@ -18,7 +18,8 @@ class Order:
     requested_procedure_id: tells apart what was asked for under one accession number. procedure_code: of the requested
     procedure. reason: for it, as text. referring_physician: a name as PN (PS3.5 6.2). priority: None where none was
     said. study_uid: Study Instance UID that the order gives to its images. at: when it was told, seconds since the
-    epoch, UTC. patient_id: whose order it is; images of another patient never get it.
+    epoch, UTC. patient_id, patient_issuer: whose order it is, and who gave that id; images of another patient never get
+    it.
     Raises ValueError for an order that no study could be found by.
     """
 
@@ -36,6 +37,7 @@ class Order:
     source: Source
     at: float
     patient_id: str = field(default="", repr=False)
+    patient_issuer: str = ""
 
     def __post_init__(self) -> None:
         if not self.accession_number and not self.study_uid:

@@ -28,6 +28,9 @@ def check_order(order: Order, header: Dataset) -> None:
         raise OrderRefused(f"the {'images do' if not patient_id else 'order does'} not say of which patient")
     if order.patient_id != patient_id:
         raise OrderRefused("the order is of another Patient ID than the images")
+    patient_issuer = _text(header, "IssuerOfPatientID")
+    if patient_issuer and order.patient_issuer and patient_issuer != order.patient_issuer:
+        raise OrderRefused("the Patient ID of the order is another issuer's than that of the images")
     if number and order.accession_number and number != order.accession_number:
         raise OrderRefused("the order names the study, but has another accession number than the images")
     if issuer and order.issuer and issuer != order.issuer:

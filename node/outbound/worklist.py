@@ -147,15 +147,19 @@ class Inquirer:
 
 def choose_orders(answers: list[Order | None], accession_number: str, study_uid: str) -> list[Order]:
     """Of what a worklist answered, which may be more than was asked for, what is of this accession number, a procedure
-    once. Raises OrderRefused where several procedures are and none of them names the study."""
+    of a patient once. Raises OrderRefused where several procedures are and none of them names the study, or several
+    patients."""
     fitting = {
-        order.requested_procedure_id: order
+        (order.patient_id, order.requested_procedure_id): order
         for order in answers
         if order is not None and order.accession_number == accession_number
     }
     named = [order for order in fitting.values() if order.study_uid == study_uid]
-    if named or len(fitting) < 2:
-        return named or list(fitting.values())
+    chosen = named or list(fitting.values())
+    if len({order.patient_id for order in chosen}) > 1:
+        raise OrderRefused("orders of several patients are of its accession number")
+    if named or len(chosen) < 2:
+        return chosen
     raise OrderRefused(f"{len(fitting)} procedures are of its accession number, and none names the study")
 
 

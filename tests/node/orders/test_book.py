@@ -56,7 +56,8 @@ def test_another_process_reads_what_was_kept(book: OrderBook, tmp_path: Path) ->
 def test_what_is_said_again_replaces_what_was_said_and_older_word_does_not(book: OrderBook) -> None:
     book.keep(ORDER)
     book.keep(replace(ORDER, reason="Fever", at=1001.0))
-    book.keep(replace(ORDER, reason="late in the post", at=999.0))
+    for at in (999.0, 1000.5):
+        book.keep(replace(ORDER, reason="late in the post", at=at))
     found = book.find("A-1")
     assert found is not None and found.reason == "Fever"
 

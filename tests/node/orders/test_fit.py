@@ -25,6 +25,8 @@ def test_an_order_of_the_same_patient_is_found_by_accession_number_and_by_study(
     assert find(tmp_path, IssuerOfAccessionNumberSequence=[ISSUER]) == ORDER
     assert find(tmp_path, StudyInstanceUID="1.2.3.9") == ORDER
     assert find(tmp_path, AccessionNumber="") == ORDER
+    assert find(tmp_path, replace(ORDER, patient_issuer="HOSPITAL")) is not None
+    assert find(tmp_path, IssuerOfPatientID="HOSPITAL") is not None
     assert find(tmp_path, AccessionNumber="A-2", StudyInstanceUID="1.2.3.9") is None
 
 
@@ -35,8 +37,17 @@ def test_an_order_of_the_same_patient_is_found_by_accession_number_and_by_study(
         ({}, {"PatientID": "p-1"}, "another Patient ID"),
         ({}, {"PatientID": None}, "the images do not say of which patient"),
         ({"patient_id": ""}, {}, "the order does not say of which patient"),
+        (
+            {"patient_issuer": "OTHER"},
+            {"IssuerOfPatientID": "HOSPITAL"},
+            "the Patient ID of the order is another issuer",
+        ),
         ({}, {"AccessionNumber": "A-2"}, "another accession number"),
-        ({"issuer": "OTHER"}, {"IssuerOfAccessionNumberSequence": [ISSUER]}, "another issuer"),
+        (
+            {"issuer": "OTHER"},
+            {"IssuerOfAccessionNumberSequence": [ISSUER]},
+            "accession number of the order is another issuer",
+        ),
     ],
 )
 def test_another_order_is_refused_and_no_number_is_told(tmp_path, order, images, words):

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 from pydicom import Dataset
 from pynetdicom import AE, evt
 
@@ -16,6 +17,7 @@ from node.model.study import StudyState
 from node.orders.book import OrderBook
 from node.outbound import worklist
 from node.outbound.worklist import Inquirer, choose_orders
+from node.sections import Peer
 from pipelines.terms import Code
 from tests.node.inbound.desk import STUDY, Desk
 from tests.node.orders.servers import SERVERS, TITLE, make_entry, wlmscpfs
@@ -195,6 +197,9 @@ def test_of_several_procedures_the_one_that_names_the_study_is_taken_else_none()
     assert choose_orders([other, answer()], "A-1", STUDY) == [answer()]
     with pytest.raises(OrderRefused, match="2 procedures"):
         choose_orders([other, answer()], "A-1", "1.2.3.10")
+    stranger = answer(PatientID="P-2")  # under the same accession number
+    with pytest.raises(OrderRefused, match="several patients"):
+        choose_orders([answer(), stranger], "A-1", STUDY)
     steps = [answer(), replace(answer(), at=1001.0)]  # two steps of one procedure
     assert len(choose_orders(steps, "A-1", "1.2.3.10")) == 1
 
@@ -216,3 +221,9 @@ def test_a_priority_of_the_worklist_is_one_of_the_queue(said, meant):
 
 def test_an_answer_of_nothing_is_no_order():
     assert to_order(Dataset(), 1000.0) is None
+
+
+@pytest.mark.parametrize("key", ["worklist", "availability"])
+def test_what_is_spoken_by_dimse_needs_an_address(key):
+    with pytest.raises(ValidationError, match=f"{key} = true needs ae_title and address"):
+        Peer.model_validate({"dicomweb": "https://pacs.hospital.test/dicom-web", key: True})
