@@ -19,6 +19,7 @@ from node.sections import (
     Keep,
     Listen,
     Node,
+    Orders,
     Peer,
     Queue,
     Route,
@@ -52,6 +53,7 @@ class Settings(Section):
     deliver: Deliver = Deliver()
     bundles: dict[str, Bundle] = Field(default_factory=dict)
     keep: Keep = Keep()
+    orders: Orders = Orders()
     web: Web = Web()
 
     @model_validator(mode="after")
@@ -96,6 +98,11 @@ class Settings(Section):
     def shelf(self) -> Path:
         """Where MONAI bundles are installed."""
         return self.node.home / "pipelines"
+
+    @property
+    def order_book(self) -> Path:
+        """Where orders are kept, which name people."""
+        return self.node.home / "orders.sqlite"
 
     @property
     def ledger_url(self) -> str:

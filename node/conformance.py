@@ -14,6 +14,8 @@ from typing import Any
 from pydicom.uid import UID, RLELossless
 
 from node.dicom.uids import (
+    INSTANCE_AVAILABILITY_NOTIFICATION,
+    MODALITY_WORKLIST_FIND,
     STORAGE_COMMITMENT_PUSH_MODEL,
     STUDY_ROOT_FIND,
     STUDY_ROOT_GET,
@@ -101,7 +103,7 @@ def _list_services() -> Iterable[Sequence[str]]:
 
 
 def _list_proposed() -> Iterable[Sequence[str]]:
-    """As deliver.py, report.py, count.py and store.py of node/outbound propose them."""
+    """As deliver.py, report.py, count.py, worklist.py, notify.py and store.py of node/outbound propose them."""
     from pynetdicom import build_context
 
     from node.outbound.outbox import KINDS
@@ -114,9 +116,11 @@ def _list_proposed() -> Iterable[Sequence[str]]:
         (commitment, "SCU", 'a result is due, `confirm = "commitment"`'),
         (build_context(STUDY_ROOT_FIND), "SCU", 'a result is due, `confirm = "query"`'),
         (build_context(STUDY_ROOT_FIND), "SCU", 'a study is counted, `count_by = "query"`'),
+        (build_context(MODALITY_WORKLIST_FIND), "SCU", "a study arrives, `worklist = true`"),
         (build_context(STUDY_ROOT_FIND), "SCU", "a route gathers, `query = true`"),
         (build_context(STUDY_ROOT_MOVE), "SCU", 'a route gathers, `retrieve = "move"`'),
         (build_context(STUDY_ROOT_GET), "SCU", 'a route gathers, `retrieve = "get"`'),
+        (build_context(INSTANCE_AVAILABILITY_NOTIFICATION), "SCU", "results are confirmed, `availability = true`"),
         (commitment, "SCP", "a report on what we hold is due"),
         (build_context(VERIFICATION), "SCU", "always"),
     ]

@@ -29,6 +29,7 @@ WetreadError
 │   └── UnreadablePixels    pixel data cannot be decoded
 ├── PipelineRefused         the mind does not install a bundle, or knows no such pipeline
 ├── DependencyFailed        the job that this one comes after ended without results, or there is none
+├── OrderRefused            an order is not of the images that it is found by; results carry none
 ├── IncompleteStudy         what was expected of a study did not come; its jobs wait for an operator
 ├── EncodingError           a result cannot be written as a DICOM object; never sent
 │   └── OverlappingSegments a label map holds one segment a voxel: it must be BINARY
@@ -175,6 +176,10 @@ class UnreadablePixels(InputError):
 
 class DependencyFailed(WetreadError):
     """The job that this one comes after ended without results, or there is none."""
+
+
+class OrderRefused(WetreadError):
+    """An order is not of the images that it is found by; results carry none."""
 
 
 class IncompleteStudy(WetreadError):

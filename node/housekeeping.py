@@ -38,6 +38,7 @@ class Housekeeper:
         self._ledger = ledger
         self._enqueuer = enqueuer
         self._spool = spool
+        self._notify = [name for name, peer in sorted(settings.peers.items()) if peer.availability]
         self._swept = 0.0
         self._leases: dict[tuple[str, float], float] = {}
 
@@ -64,7 +65,7 @@ class Housekeeper:
         self._enqueuer.ring(unheard)
 
     def _settle(self, now: float) -> None:
-        settle_jobs(self._ledger)
+        settle_jobs(self._ledger, self._notify)
         fail_stranded(self._ledger, now)
 
     def _sweep(self, now: float) -> None:

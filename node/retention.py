@@ -20,6 +20,7 @@ from node.ledger import Ledger
 from node.model.delivery import DeliveryState
 from node.model.job import FINAL, State
 from node.model.study import Finished
+from node.orders.book import OrderBook
 from node.rounds import keep_going
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ class Retention:
     def __init__(self, settings: Settings, ledger: Ledger, spool: Spool, free_gb: Callable[[], float]) -> None:
         self._rules = settings.keep
         self._outbox = settings.outbox
+        self._book = OrderBook(settings.order_book)
+        self._keep_orders = settings.orders.keep.total_seconds()
         self._ledger = ledger
         self._spool = spool
         self._free_gb = free_gb
@@ -74,6 +77,7 @@ class Retention:
         self._clear_quarantine(now)
         if now - self._forgot > FORGET:
             self._forgot = now
+            self._book.forget(now - self._keep_orders)
             self._ledger.forget_traffic(now - self._rules.images.total_seconds(), TRACES)
 
     def _throw_away_left(self) -> None:

@@ -1,4 +1,4 @@
-"""What the door speaks: abstract syntaxes, their transfer syntaxes and our roles in them (PS3.4 annexes A, B, J, R).
+"""What the door speaks: abstract syntaxes, their transfer syntaxes and our roles in them (PS3.4 annexes A, B, F, J, R).
 
 The conformance statement is made from this page.
 """
@@ -9,6 +9,7 @@ from pydicom.uid import UID, AllTransferSyntaxes
 
 VERIFICATION = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT_PUSH_MODEL = "1.2.840.10008.1.20.1"
+MODALITY_PERFORMED_PROCEDURE_STEP = "1.2.840.10008.3.1.2.3.3"
 INSTANCE_AVAILABILITY_NOTIFICATION = "1.2.840.10008.5.1.4.33"
 
 NEWER_SYNTAXES = (
@@ -29,9 +30,10 @@ ROLES = {
     VERIFICATION: ("SCP",),
     STORAGE_COMMITMENT_PUSH_MODEL: ("SCP", "SCU"),
     INSTANCE_AVAILABILITY_NOTIFICATION: ("SCP",),
+    MODALITY_PERFORMED_PROCEDURE_STEP: ("SCP",),
 }
 """Verification; storage commitment as SCP for what we hold, as SCU for the reports to our own requests; notifications
-of what a PACS has."""
+of what a PACS has; what a modality made."""
 
 
 @cache

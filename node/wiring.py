@@ -59,13 +59,15 @@ def make_gatherer(settings: Settings, ledger: Ledger, spool: Spool) -> "Gatherer
 
 
 def run_keeping(settings: Settings, stop: Event) -> None:
-    """Housekeeping, retention, and for each peer who delivers to it, who reports to it and who counts there, each on a
-    thread of its own, until `stop` is set."""
+    """Housekeeping, retention, and for each peer who delivers to it, who reports to it, who counts there, who tells it
+    what is available and who asks it for orders, each on a thread of its own, until `stop` is set."""
     from node.housekeeping import Housekeeper
     from node.inbound.enqueue import Enqueuer
     from node.outbound.count import Counter
     from node.outbound.deliver import Deliverer
+    from node.outbound.notify import Notifier
     from node.outbound.report import Reporter
+    from node.outbound.worklist import Inquirer
     from node.queue import Doorbell
     from node.retention import Retention, find_free_gb
 
@@ -78,6 +80,8 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     runs = [housekeeper.run, retention.run, *(one.run for one in deliverers), *(one.run for one in reporters)]
     counted = [name for name, peer in sorted(settings.peers.items()) if peer.count_by != CountBy.NONE]
     runs += [Counter(name, settings, ledger).run for name in counted]
+    runs += [Notifier(name, settings, ledger).run for name, peer in sorted(settings.peers.items()) if peer.availability]
+    runs += [Inquirer(name, settings, ledger).run for name, peer in sorted(settings.peers.items()) if peer.worklist]
     if any(route.gather for route in settings.routes) or ledger.find_waiting():
         runs.append(make_gatherer(settings, ledger, spool).run)
     threads = [Thread(target=run, args=(stop,)) for run in runs]

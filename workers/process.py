@@ -31,6 +31,7 @@ from node.ledger import Ledger
 from node.ledger.versions import find_predecessors
 from node.model.delivery import ResultObject
 from node.model.job import Gathering, Job, Late
+from node.orders.book import OrderBook
 from node.outbound.outbox import Shelf, put_objects
 from node.sections import Peer
 from pipelines.pipeline import ContextModel, Model, Progress
@@ -70,10 +71,11 @@ def find_files(job: Job, settings: Settings, ledger: Ledger) -> list[Path]:
 
 
 def make_author(job: Job, settings: Settings, ledger: Ledger) -> Authorship:
-    """Who signs the objects of `job`, and what they replace."""
+    """Who signs the objects of `job`, what they replace, and the order that they answer."""
     created = datetime.fromtimestamp(job.created_at, UTC)
     earlier = find_predecessors(job, ledger)
-    return Authorship(job.id, get_manifest(job.pipeline), created, settings.node.ae_title, job.version, earlier)
+    order, manifest = OrderBook(settings.order_book).find_assigned(job.id), get_manifest(job.pipeline)
+    return Authorship(job.id, manifest, created, settings.node.ae_title, job.version, earlier, order)
 
 
 def find_destinations(job: Job, settings: Settings) -> dict[str, Peer]:

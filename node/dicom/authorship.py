@@ -7,6 +7,7 @@ follows, where all that belongs to the series is as it was: the algorithm, the f
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from node.model.order import Order
 from node.model.uid import derive_uid
 from pipelines.terms import Manifest
 
@@ -42,6 +43,7 @@ class Authorship:
     created: when the job was made (aware): Content Date and Time of its objects, so that a rerun repeats them.
     station: AE title of this node.
     version: of the study, that the job was made for. predecessors: what its objects replace.
+    order: that the job answers, as it was when the job was made; None where none is known.
     """
 
     job_id: str
@@ -50,6 +52,7 @@ class Authorship:
     station: str
     version: int = 1
     predecessors: tuple[Predecessor, ...] = ()
+    order: Order | None = None
 
     @property
     def device_uid(self) -> str:

@@ -60,7 +60,7 @@ def encode_capture(
         stack.first, author, SecondaryCaptureImageStorage, "OT", "capture", series_number,
         f"AI, not reviewed: {author.manifest.title}",
     )  # fmt: skip
-    add_examined(ds, stack.first)
+    add_examined(ds, stack.first, author.order)
     add_laterality(ds, stack.first)
     ds.ConversionType, ds.ImageType, ds.PatientOrientation = "WSD", ["DERIVED", "SECONDARY"], ""
     ds.DerivationDescription = f"Contact sheet of {len(planes)} planes with outlines. {state_caution(author)}"[:1024]

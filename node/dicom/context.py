@@ -14,8 +14,10 @@ from pydicom.valuerep import validate_value
 from node.dicom.authorship import Authorship
 from node.dicom.codes import ACQUISITION_EQUIPMENT, PROCESSING_EQUIPMENT, to_concept
 from node.dicom.header import find_value
+from node.dicom.request import to_request
 from node.dicom.succession import add_predecessors
 from node.dicom.write import new_file_meta
+from node.model.order import Order
 
 TYPE_2 = [
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
@@ -48,6 +50,9 @@ ACQUISITION = [
 ]  # fmt: skip
 
 ENUMERATED = {"PatientSex": {"M", "F", "O"}, "PatientIdentityRemoved": {"YES", "NO"}}
+
+ORDER_NUMBERS = ("PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest")
+"""Of Referenced Request Sequence alone (PS3.3 table C.17-2)."""
 
 TEXT = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 UNREADABLE = (ValueError, TypeError, OverflowError, AttributeError, NotImplementedError)
@@ -95,16 +100,39 @@ def local_time(source: Dataset, created: datetime) -> datetime:
     return created.astimezone(timezone(sign * offset))
 
 
-def add_examined(ds: Dataset, source: Dataset) -> None:
-    """The body part that `source` shows and the request that it answers, as far as it states them validly."""
+def add_examined(ds: Dataset, source: Dataset, order: Order | None) -> None:
+    """The body part that `source` shows and the requests that it answers, as far as it states them validly; and the
+    `order` of its study (Request Attributes Macro, PS3.3 table 10-9)."""
     ds.update(copy_valid(source, ["BodyPartExamined"]))
-    if request := copy_request(source):
-        ds.RequestAttributesSequence = request
+    requests = copy_requests(source, order)
+    for request in requests:
+        for keyword in ORDER_NUMBERS:
+            if keyword in request:
+                del request[keyword]
+    if requests:
+        ds.RequestAttributesSequence = requests
 
 
-def copy_request(source: Dataset) -> list[Dataset]:
-    """The items of Request Attributes Sequence (PS3.3 10.6) of `source`, without their empty attributes."""
-    return list(copy_valid(source, ["RequestAttributesSequence"]).get("RequestAttributesSequence", []))
+def copy_requests(source: Dataset, order: Order | None) -> list[Dataset]:
+    """The items of Request Attributes Sequence (PS3.3 10.6) of `source`, without their empty attributes, and what the
+    `order` says: in the item of its requested procedure, or of no named one, or in one of its own. What the images say
+    in an item stays; the item of the order has its order numbers too."""
+    items = list(copy_valid(source, ["RequestAttributesSequence"]).get("RequestAttributesSequence", []))
+    if order is None:
+        return items
+    told = to_request(order, str(source.StudyInstanceUID))
+    item = next((item for item in items if _is_same_request(item, told)), None)
+    if item is None:
+        return [*items, told]
+    for element in told:
+        item.setdefault(element.tag, element)
+    return items
+
+
+def _is_same_request(item: Dataset, told: Dataset) -> bool:
+    """Neither names another procedure, nor another accession number."""
+    keywords = ("RequestedProcedureID", "AccessionNumber")
+    return all(item.get(keyword) in (None, "", told.get(keyword)) for keyword in keywords)
 
 
 def copy_valid(source: Dataset, keywords: Iterable[str]) -> Dataset:

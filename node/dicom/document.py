@@ -52,7 +52,7 @@ def encode_document(
     picture, _ = draw_result(stack, volume, result, author, letters)
     title = f"AI, not reviewed: {author.manifest.title}"
     ds = new_object(stack.first, author, EncapsulatedPDFStorage, "DOC", "document", series_number, title)
-    add_examined(ds, stack.first)
+    add_examined(ds, stack.first, author.order)
     ds.ConversionType, ds.AcquisitionDateTime = "WSD", _acquired(stack.first)
     add_privacy(ds, stack.first)
     ds.SourceInstanceSequence = [_reference(header) for header in stack.headers]

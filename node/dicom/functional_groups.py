@@ -12,6 +12,7 @@ from node.dicom.codes import SOURCE_IMAGE, to_concept
 from node.dicom.context import add_examined, copy_valid
 from node.dicom.stack import Stack
 from node.errors import EncodingError
+from node.model.order import Order
 from pipelines.terms import Code
 
 
@@ -70,8 +71,9 @@ def is_multi_frame(header: Dataset) -> bool:
     return int(header.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in header
 
 
-def add_place(ds: Dataset, stack: Stack) -> None:
-    """Frame of Reference (PS3.3 C.7.4.1) of the source, what body part it is and who asked, as far as it says so.
+def add_place(ds: Dataset, stack: Stack, order: Order | None) -> None:
+    """Frame of Reference (PS3.3 C.7.4.1) of the source, what body part it is and who asked, as far as it and the
+    `order` say so.
 
     Raises EncodingError when the source has no frame of reference: a result would have no place.
     """
@@ -79,7 +81,7 @@ def add_place(ds: Dataset, stack: Stack) -> None:
         raise EncodingError("FrameOfReferenceUID is absent in the source: a result would have no place")
     ds.FrameOfReferenceUID = stack.frame_of_reference_uid
     ds.PositionReferenceIndicator = str(stack.first.get("PositionReferenceIndicator") or "")
-    add_examined(ds, stack.first)
+    add_examined(ds, stack.first, order)
 
 
 def add_lossy_history(ds: Dataset, source: Dataset) -> None:

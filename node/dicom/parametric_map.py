@@ -55,7 +55,7 @@ def _encode(stack: Stack, scalars: ScalarMap, author: Authorship, series_number:
         stack.first, author, ParametricMapStorage, stack.modality, part, series_number,
         f"AI, not reviewed: {scalars.label}",
     )  # fmt: skip
-    add_place(ds, stack)
+    add_place(ds, stack, author.order)
     _add_image(ds, stack, scalars)
     _add_dimensions(ds, author.uid(part, "dimensions"))
     ds.ReferencedSeriesSequence = [

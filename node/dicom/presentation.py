@@ -53,7 +53,7 @@ def encode_presentation(
         stack.first, author, GrayscaleSoftcopyPresentationStateStorage, "PR", "presentation", series_number,
         f"AI, not reviewed: {author.manifest.title}",
     )  # fmt: skip
-    add_examined(ds, stack.first)
+    add_examined(ds, stack.first, author.order)
     add_laterality(ds, stack.first)
     ds.PresentationCreationDate, ds.PresentationCreationTime = ds.pop("ContentDate").value, ds.pop("ContentTime").value
     ds.ContentLabel, ds.ContentCreatorName = "AI_OUTLINES", ""

@@ -13,13 +13,19 @@ from pydicom.uid import Comprehensive3DSRStorage
 from node.dicom import codes, content
 from node.dicom.authorship import Authorship
 from node.dicom.content import HAS_ACQUISITION_CONTEXT, HAS_CONCEPT_MODIFIER
-from node.dicom.context import copy_request, copy_valid, new_object, reference_series
+from node.dicom.context import ORDER_NUMBERS, copy_requests, copy_valid, new_object, reference_series
 from node.dicom.measurement_group import make_context, measurement_groups
 from node.dicom.observer import describe_observer
 from node.dicom.stack import Stack
 from node.dicom.wording import state_caution, state_notes
 from node.errors import EncodingError
 from pipelines.terms import Code, Result
+
+REQUESTED = (
+    "RequestedProcedureID", "RequestedProcedureDescription", "ReasonForTheRequestedProcedure", "AccessionNumber",
+    "IssuerOfAccessionNumberSequence", *ORDER_NUMBERS,
+)  # fmt: skip
+"""Of a request, as Referenced Request Sequence has it (PS3.3 table C.17-2)."""
 
 
 def encode_report(
@@ -96,7 +102,7 @@ def _document(
     study.StudyInstanceUID = source.StudyInstanceUID
     study.ReferencedSeriesSequence = reference_series(evidence, "ReferencedSOPSequence")
     ds.CurrentRequestedProcedureEvidenceSequence = [study]
-    if requests := [_requested(item, ds) for item in copy_request(source)]:
+    if requests := [_requested(item, ds) for item in copy_requests(source, author.order)]:
         ds.ReferencedRequestSequence = requests
     ds.update(content.container(codes.IMAGING_MEASUREMENT_REPORT, tree, relationship=None, template="1500"))
     return ds
@@ -104,11 +110,10 @@ def _document(
 
 def _requested(request: Dataset, ds: Dataset) -> Dataset:
     """An item of Referenced Request Sequence (PS3.3 table C.17-2) from one of Request Attributes Sequence."""
-    item = copy_valid(request, ["RequestedProcedureID", "RequestedProcedureDescription", "AccessionNumber"])
+    item = copy_valid(request, REQUESTED)
     item.setdefault("AccessionNumber", ds.AccessionNumber)
-    for keyword in ("RequestedProcedureID", "RequestedProcedureDescription"):
+    for keyword in ("RequestedProcedureID", "RequestedProcedureDescription", *ORDER_NUMBERS):
         item.setdefault(keyword, "")
-    item.PlacerOrderNumberImagingServiceRequest = item.FillerOrderNumberImagingServiceRequest = ""
     item.StudyInstanceUID = request.get("StudyInstanceUID") or ds.StudyInstanceUID
     item.ReferencedStudySequence = []
     item.RequestedProcedureCodeSequence = list(request.get("RequestedProcedureCodeSequence") or [])

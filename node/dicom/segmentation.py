@@ -90,7 +90,7 @@ def new_segmentation(
     ds = new_object(
         stack.first, author, sop_class, "SEG", part, series_number, f"AI, not reviewed: {author.manifest.title}"
     )
-    add_place(ds, stack)  # no Laterality: each segment says its own
+    add_place(ds, stack, author.order)  # no Laterality: each segment says its own
     _, ds.Rows, ds.Columns = stack.shape
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PixelRepresentation = 1, "MONOCHROME2", 0
     ds.ImageType = ["DERIVED", "PRIMARY"]

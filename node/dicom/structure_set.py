@@ -54,7 +54,7 @@ def encode_structure_set(stack: Stack, result: Result, author: Authorship, *, se
         stack.first, author, RTStructureSetStorage, "RTSTRUCT", "structure set", series_number,
         f"AI, not reviewed: {author.manifest.title}",
     )  # fmt: skip
-    add_place(ds, stack)
+    add_place(ds, stack, author.order)
     ds.pop("BodyPartExamined", None)  # no attribute of RT Series (PS3.3 C.8.8.1)
     ds.OperatorsName = ""
     _add_structure_set(ds, stack, author, [extent.segment for extent in extents])

@@ -21,10 +21,12 @@ from node.inbound.expected import Expected, Word
 from node.inbound.gather import is_gathered, with_gathering
 from node.inbound.late import Settled, settle_late
 from node.inbound.match import digest_series, match_study, read_samples
+from node.inbound.ordered import Ordered, OrderWait, add_orders, with_order
 from node.ledger import Ledger
 from node.ledger.gathering import GATHERED
 from node.model.job import Gathering, Job, State
 from node.model.study import Study, StudyState
+from node.orders.book import OrderBook
 from node.queue import Doorbell
 from node.sections import OnGiveUp
 
@@ -45,7 +47,9 @@ class Enqueuer:
         self._settings = settings
         self._ledger = ledger
         self._bell = bell
-        self._expected = Expected(settings, ledger)
+        self._book = OrderBook(settings.order_book)
+        self._expected = Expected(settings, ledger, self._book)
+        self._order_wait = OrderWait(settings)
         self._not_before: dict[str, float] = {}
         self._silent_until = 0.0
 
@@ -88,19 +92,23 @@ class Enqueuer:
             if judgment.text != study.waits:
                 self._ledger.note_wait(study, judgment.text)
             return False
-        evidence = judgment.text
+        evidence, ordered = judgment.text, Ordered()
         if self._is_gathered(study, arrivals):
             jobs, reason = list[Job](), GATHERED
         else:
-            jobs, reason = self._match(study, {arrival.caller for arrival in arrivals}, now, evidence)
+            evidence += self._order_wait.describe(word.get(study.study_uid, ()))
+            jobs, reason, ordered = self._match(study, {arrival.caller for arrival in arrivals}, now, evidence)
         late = self._settle_late(study, jobs)
         jobs, reason = late.jobs, reason or late.reason
         if judgment.verdict == Verdict.GAVE_UP and self._settings.completeness.on_give_up == OnGiveUp.FAIL:
             jobs = [replace(job, state=State.FAILED, reason=f"{IncompleteStudy.__name__}: {evidence}") for job in jobs]
-        jobs = [with_gathering(job, self._settings) for job in jobs]
+        jobs = [with_gathering(with_order(job, ordered, self._settings), self._settings) for job in jobs]
+        for job in jobs:
+            self._book.assign(job.id, ordered.find(job.series_uids), now)
         if not self._ledger.close_study(study, now, evidence, reason, jobs, late.remarks):
             return False
         self._expected.forget(study)
+        self._order_wait.forget(study)
         log.info("study %s %s; %s", study.study_uid, evidence, reason or f"{len(jobs)} jobs")
         self.ring([job for job in jobs if job.state == State.QUEUED and is_due(job, now)])
         return True
@@ -112,12 +120,16 @@ class Enqueuer:
         return is_gathered(askings, arrivals, others)
 
     def _judge(self, study: Study, arrivals: Sequence[Arrival], word: Word, now: float) -> Judgment:
-        """Headers are read for what the routes expect only when nothing else keeps the study open."""
+        """Headers are read for what the routes expect only when nothing else keeps the study open; what was ordered is
+        waited for before, since routes may ask for it."""
         rules = self._settings.completeness
         claims = self._expected.find_claims(study, arrivals, word, now)
         judgment = judge_study(study, arrivals, claims, rules, now)
         if judgment.verdict == Verdict.WAIT:
             return judgment
+        waits = self._order_wait.find_reason(study, word.get(study.study_uid, ()), now)
+        if waits and not self._is_gathered(study, arrivals):
+            return Judgment(Verdict.WAIT, waits)
         missing = self._expected.find_missing_series(study, {arrival.caller for arrival in arrivals})
         judgment = judge_study(study, arrivals, [*claims, *missing], rules, now) if missing else judgment
         if judgment.verdict == Verdict.GAVE_UP and rules.on_give_up == OnGiveUp.ASK:
@@ -131,13 +143,15 @@ class Enqueuer:
         held, present = self._ledger.find_digests(study.study_uid), self._ledger.find_instances(study.study_uid)
         return settle_late(jobs, self._ledger.find_jobs(study.study_uid), has_gone=len(present) < len(held))
 
-    def _match(self, study: Study, callers: set[str], now: float, evidence: str) -> tuple[list[Job], str]:
+    def _match(self, study: Study, callers: set[str], now: float, evidence: str) -> tuple[list[Job], str, Ordered]:
         try:
             instances = self._ledger.find_instances(study.study_uid)
             samples = read_samples(instances, Path(self._settings.spool))
         except CannotUnderstand as error:
-            return [], f"the study cannot be read back: {error}"
-        return match_study(study, samples, callers, self._settings, now, evidence, digest_series(instances))
+            return [], f"the study cannot be read back: {error}", Ordered()
+        ordered = add_orders(samples, self._book)
+        digests = digest_series(instances)
+        return *match_study(study, samples, callers, self._settings, now, evidence, digests), ordered
 
 
 def is_due(job: Job, now: float) -> bool:

@@ -14,9 +14,11 @@ from node.errors import CannotUnderstand
 from node.inbound.assemble import Arrival, Claim, Says, is_arriving
 from node.inbound.conditions import find_mismatch
 from node.inbound.match import find_study_mismatch, read_samples
+from node.inbound.ordered import add_orders
 from node.ledger import Ledger
-from node.model.expectation import Expectation, Kind, Tally
+from node.model.expectation import Expectation, Kind, StepState, Tally
 from node.model.study import Study
+from node.orders.book import OrderBook
 from node.sections import Condition, CountBy, Route
 
 ANSWER_WAIT = 30.0
@@ -29,8 +31,9 @@ Word = Mapping[str, Sequence[Expectation]]
 class Expected:
     """Makes the claims on one study after another."""
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, book: OrderBook) -> None:
         self._settings = settings
+        self._book = book
         self._ledger = ledger
         self._counting = {n: peer.ae_title for n, peer in settings.peers.items() if peer.count_by != CountBy.NONE}
         self._expecting = [route for route in settings.routes if route.expects]
@@ -51,12 +54,14 @@ class Expected:
             return claims
         marks = _find_marks(study, arrivals)
         counting = {name: marks[title] for name, title in self._counting.items() if title in marks}
-        announced = any(one.kind == Kind.ANNOUNCEMENT for one in said)
+        steps = [one for one in said if one.kind == Kind.STEP]
+        claims += _judge_steps(steps)
+        announced = any(one.kind == Kind.ANNOUNCEMENT for one in said) or any(step.number for step in steps)
         if not counting and not announced:
             return claims
         tally = self._ledger.tally(study.study_uid)
         if announced:
-            claims += _judge_announced(tally)
+            claims += _judge_announced(tally, _describe_discontinued(steps))
         for name, mark in counting.items():
             count = next((one for one in said if one.kind == Kind.COUNT and one.source == name), None)
             series = count.series if count is not None else ()
@@ -76,6 +81,7 @@ class Expected:
                 samples = read_samples(self._ledger.find_instances(study.study_uid), Path(self._settings.spool))
             except CannotUnderstand:
                 samples = {}  # enqueue says so, and why
+            add_orders(samples, self._book)
             sources = {name for name, peer in self._settings.peers.items() if peer.ae_title in callers}
             claims = [Claim(Says.LACKING, text) for text in find_missing(self._expecting, samples, sources)]
             self._series[study.study_uid] = now, claims
@@ -111,14 +117,31 @@ def _trust_operator(study: Study, said: Sequence[Expectation]) -> Iterator[Claim
             yield Claim(Says.ENOUGH, "an operator said so")
 
 
-def _judge_announced(tally: Tally) -> Iterator[Claim]:
+def _judge_steps(steps: Sequence[Expectation]) -> Iterator[Claim]:
+    """While a modality performs a step, more images come; one that was discontinued may have made less than it was
+    to."""
+    going_on = sum(step.answer == StepState.IN_PROGRESS for step in steps)
+    if going_on:
+        yield Claim(Says.LACKING, f"{going_on} procedure step{'s are' if going_on > 1 else ' is'} in progress")
+    if told := _describe_discontinued(steps):
+        yield Claim(Says.UNSURE, told)
+
+
+def _describe_discontinued(steps: Sequence[Expectation]) -> str:
+    number = sum(step.answer == StepState.DISCONTINUED for step in steps)
+    return f"{number} procedure step{'s were' if number > 1 else ' was'} discontinued" if number else ""
+
+
+def _judge_announced(tally: Tally, told: str) -> Iterator[Claim]:
+    """told: what is said beside, "" for nothing."""
     if tally.announced_here < tally.announced:
         yield Claim(Says.LACKING, f"{tally.announced} instances are announced, {_are(tally.announced_here)} here")
     elif tally.unannounced:
         text = f"all {tally.announced} announced instances are here, and {tally.unannounced} images beside them"
         yield Claim(Says.UNSURE, text)
     elif tally.announced:
-        yield Claim(Says.HERE, f"all {tally.announced} instances announced are here")
+        text = f"all {tally.announced} instances announced are here"
+        yield Claim(Says.HERE, f"{text}, {told}" if told else text)
 
 
 def _judge_count(name: str, count: Expectation | None, mark: float, held: int, now: float) -> Claim:

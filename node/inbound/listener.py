@@ -1,8 +1,8 @@
 """The listener: a Storage SCP that answers success only when an instance is kept.
 
-Verification, every storage class in every transfer syntax (node.services), storage commitment both ways, and notices of
-what a PACS has. pynetdicom negotiates; before that the lobby waits with whoever connected, and after it each
-association has a thread.
+Verification, every storage class in every transfer syntax (node.services), storage commitment both ways, notices of
+what a PACS has and of what a modality made. pynetdicom negotiates; before that the lobby waits with whoever connected,
+and after it each association has a thread.
 """
 
 import _thread
@@ -25,6 +25,7 @@ from node.inbound.budget import Budget
 from node.inbound.commitments import Commitments, CommitReport
 from node.inbound.lobby import Lobby
 from node.inbound.negotiate import accept, read_request
+from node.inbound.performed_steps import PerformedSteps
 from node.inbound.receive import Receiver
 from node.inbound.reception import Reception
 from node.inbound.recorder import Recorder
@@ -34,7 +35,11 @@ from node.inbound.wire import BUFFER, SMALL_BUFFER, Gone, Silent, Wire, encode_a
 from node.ledger import Ledger
 from node.security.access import Access, Caller
 from node.security.tls import find_names, make_server_context
-from node.services import INSTANCE_AVAILABILITY_NOTIFICATION, STORAGE_COMMITMENT_PUSH_MODEL
+from node.services import (
+    INSTANCE_AVAILABILITY_NOTIFICATION,
+    MODALITY_PERFORMED_PROCEDURE_STEP,
+    STORAGE_COMMITMENT_PUSH_MODEL,
+)
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +95,7 @@ class Listener:
                 {
                     STORAGE_COMMITMENT_PUSH_MODEL: self._commitments,
                     INSTANCE_AVAILABILITY_NOTIFICATION: Availability(ledger),
+                    MODALITY_PERFORMED_PROCEDURE_STEP: PerformedSteps(ledger),
                 }
             ),
             memory=Budget(MESSAGE_MEMORY),

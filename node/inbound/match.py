@@ -13,7 +13,7 @@ from node.config import Settings
 from node.errors import CannotUnderstand
 from node.inbound.conditions import find_mismatch
 from node.inbound.schedule import find_opening
-from node.model.job import Job, State
+from node.model.job import Job, Priority, State
 from node.model.study import Instance, Study
 from node.model.uid import derive_key
 from node.route_order import find_needed, order_routes
@@ -112,7 +112,7 @@ def _make_job(
         route=route.name,
         pipeline=route.pipeline,
         deliver=tuple(route.deliver),
-        priority=route.priority,
+        priority=route.priority or Priority.ROUTINE,
         lane=manifest.lane,
         version=study.version,
         state=State.QUEUED,

@@ -3,18 +3,19 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from node.ledger.evidence import Evidence
 from node.ledger.lists import Lists
+from node.ledger.notices import Notices
 from node.model.batch import Batch
 from node.model.circuit import Backlog, Circuit
 from node.model.commitment import Commitment
 from node.model.delivery import Delivery, DeliveryState, ResultObject
-from node.model.expectation import Expectation, Question, Tally
 from node.model.job import Event, Gathering, Job, Priority, State
 from node.model.study import Finished, Instance, Quarantined, Study
 from node.model.worker import Worker
 
 
-class Ledger(Lists, Protocol):
+class Ledger(Lists, Evidence, Notices, Protocol):
     """The truth of this node. Times are seconds since the epoch, UTC."""
 
     # What came in
@@ -146,46 +147,6 @@ class Ledger(Lists, Protocol):
         False when an image arrived since `study` was read: look again. A job may come FAILED, with its reason."""
         ...
 
-    # What is expected of studies that are RECEIVING
-
-    def find_expectations(self) -> list[Expectation]:
-        """Of all studies that are RECEIVING."""
-        ...
-
-    def put_expectation(self, expectation: Expectation) -> None:
-        """In place of the one of the same study, kind and source."""
-        ...
-
-    def announce(
-        self,
-        study_uid: str,
-        notification_uid: str,
-        caller: str,
-        instances: Sequence[str],
-        gone: Sequence[str],
-        at: float,
-    ) -> bool:
-        """`caller` names SOP instances of a study, in addition to those named before; those in `gone` are not to be had
-        any more. False, and nothing is written, when the notification is known."""
-        ...
-
-    def tally(self, study_uid: str, series_uids: Sequence[str] = ()) -> Tally:
-        """What is here of a study, or of some of its series, and what of it was announced."""
-        ...
-
-    def find_questions(self, caller: str, source: str, now: float, silent: float, limit: int) -> list[Question]:
-        """Studies whose associations by `caller` have all ended, or that got no image for `silent` seconds, of which
-        the peer `source` was not asked since, or is to be asked again by `now`; those that wait longest first."""
-        ...
-
-    def note_wait(self, study: Study, text: str) -> None:
-        """For what a study that is RECEIVING waits."""
-        ...
-
-    def forget_expectations(self, before: float) -> None:
-        """What was said before then, but of studies that are RECEIVING."""
-        ...
-
     # Gathering
 
     def find_study(self, study_uid: str) -> Study | None:
@@ -265,8 +226,10 @@ class Ledger(Lists, Protocol):
         seconds: Mapping[str, float] | None = None,
         objects: Sequence[ResultObject] = (),
         shares: Mapping[str, Sequence[str]] | None = None,
+        notify: Sequence[str] = (),
     ) -> Job:
-        """Compare-and-set on (state, token) along the transition table; `objects` become deliveries in the same step.
+        """Compare-and-set on (state, token) along the transition table; `objects` become deliveries in the same step,
+        and of a job with destinations each peer in `notify` is to be told.
         shares: destination -> SOP Instance UIDs of those that it gets; by default every destination gets all. Of a job
         that is CANCELED nothing is sent any more, nor of one that is QUEUED again what it made before.
         Raises LostLease when the job is no longer as `job` says."""

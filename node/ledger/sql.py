@@ -17,7 +17,9 @@ from node.ledger.expectations import ExpectationLedger
 from node.ledger.gathering import GatheringLedger, ask_again
 from node.ledger.jobs import get_job, remember, to_job
 from node.ledger.listing import ListingLedger, add_indexes
+from node.ledger.notices import NoticeLedger, add_notices
 from node.ledger.record import find_classes, record_batch
+from node.ledger.steps import StepLedger
 from node.ledger.studies import to_study
 from node.ledger.versions import note_late, supersede
 from node.ledger.workers import WorkerLedger
@@ -32,6 +34,8 @@ class SqlLedger(
     ClaimLedger,
     DependencyLedger,
     ExpectationLedger,
+    StepLedger,
+    NoticeLedger,
     GatheringLedger,
     DeliveryLedger,
     CircuitLedger,
@@ -254,6 +258,7 @@ class SqlLedger(
         seconds: Mapping[str, float] | None = None,
         objects: Sequence[ResultObject] = (),
         shares: Mapping[str, Sequence[str]] | None = None,
+        notify: Sequence[str] = (),
     ) -> Job:
         if to not in TRANSITIONS[job.state]:
             raise ValueError(f"job {job.id}: no transition from {job.state} to {to}")
@@ -273,5 +278,6 @@ class SqlLedger(
             if to in {State.CANCELED, State.QUEUED}:  # that an attempt did not run is no news any more
                 drop_pending(db, job.id)
             add_objects(db, job, objects, shares, at)
+            add_notices(db, job, notify, at)
             remember(db, job.id, at, to, station, text, seconds or {})
             return get_job(db, job.id)

@@ -213,6 +213,18 @@ delivery = Table(
     Index("delivery_due", "state", "destination", "next_at"),
 )
 
+notice = Table(
+    "notice",
+    metadata,
+    Column("uid", String(64), primary_key=True),
+    Column("job_id", String(32), nullable=False, index=True),
+    Column("peer", String(64), nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Index("notice_due", "peer", "next_at"),
+)
+
 commit_request = Table(
     "commit_request",
     metadata,

@@ -1,4 +1,4 @@
-"""What somebody says of how much there is of a study: a peer's count, an announcement, an operator's word."""
+"""What somebody says of a study: a peer's count, an announcement, an operator's word, a worklist's answer."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,21 +6,33 @@ from enum import StrEnum
 
 class Kind(StrEnum):
     """COUNT: a peer was asked how many instances it has. ANNOUNCEMENT: the SOP instances were named (PS3.4 annex R).
-    OPERATOR: somebody looked and said that this is all."""
+    OPERATOR: somebody looked and said that this is all. ORDER: a worklist was asked what was ordered, which says
+    nothing of how much there is. STEP: a modality performs a procedure step on it (PS3.4 annex F)."""
 
     COUNT = "count"
     ANNOUNCEMENT = "announcement"
     OPERATOR = "operator"
+    ORDER = "order"
+    STEP = "step"
+
+
+class StepState(StrEnum):
+    """Performed Procedure Step Status (0040,0252; PS3.3 C.4.14)."""
+
+    IN_PROGRESS = "IN PROGRESS"
+    COMPLETED = "COMPLETED"
+    DISCONTINUED = "DISCONTINUED"
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """One row per study, kind and source.
 
-    source: name of the peer that was asked, AE title of the caller that announced, "" for an operator.
-    number: of a count, instances that the peer has beside our own results; None when it did not say.
-    answer: what it said instead. at: when it was said; mark: end of the last association, or last image, after which
-    it was asked; next_at: when to ask again (all in seconds since the epoch, UTC). attempts: questions since `mark`.
+    source: name of the peer that was asked, AE title of the caller that announced, uid of the procedure step, "" for an
+    operator. number: of a count, instances that the peer has beside our own results; of an order, how many were found;
+    of a step, images that it names; None when it did not say. answer: what it said instead, or the state of the step.
+    at: when it was said; mark: end of the last association, or last image, after which it was asked; next_at: when to
+    ask again (all in seconds since the epoch, UTC). attempts: questions since `mark`.
     series: a count is of these alone; none is the whole study.
     """
 

@@ -182,16 +182,17 @@ def keep_unasked(ledger: Ledger, sent: Sequence[Delivery]) -> None:
         ledger.move_delivery(delivery, DeliveryState.KEPT, text, 0.0, asked=("", time.time()))
 
 
-def settle_jobs(ledger: Ledger) -> None:
-    """Moves every ENCODED or DELIVERED job as far as its deliveries allow; what merely waits costs nothing."""
+def settle_jobs(ledger: Ledger, notify: Sequence[str] = ()) -> None:
+    """Moves every ENCODED or DELIVERED job as far as its deliveries allow; what merely waits costs nothing.
+    notify: peers that are to be told of what becomes CONFIRMED."""
     for job in ledger.find_movable():
         try:
-            _settle(ledger, job, ledger.find_deliveries(job.id))
+            _settle(ledger, job, ledger.find_deliveries(job.id), notify)
         except LostLease:
             log.info("job %s moved on meanwhile", job.id)
 
 
-def _settle(ledger: Ledger, job: Job, deliveries: Sequence[Delivery]) -> None:
+def _settle(ledger: Ledger, job: Job, deliveries: Sequence[Delivery], notify: Sequence[str] = ()) -> None:
     now = time.time()
     states = {delivery.state for delivery in deliveries}
     refused = [delivery for delivery in deliveries if delivery.state == DeliveryState.REFUSED]
@@ -213,7 +214,8 @@ def _settle(ledger: Ledger, job: Job, deliveries: Sequence[Delivery]) -> None:
     if job.state == State.DELIVERED and states <= KEPT:
         took = now - max((d.asked_at or now for d in deliveries), default=now)
         answers = ", ".join(sorted({d.answer for d in deliveries})) or "asked for nothing"
-        ledger.move_job(job, State.CONFIRMED, now, "confirm", answers, seconds={"confirm": max(took, 0.0)})
+        seconds = {"confirm": max(took, 0.0)}
+        ledger.move_job(job, State.CONFIRMED, now, "confirm", answers, seconds=seconds, notify=notify)
 
 
 def _describe(deliveries: Sequence[Delivery]) -> str:

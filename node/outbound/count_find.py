@@ -12,14 +12,12 @@ from pynetdicom.association import Association
 
 from node.dicom.header import find_value
 from node.dicom.uids import STUDY_ROOT_FIND
-from node.errors import PeerRefused, PeerUnreachable
+from node.errors import PeerRefused
 from node.model.expectation import Count, Question
-from node.outbound.reactor import hold_reactor
+from node.outbound.find import find_all
 
 PATIENCE = 10.0
 """Seconds for one answer, and for all answers to the questions on one study."""
-
-PENDING = {0xFF00, 0xFF01}
 
 
 def count_by_find(association: Association, question: Question, modalities: frozenset[str]) -> Count:
@@ -57,28 +55,8 @@ def count_by_find(association: Association, question: Question, modalities: froz
 
 
 def _find(association: Association, until: float, level: str, **keys: str | None) -> Iterator[Dataset]:
-    """All matches, in memory before the first is used: the association carries one operation at a time."""
     query = Dataset()
     query.QueryRetrieveLevel = level
     for keyword, value in keys.items():
         setattr(query, keyword, value)
-    matches, last = [], 0xC000
-    try:
-        with hold_reactor(association):
-            for status, match in association.send_c_find(query, STUDY_ROOT_FIND):
-                last = int(status.Status) if "Status" in status else -1
-                if last in PENDING and match is not None:
-                    matches.append(match)
-                if time.monotonic() > until:
-                    association.abort()
-                    last = -1
-                    break
-    except ValueError as error:
-        raise PeerRefused(f"it takes no C-FIND ({error})") from None
-    except RuntimeError:
-        last = -1
-    if last == -1:
-        raise PeerUnreachable(f"no answer to C-FIND within {PATIENCE:.0f} s")
-    if last != 0x0000:
-        raise PeerRefused(f"it answers C-FIND with 0x{last:04X}")
-    return iter(matches)
+    return find_all(association, query, STUDY_ROOT_FIND, until)

@@ -92,6 +92,8 @@ class Peer(Section):
     deliver_by: how results go to it; by default by C-STORE where it has an address, else by STOW-RS.
     associations: to so many at once, for a peer that is slow on each.
     query: it answers what we ask of its studies. retrieve: how it gives them; "wado" asks and fetches at `dicomweb`.
+    worklist: it is asked for the order of each study that arrives (Modality Worklist, PS3.4 annex K).
+    availability: it is told which results are to be had, and where (Instance Availability Notification).
     dicomweb: root of its DICOMweb services (PS3.18), such as "https://pacs.hospital.test/dicom-web".
     """
 
@@ -113,6 +115,8 @@ class Peer(Section):
     transfer_syntaxes: list[SpokenUid] = Field(default_factory=list)
     query: bool = False
     retrieve: Retrieve = Retrieve.MOVE
+    worklist: bool = False
+    availability: bool = False
     dicomweb: WebRoot = ""
 
     @model_validator(mode="after")
@@ -152,6 +156,14 @@ class Peer(Section):
             raise ValueError("count_by = 'query' needs ae_title and address")
         if self.count_by != CountBy.NONE and not self.ae_title:
             raise ValueError("count_by needs the ae_title with which it sends")
+        return self
+
+    @model_validator(mode="after")
+    def check_order(self) -> "Peer":
+        """A worklist is asked, and a peer is told what is available, by DIMSE."""
+        for key in ("worklist", "availability"):
+            if getattr(self, key) and not self.address:
+                raise ValueError(f"{key} = true needs ae_title and address")
         return self
 
     @property

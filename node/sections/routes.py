@@ -134,6 +134,7 @@ class Route(Section):
     late: what images do that come after the study was closed. after: name of a route or pipeline whose job of the same
     study comes first; its result objects are there when this one's job runs. schedule: when jobs may start.
     expects: the study is waited for until each of these is met by at least one of its image series.
+    priority: by default that of the order, or routine where none is known.
     """
 
     name: str
@@ -142,7 +143,7 @@ class Route(Section):
     expects: list[Annotated[When, Field(min_length=1)]] = Field(default_factory=list)
     pipeline: str
     deliver: list[str] = Field(default_factory=list)
-    priority: Priority = Priority.ROUTINE
+    priority: Priority | None = None
     gather: Gather | None = None
     study: When = Field(default_factory=dict)
     late: Late = Late.REPLACE

@@ -24,8 +24,10 @@ from node.model.commitment import Commitment
 from node.model.job import State
 from node.outbound.count import Counter
 from node.outbound.deliver import Deliverer
+from node.outbound.notify import Notifier
 from node.outbound.outbox import KINDS, put_objects
 from node.outbound.report import Reporter
+from node.outbound.worklist import Inquirer
 from node.sections import Listen
 from tests.jobs import JOB, add_job, make_instance
 from tests.results import make_author, make_result, make_stack
@@ -170,6 +172,29 @@ def test_a_count_proposes_what_the_page_says(pacs, make_house):
     ledger.record(Batch([opened], [(make_instance(at=2.0), "a")], [ended]))
     Counter("pacs", settings, ledger).tick(time.time())
     check_proposed(asked[0], {'a study is counted, `count_by = "query"`'})
+
+
+def test_a_question_for_an_order_proposes_what_the_page_says(pacs, make_house):
+    peer, asked = pacs
+    settings, ledger = make_house(peer | {"worklist": True})
+    (image,) = make_series((1, 4, 4), StudyInstanceUID="1.2.3")
+    path = settings.spool / "kept" / "1"
+    path.parent.mkdir(parents=True)
+    image.save_as(path, enforce_file_format=True)
+    ledger.record(Batch([], [(make_instance(at=2.0), "")], []))
+    Inquirer("pacs", settings, ledger).tick(time.time())
+    check_proposed(asked[0], {"a study arrives, `worklist = true`"})
+
+
+def test_a_notice_of_what_is_available_proposes_what_the_page_says(pacs, make_house):
+    peer, asked = pacs
+    settings, ledger = make_house(peer | {"availability": True})
+    add_job(ledger)
+    job = ledger.claim_job(JOB.id, "w", time.time() + 60, time.time())
+    job = ledger.move_job(job, State.ENCODED, time.time(), "encode")
+    ledger.move_job(job, State.DELIVERED, time.time(), "deliver", notify=["pacs"])
+    Notifier("pacs", settings, ledger).tick(time.time())
+    check_proposed(asked[0], {"results are confirmed, `availability = true`"})
 
 
 def test_a_report_on_what_we_hold_proposes_what_the_page_says(pacs, make_house):

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,9 +17,11 @@ from node.model.batch import Batch, Ended, Opened
 from node.model.delivery import DeliveryState, ResultObject
 from node.model.job import State
 from node.model.study import Quarantined, StudyState
+from node.orders.book import OrderBook
 from node.retention import TRASH_STAYS, Retention
 from node.sections import Keep
 from tests.jobs import JOB, add_job
+from tests.node.dicom.test_request import ORDER
 from tests.series import make_series, write_series
 
 DAY = 86400.0
@@ -256,6 +259,15 @@ def test_old_quarantine_goes_with_its_row(house):
     house.tick(MUCH_LATER)
     assert house.ledger.find_quarantined() == []
     assert count(house.spool.quarantine) == 0
+
+
+def test_orders_go_when_their_time_is_over(house):
+    book = OrderBook(house.settings.order_book)
+    book.keep(replace(ORDER, at=time.time()))
+    house.tick(LATER)
+    assert book.find(ORDER.accession_number) is not None
+    house.tick(MUCH_LATER)
+    assert book.find(ORDER.accession_number) is None
 
 
 def test_the_defaults_are_what_the_documents_say():

@@ -8,7 +8,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
 
-from node.dicom.context import copy_request, copy_valid, local_time, new_object
+from node.dicom.context import copy_requests, copy_valid, local_time, new_object
 from node.dicom.output_gate import check_objects
 from node.dicom.report import encode_report
 from node.dicom.segmentation import encode_segmentation
@@ -195,4 +195,4 @@ def test_a_complete_clinical_trial_is_taken_over_with_what_it_demands():
 
 
 def test_no_request_is_no_request():
-    assert copy_request(make_series()[0]) == []
+    assert copy_requests(make_series()[0], None) == []
