@@ -39,7 +39,8 @@ WetreadError
 │   └── LostLease           the job belongs to somebody else by now; this answer is thrown away
 ├── DeliveryError
 │   ├── PeerUnreachable     no association (transient)
-│   └── PeerRefused         the peer will never take this object
+│   ├── PeerRefused         the peer will never take this object
+│   └── MessageRefused      a receiver will never take this message, or it could not be written
 └── WorkerError
     ├── WorkerLost          a worker died or went silent under a job (transient)
     ├── OutOfTime           the job ran past its pipeline's time limit (transient)
@@ -225,6 +226,10 @@ class PeerUnreachable(DeliveryError):
 
 class PeerRefused(DeliveryError):
     """The peer will never take this object."""
+
+
+class MessageRefused(DeliveryError):
+    """A receiver will never take this message, or it could not be written."""
 
 
 class WorkerError(WetreadError):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from node.inbound.gather import Gatherer
     from node.inbound.listener import Listener
     from node.model.archive import Archive
+    from node.outbound.telling.teller import Teller
 
 
 def open_ledger(settings: Settings) -> Ledger:
@@ -58,9 +59,20 @@ def make_gatherer(settings: Settings, ledger: Ledger, spool: Spool) -> "Gatherer
     return Gatherer(settings, ledger, spool, open_archive)
 
 
+def make_tellers(settings: Settings, ledger: Ledger) -> "list[Teller]":
+    """Who tells each receiver of results."""
+    from node.orders.book import OrderBook
+    from node.outbound.telling.teller import Teller
+
+    if not settings.messages:
+        return []
+    book = OrderBook(settings.orders)
+    return [Teller(name, settings, ledger, book) for name in sorted(settings.messages)]
+
+
 def run_keeping(settings: Settings, stop: Event) -> None:
-    """Housekeeping, retention, and for each peer who delivers to it, who reports to it and who counts there, each on a
-    thread of its own, until `stop` is set."""
+    """Housekeeping, retention, and for each peer who delivers to it, who reports to it and who counts there, and for
+    each receiver who tells it, each on a thread of its own, until `stop` is set."""
     from node.housekeeping import Housekeeper
     from node.inbound.enqueue import Enqueuer
     from node.outbound.count import Counter
@@ -78,6 +90,7 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     runs = [housekeeper.run, retention.run, *(one.run for one in deliverers), *(one.run for one in reporters)]
     counted = [name for name, peer in sorted(settings.peers.items()) if peer.count_by != CountBy.NONE]
     runs += [Counter(name, settings, ledger).run for name in counted]
+    runs += [teller.run for teller in make_tellers(settings, ledger)]
     if any(route.gather for route in settings.routes) or ledger.find_waiting():
         runs.append(make_gatherer(settings, ledger, spool).run)
     threads = [Thread(target=run, args=(stop,)) for run in runs]

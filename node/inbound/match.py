@@ -112,6 +112,7 @@ def _make_job(
         route=route.name,
         pipeline=route.pipeline,
         deliver=tuple(route.deliver),
+        tell=tuple(route.tell),
         priority=route.priority,
         lane=manifest.lane,
         version=study.version,
