@@ -5,7 +5,7 @@ nothing more within `answer_wait` did not answer.
 """
 
 import asyncio
-import logging
+import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,8 +16,6 @@ from node.errors import PeerUnreachable
 from node.messages.acknowledgment import Reply, read_acknowledgment
 from node.messages.blocks import read_block
 from node.sections import ClientTls, Receiver
-
-log = logging.getLogger(__name__)
 
 MOST = 1 << 20
 """Bytes of an acknowledgment at most."""
@@ -89,9 +87,8 @@ async def _connect(receiver: Receiver, patience: float) -> tuple[mllp.HL7StreamR
     except ssl.SSLError as error:
         raise PeerUnreachable(f"no TLS with {receiver.address}: {error.reason or type(error).__name__}") from None
     except OSError as error:
-        raise PeerUnreachable(
-            f"no connection to {receiver.address}: {error.strerror or type(error).__name__}"
-        ) from None
+        why = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise PeerUnreachable(f"no connection to {receiver.address}: {why}") from None
 
 
 def _make_context(tls: ClientTls) -> ssl.SSLContext:

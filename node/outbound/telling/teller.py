@@ -39,9 +39,15 @@ AT_ONCE = 100
 """Messages in one round."""
 
 NO_REPORT = "there is no report to tell of"
-SUPERSEDED = "superseded: a later version speaks for the study"
-OVERTAKEN = "another thing is true of the job by now"
 NO_ORDER = "no accession number and no order is known: nobody could say whose priority is raised"
+
+
+class Overtaken(MessageRefused):
+    """What was to be told is no longer so. waits: something else will be."""
+
+    def __init__(self, text: str, *, waits: bool) -> None:
+        super().__init__(text)
+        self.waits = waits
 
 
 class Teller:
@@ -84,7 +90,7 @@ class Teller:
         """Raises MessageRefused when there is nothing to tell of the job now."""
         job = self._ledger.get_job(message.job_id)
         if job.superseded_by:
-            raise MessageRefused(SUPERSEDED)
+            raise Overtaken("superseded: a later version speaks for the study", waits=False)
         try:
             account = find_account(job, self._ledger, self._settings.outbox)
         except Exception as error:  # noqa: BLE001  whatever a damaged file raises, its words may quote the report
@@ -135,24 +141,24 @@ class Teller:
         """Raises PeerUnreachable when the receiver says nothing of `message`."""
         try:
             text = self._write(message)
+        except Overtaken as error:
+            waits = message.subject == Subject.RESULT and error.waits
+            to = MessageState.WAITING if waits else MessageState.DROPPED
+            self._ledger.move_message(message, to, str(error), 0.0, time.time())
+            return
         except MessageRefused as error:
             self._refuse(message, str(error))
-            return
-        if not text:
-            is_result = message.subject == Subject.RESULT
-            to = MessageState.WAITING if is_result else MessageState.DROPPED
-            self._ledger.move_message(message, to, OVERTAKEN, 0.0, time.time())
             return
         reply = line.tell(text, message.control_id)
         self._breaker.succeed(reply.text)
         self._settle(message, reply)
 
     def _write(self, message: Message) -> bytes:
-        """The text, b"" when it would be another message by now. Raises MessageRefused."""
+        """The text. Raises Overtaken when it would be another message by now, MessageRefused when there is none."""
         job, account = self._find(message)
         same = name_message(self._name, job, message.subject, account) == message.control_id
         if not same or job.state not in self._receiver.at.states:
-            return b""
+            raise Overtaken("another thing is true of the job by now", waits=True)
         try:
             return write(self._receiver, message.subject, self._letters.make(message, job, account))
         except Exception as error:  # noqa: BLE001  a bug of ours must not hold the others up, nor quote the report
