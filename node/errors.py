@@ -7,6 +7,7 @@ WetreadError
 │   ├── WrongClass          the dataset is of another SOP class than the request says (0xA900)
 │   ├── ConflictingInstance another content is already held under this uid (0xC000)
 │   └── OutOfResources      no space to keep it: send it later (0xA700, transient)
+├── MessageNotUnderstood    a message from another system is none that we read, or lacks what it must have
 ├── AssociationRejected     a caller is not let in (PS3.8 9.3.4)
 ├── ProtocolViolation       a peer broke the rules of the connection: it is aborted (PS3.8 9.3.8)
 ├── InputError              a series cannot be read as a volume; the job fails by name
@@ -84,6 +85,15 @@ class OutOfResources(RefusedInstance):
 
     transient = True
     status = 0xA700
+
+
+class MessageNotUnderstood(WetreadError):
+    """A message from another system is none that we read, or lacks what it must have. Its words quote nothing of it.
+    code: of HL7 table 0357. place: segment and field, ("PID", 3)."""
+
+    def __init__(self, text: str, code: str = "100", place: tuple[str, int] | None = None) -> None:
+        super().__init__(text)
+        self.code, self.place = code, place
 
 
 class AssociationRejected(WetreadError):

@@ -18,6 +18,7 @@ from node.sections import CountBy, Retrieve
 if TYPE_CHECKING:
     from node.inbound.gather import Gatherer
     from node.inbound.listener import Listener
+    from node.inbound.orders.door import OrderDoor
     from node.model.archive import Archive
     from node.outbound.telling.teller import Teller
 
@@ -59,15 +60,30 @@ def make_gatherer(settings: Settings, ledger: Ledger, spool: Spool) -> "Gatherer
     return Gatherer(settings, ledger, spool, open_archive)
 
 
+def make_order_door(settings: Settings) -> "OrderDoor":
+    """The door for orders by HL7. Raises ConfigError when hl7.listen is not set."""
+    from node.inbound.orders.desk import OrderDesk
+    from node.inbound.orders.door import OrderDoor
+    from node.orders.book import OrderBook
+    from node.orders.patients import PatientBook
+
+    if not settings.hl7.listen:
+        raise ConfigError("hl7.listen is not set: there is no door for orders")
+    book = OrderBook(settings.orders)
+    return OrderDoor(settings, OrderDesk(settings, book, PatientBook(book)))
+
+
 def make_tellers(settings: Settings, ledger: Ledger) -> "list[Teller]":
     """Who tells each receiver of results."""
     from node.orders.book import OrderBook
+    from node.orders.patients import PatientBook
     from node.outbound.telling.teller import Teller
 
     if not settings.messages:
         return []
     book = OrderBook(settings.orders)
-    return [Teller(name, settings, ledger, book) for name in sorted(settings.messages)]
+    patients = PatientBook(book)
+    return [Teller(name, settings, ledger, book, patients) for name in sorted(settings.messages)]
 
 
 def run_keeping(settings: Settings, stop: Event) -> None:

@@ -1,9 +1,15 @@
 """Acknowledgments, ours and those of others (HL7 2.5 chapter 2.9): MSA says whether, ERR says why, in codes."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import hl7
+
+from node.errors import MessageNotUnderstood
+from node.messages.incoming import Incoming
+from node.messages.segments import ENCODING, UTF_8, VERSION, escape, message, segment
+from node.model.uid import derive_key
 
 ERRORS = {
     "0": "message accepted",
@@ -21,6 +27,9 @@ ERRORS = {
     "207": "application internal error",
 }
 """Table 0357. A code that is not in it is not repeated: a receiver's own words may be about the patient."""
+
+
+UNACCEPTABLE = frozenset({"200", "201", "202", "203"})
 
 
 class Verdict(StrEnum):
@@ -63,6 +72,25 @@ def read_acknowledgment(block: bytes, control_id: str) -> Reply | None:
     errors = sorted(_find_errors(answer) - {"0"})
     said = ", ".join(f"ERR {error} ({ERRORS[error]})" for error in errors)
     return Reply(VERDICTS[code], f"{code}, {said}" if said else code)
+
+
+def make_acknowledgment(about: Incoming, name: str, error: MessageNotUnderstood | None = None) -> bytes:
+    """ACK of the message `about`, from the application `name`. What is wrong with its type or version is rejected (AR),
+    anything else is an error (AE); to a sender that asks for an accept acknowledgment alone it is CA, CR or CE."""
+    letter = "C" if about.accept in {"AL", "SU", "ER"} and about.application in {"", "NE"} else "A"
+    verdict = "A" if error is None else "R" if error.code in UNACCEPTABLE else "E"
+    application, facility = about.sender
+    kind = "^".join(part for part in ("ACK", escape(about.kind[1]), "ACK") if part)
+    head = {1: "|", 2: ENCODING, 3: escape(name), 4: escape(about.receiver[1]), 5: escape(application)}
+    head |= {6: escape(facility), 7: datetime.now(UTC).strftime("%Y%m%d%H%M%S+0000"), 9: kind}
+    head |= {10: f"A{derive_key('ack', about.control_id)[:18].upper()}", 11: escape(about.processing)}
+    head |= {12: VERSION, 18: UTF_8}
+    segments = [segment("MSH", head), segment("MSA", {1: letter + verdict, 2: escape(about.control_id)})]
+    if error is not None:
+        place = f"{error.place[0]}^1^{error.place[1]}" if error.place else ""
+        code = f"{error.code}^{escape(ERRORS[error.code])}^HL70357"
+        segments.append(segment("ERR", {2: place, 3: code, 4: "E", 8: escape(str(error))}))
+    return message(segments)
 
 
 def _find_errors(answer: hl7.Message) -> set[str]:

@@ -9,11 +9,19 @@ import asyncio
 START, END = b"\x0b", b"\x1c"
 
 
+async def find_start(reader: asyncio.StreamReader) -> None:
+    """Waits until a block begins. Raises what `read_rest` raises."""
+    await reader.readuntil(START)
+
+
+async def read_rest(reader: asyncio.StreamReader) -> bytes:
+    """The message of a block that has begun. Raises asyncio.LimitOverrunError when it is longer than the reader's
+    limit, asyncio.IncompleteReadError (an EOFError) when the other side ended first."""
+    block = await reader.readuntil(END)
+    return block[block.rfind(START) + 1 : -1].strip(b"\r\n")
+
+
 async def read_block(reader: asyncio.StreamReader) -> bytes:
-    """The next message, without its frame. Raises asyncio.LimitOverrunError when it is longer than the reader's limit,
-    asyncio.IncompleteReadError (an EOFError) when the other side ended first."""
-    while True:
-        block = await reader.readuntil(END)
-        start = block.rfind(START)
-        if start >= 0:
-            return block[start + 1 : -1].strip(b"\r\n")
+    """The next message, without its frame. Raises what `read_rest` raises."""
+    await find_start(reader)
+    return await read_rest(reader)

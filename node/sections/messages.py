@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from node.model.job import State
 from node.sections.peers import WebAccess
@@ -147,6 +147,9 @@ class Receiver(Section):
         return int(self.address.rpartition(":")[2])
 
 
+FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2}-[1-9]\d?$")]
+
+
 class Hl7Tls(Section):
     """TLS at the door for messages. With `authorities` every sender must show a certificate signed by one of them."""
 
@@ -159,6 +162,8 @@ class Hl7(Section):
     """The door for orders and patient updates by HL7 version 2 over MLLP; without `listen` there is none.
 
     senders: networks that may connect; none is this machine alone. tls: without it lines are plain.
+    accession: fields that may hold the accession number, as "OBR-18"; the first that does counts. assigning_authority:
+    of the patient ids that images have, where PID-3 holds several; else the first is taken.
     max_connections: at once. max_message_kb: a longer message ends its connection. idle_timeout: a connection silent
     for so long is closed; message_timeout: how long a message that has begun may take.
     """
@@ -166,6 +171,8 @@ class Hl7(Section):
     listen: Address | Literal[""] = ""
     senders: list[Network] = Field(default_factory=list)
     tls: Hl7Tls | None = None
+    accession: list[FieldName] = Field(default=["IPC-1", "OBR-18"], min_length=1)
+    assigning_authority: str = ""
     max_connections: int = Field(default=50, ge=1)
     max_message_kb: int = Field(default=1024, ge=1)
     idle_timeout: timedelta = timedelta(minutes=10)

@@ -1,5 +1,6 @@
 """What a message is made of: the report of a job as it lies in the outbox, and the order as the order book has it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydicom import dcmread
@@ -14,6 +15,7 @@ from node.model.message import Message, Subject
 from node.model.order import Order
 from node.model.uid import derive_key
 from node.orders.book import OrderBook
+from node.orders.patients import PatientBook
 
 DIGITS = 18
 """Hexadecimal digits of a control id: with "WR" before them MSH-10 has no room for more (20 characters in 2.5)."""
@@ -37,16 +39,18 @@ def name_message(destination: str, job: Job, subject: Subject, account: Account)
 class Letters:
     """Makes the letters to one receiver."""
 
-    def __init__(self, name: str, settings: Settings, book: OrderBook) -> None:
+    def __init__(self, name: str, settings: Settings, book: OrderBook, patients: PatientBook) -> None:
         self._template = settings.messages[name].template
         self._settings = settings
         self._book = book
+        self._patients = patients
 
     def make(self, message: Message, job: Job, account: Account) -> Letter:
-        """Everything that `message` says."""
+        """Everything that `message` says. What the department has told of the patient since the report was made is
+        newer than what the images say."""
         viewer = self._template.viewer or self._settings.web.viewer
         return Letter(
-            account=account,
+            account=self._bring_up_to_date(account),
             template=self._template,
             name=self._template.sending_application or self._settings.node.ae_title,
             control_id=message.control_id,
@@ -58,6 +62,15 @@ class Letters:
             patient_ids=self._find_ids(account),
         )
 
+    def _bring_up_to_date(self, account: Account) -> Account:
+        born = account.patient.birth_date
+        told = self._patients.find(account.patient.id) if self._is_ours(account) else None
+        if told is None or (born and told.birth_date and born != told.birth_date):
+            return account
+        said = {"name": told.name, "birth_date": told.birth_date, "sex": told.sex}
+        patient = replace(account.patient, **{key: value for key, value in said.items() if value})
+        return replace(account, patient=patient)
+
     def find_order(self, account: Account) -> Order | None:
         """The order of the study; None where it is another patient's."""
         order = self._book.find(account.accession_number, account.study_uid)
@@ -66,4 +79,9 @@ class Letters:
         return order if order.patient_id in self._find_ids(account) else None
 
     def _find_ids(self, account: Account) -> tuple[str, ...]:
-        return (account.patient.id,)
+        return self._patients.find_ids(account.patient.id) if self._is_ours(account) else (account.patient.id,)
+
+    def _is_ours(self, account: Account) -> bool:
+        """False when the patient's id is of another authority than those that we are told of: another person's."""
+        issuer, ours = account.patient.issuer, self._settings.hl7.assigning_authority
+        return bool(account.patient.id) and not (issuer and ours and issuer != ours)

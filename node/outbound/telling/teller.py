@@ -23,6 +23,7 @@ from node.messages.write import write
 from node.model.job import Job
 from node.model.message import Message, MessageState, Subject
 from node.orders.book import OrderBook
+from node.orders.patients import PatientBook
 from node.outbound.breaker import Breaker
 from node.outbound.telling.fhir import open_fhir_line
 from node.outbound.telling.letters import Letters, find_account, name_message
@@ -53,12 +54,12 @@ class Overtaken(MessageRefused):
 class Teller:
     """Serves one receiver."""
 
-    def __init__(self, name: str, settings: Settings, ledger: Ledger, book: OrderBook) -> None:
+    def __init__(self, name: str, settings: Settings, ledger: Ledger, book: OrderBook, patients: PatientBook) -> None:
         self._name = name
         self._receiver = settings.messages[name]
         self._settings = settings
         self._ledger = ledger
-        self._letters = Letters(name, settings, book)
+        self._letters = Letters(name, settings, book, patients)
         self._breaker = Breaker(name, settings.deliver, ledger)
 
     def run(self, stop: Event) -> None:

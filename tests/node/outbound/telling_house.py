@@ -17,6 +17,7 @@ from node.model.delivery import DeliveryState
 from node.model.job import State
 from node.model.message import MessageState, Subject
 from node.orders.book import OrderBook
+from node.orders.patients import PatientBook
 from node.outbound.confirm import settle_jobs
 from node.outbound.outbox import put_objects
 from node.outbound.telling.teller import Teller
@@ -42,7 +43,8 @@ class House:
         self.book = OrderBook(self.settings.orders)
         for order in orders:
             self.book.keep(order)
-        self.teller = Teller("ris", self.settings, self.ledger, self.book)
+        self.patients = PatientBook(self.book)
+        self.teller = Teller("ris", self.settings, self.ledger, self.book, self.patients)
 
     def add(self, number=0, **changes):
         """A job that a worker has claimed."""

@@ -241,9 +241,11 @@ import sys, time
 from node.config import load_settings
 from node.ledger import SqlLedger
 from node.orders.book import OrderBook
+from node.orders.patients import PatientBook
 from node.outbound.telling.teller import Teller
 settings = load_settings()
-teller = Teller("ris", settings, SqlLedger(settings.ledger_url), OrderBook(settings.orders))
+book = OrderBook(settings.orders)
+teller = Teller("ris", settings, SqlLedger(settings.ledger_url), book, PatientBook(book))
 while True:
     teller.tick(time.time())
     time.sleep(0.05)
