@@ -21,6 +21,7 @@ from node.config import Settings
 from node.errors import ConfigError
 from node.orders.book import OrderBook
 from node.orders.patients import PatientBook
+from tests.certificates import make_certificates
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -217,16 +218,6 @@ def test_nothing_of_a_message_is_logged(make_door, caplog):
                 pass
     for secret in ("Doe", "P-1", "A-17", "PL1", "19600229"):
         assert secret not in caplog.text
-
-
-def make_certificates(folder):
-    """An authority with a certificate for this machine, and a stranger's."""
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    for name in ("ours", "stranger"):
-        subprocess.run(
-            ["openssl", "req", "-x509", *key, "-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}",
-             "-addext", "subjectAltName=IP:127.0.0.1"], cwd=folder, check=True, capture_output=True,
-        )  # fmt: skip
 
 
 def test_by_tls_only_whom_the_authorities_signed_is_heard(make_door, tmp_path):

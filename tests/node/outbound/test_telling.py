@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -13,10 +14,14 @@ from threading import Event
 
 import pytest
 
+from node.errors import PeerUnreachable
 from node.model.job import State
 from node.model.message import MessageState, Subject
+from node.orders.patients import Demographics
+from node.outbound.telling.knock import knock
 from node.oversight.overview import list_rows
 from node.tables import make_history
+from tests.certificates import make_certificates
 from tests.jobs import JOB
 from tests.node.messages.letters import NAME, ORDER, PATIENT, make_report
 from tests.node.outbound.telling_house import CRITICAL, Ehr, House, Ris, acknowledge, raw_receiver, read_raw
@@ -391,3 +396,51 @@ def test_a_fhir_server_that_does_not_know_us_is_tried_again(make_house):
         house.finish()
         house.run_until("SENT")
         assert len(ehr.bundles) == 3
+
+
+def test_doctor_knocks_at_every_receiver(make_house):
+    with Ris() as ris, Ehr() as ehr:
+        there = [make_house(ris.port).settings, make_house(kind="fhir", address=ehr.address).settings]
+    away = make_house(free_port()).settings
+    with Ris(port=ris.port):
+        assert "takes connections" in knock(there[0].messages["ris"], 5.0)
+    for settings in (away, there[1]):
+        with pytest.raises(PeerUnreachable):
+            knock(settings.messages["ris"], 5.0)
+
+
+def test_by_tls_a_receiver_is_believed_by_its_authority_alone(make_house, tmp_path):
+    make_certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "ours.pem", tmp_path / "ours.key")
+    with Ris(tls=context) as ris:
+        house = make_house(ris.port, tls={"authorities": str(tmp_path / "stranger.pem")})
+        house.finish()
+        house.teller.tick(time.time())
+        assert "no TLS with" in house.message().answer
+        assert not ris.messages
+        house = make_house(ris.port, tls={"authorities": str(tmp_path / "ours.pem")})
+        house.run_until("SENT")
+        assert len(ris.messages) == 1
+
+
+def test_a_patient_who_was_merged_since_is_named_as_the_receiver_knows_them(make_house):
+    with Ris() as ris:
+        house = make_house(ris.port, orders=[ORDER])
+        house.patients.merge("P-1&7", "P-2", time.time())
+        house.patients.keep(Demographics("P-2", "Miller^Zoe", "19600229", "F", time.time()))
+        house.finish()
+        house.run_until("SENT")
+        patient = ris.messages[0].segment("PID")
+        assert [str(repetition) for repetition in patient[3]] == ["P-2^^^HOSP", "P-1\\T\\7^^^HOSP"]
+        assert str(patient[5]).startswith("Miller^Zoe")
+        assert str(ris.messages[0].segment("OBR")[3]) == "F1"
+
+
+def test_another_birth_date_is_another_patient(make_house):
+    with Ris() as ris:
+        house = make_house(ris.port)
+        house.patients.keep(Demographics("P-1&7", "Somebody^Else", "19990101", "M", time.time()))
+        house.finish()
+        house.run_until("SENT")
+        assert "Somebody" not in str(ris.messages[0])
