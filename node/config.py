@@ -107,8 +107,8 @@ class Settings(Section):
         return self.node.home / "pipelines"
 
     @property
-    def orders(self) -> Path:
-        """The order book."""
+    def order_book(self) -> Path:
+        """Where orders are kept, which name people."""
         return self.node.home / "orders.sqlite"
 
     @property

@@ -69,7 +69,7 @@ def make_order_door(settings: Settings) -> "OrderDoor":
 
     if not settings.hl7.listen:
         raise ConfigError("hl7.listen is not set: there is no door for orders")
-    book = OrderBook(settings.orders)
+    book = OrderBook(settings.order_book)
     return OrderDoor(settings, OrderDesk(settings, book, PatientBook(book)))
 
 
@@ -81,7 +81,7 @@ def make_tellers(settings: Settings, ledger: Ledger) -> "list[Teller]":
 
     if not settings.messages:
         return []
-    book = OrderBook(settings.orders)
+    book = OrderBook(settings.order_book)
     patients = PatientBook(book)
     return [Teller(name, settings, ledger, book, patients) for name in sorted(settings.messages)]
 

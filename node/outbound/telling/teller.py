@@ -6,6 +6,7 @@ made when it is sent and kept nowhere. One thread per receiver, and a circuit br
 """
 
 import logging
+import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -14,6 +15,7 @@ from threading import Event
 from traceback import format_tb
 
 from node.config import Settings
+from node.dicom.header import is_damage
 from node.errors import MessageRefused, PeerUnreachable
 from node.ledger import Ledger
 from node.messages.account import Account
@@ -69,12 +71,19 @@ class Teller:
     def tick(self, now: float) -> None:
         """Looks which jobs have ended, then sends what is due; to an open circuit one message alone, as a try."""
         for waiting in self._ledger.find_untold(self._name, self._receiver.at.states, AT_ONCE):
-            self._open(waiting, now)
+            self._try_to_open(waiting, now)
         if not self._breaker.is_due(now):
             return
         due = self._ledger.find_messages_due(self._name, now, AT_ONCE)
         if due and self._breaker.claim(now):
             self._send(due[:1] if self._breaker.is_open else due)
+
+    def _try_to_open(self, waiting: Message, now: float) -> None:
+        """A disk that fails under one report holds up no other: it is looked at again in the next round."""
+        try:
+            self._open(waiting, now)
+        except (OSError, sqlite3.Error) as error:
+            log.warning("the report of job %s cannot be read now: %s", waiting.job_id, type(error).__name__)
 
     def _open(self, waiting: Message, now: float) -> None:
         """WAITING -> what there is to tell: the result and, of a critical one, that the study be read sooner."""
@@ -88,13 +97,15 @@ class Teller:
         self._ledger.open_messages(waiting, opened)
 
     def _find(self, message: Message) -> tuple[Job, Account]:
-        """Raises MessageRefused when there is nothing to tell of the job now."""
+        """Raises MessageRefused when there is nothing to tell of the job, OSError when the disk fails."""
         job = self._ledger.get_job(message.job_id)
         if job.superseded_by:
             raise Overtaken("superseded: a later version speaks for the study", waits=False)
         try:
             account = find_account(job, self._ledger, self._settings.outbox)
-        except Exception as error:  # noqa: BLE001  whatever a damaged file raises, its words may quote the report
+        except Exception as error:
+            if isinstance(error, OSError) and not is_damage(error):
+                raise
             raise MessageRefused(f"its report cannot be read ({type(error).__name__})") from None
         if account is None:
             raise MessageRefused(NO_REPORT)
@@ -150,18 +161,24 @@ class Teller:
         except MessageRefused as error:
             self._refuse(message, str(error))
             return
+        except (OSError, sqlite3.Error) as error:
+            self._postpone(message, f"its report or its order cannot be read now ({type(error).__name__})")
+            return
         reply = line.tell(text, message.control_id)
         self._breaker.succeed(reply.text)
         self._settle(message, reply)
 
     def _write(self, message: Message) -> bytes:
-        """The text. Raises Overtaken when it would be another message by now, MessageRefused when there is none."""
+        """The text. Raises Overtaken when it would be another message by now, MessageRefused when there is none,
+        OSError and sqlite3.Error when a disk fails."""
         job, account = self._find(message)
         same = name_message(self._name, job, message.subject, account) == message.control_id
         if not same or job.state not in self._receiver.at.states:
             raise Overtaken("another thing is true of the job by now", waits=True)
         try:
             return write(self._receiver, message.subject, self._letters.make(message, job, account))
+        except sqlite3.Error:
+            raise
         except Exception as error:  # noqa: BLE001  a bug of ours must not hold the others up, nor quote the report
             log.error("%s of job %s:\n%s", message.subject, job.id, "".join(format_tb(error.__traceback__)))
             raise MessageRefused(f"it cannot be written ({type(error).__name__})") from None

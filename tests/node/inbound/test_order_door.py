@@ -46,7 +46,7 @@ class Door:
         self.port = free_port()
         hl7_rules = {"listen": f"127.0.0.1:{self.port}"} | rules
         self.settings = Settings.model_validate({"node": {"home": folder / "home"}, "hl7": hl7_rules})
-        self.book = OrderBook(self.settings.orders)
+        self.book = OrderBook(self.settings.order_book)
 
     @contextmanager
     def open(self):

@@ -40,7 +40,7 @@ class House:
             {"node": {"home": folder / "home"}, "messages": {"ris": receiver}, "deliver": rules}
         )
         self.ledger = SqlLedger(self.settings.ledger_url)
-        self.book = OrderBook(self.settings.orders)
+        self.book = OrderBook(self.settings.order_book)
         for order in orders:
             self.book.keep(order)
         self.patients = PatientBook(self.book)

@@ -1,5 +1,6 @@
 """Receivers are told what became of a job: once as they see it, never not at all, and nothing of it is kept here."""
 
+import errno
 import logging
 import os
 import re
@@ -18,6 +19,7 @@ from node.errors import PeerUnreachable
 from node.model.job import State
 from node.model.message import MessageState, Subject
 from node.orders.patients import Demographics
+from node.outbound.telling import letters, teller
 from node.outbound.telling.knock import knock
 from node.oversight.overview import list_rows
 from node.tables import make_history
@@ -249,7 +251,7 @@ from node.orders.book import OrderBook
 from node.orders.patients import PatientBook
 from node.outbound.telling.teller import Teller
 settings = load_settings()
-book = OrderBook(settings.orders)
+book = OrderBook(settings.order_book)
 teller = Teller("ris", settings, SqlLedger(settings.ledger_url), book, PatientBook(book))
 while True:
     teller.tick(time.time())
@@ -444,3 +446,48 @@ def test_another_birth_date_is_another_patient(make_house):
         house.finish()
         house.run_until("SENT")
         assert "Somebody" not in str(ris.messages[0])
+
+
+def test_a_disk_that_fails_under_one_message_holds_up_no_other(make_house, monkeypatch):
+    real, broken = letters.dcmread, [f"{0:032x}"]
+
+    def read(path):
+        if broken and path.parent.name == broken[0]:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path)
+
+    with Ris() as ris:
+        house = make_house(ris.port)
+        house.finish(0)
+        house.finish(1)
+        monkeypatch.setattr(letters, "dcmread", read)
+        house.run_until("SENT", job_id=f"{1:032x}")
+        assert house.message().state == MessageState.WAITING
+        broken.clear()
+        house.run_until("SENT")
+
+
+def test_a_bug_of_ours_is_named_and_told_to_nobody(make_house, monkeypatch, caplog):
+    def fail(*_):
+        raise ValueError(NAME)
+
+    monkeypatch.setattr(teller, "write", fail)
+    with Ris() as ris:
+        house = make_house(ris.port)
+        house.finish()
+        house.run_until("REFUSED")
+        assert house.message().answer == "MessageRefused: it cannot be written (ValueError)"
+        assert not ris.messages
+        assert NAME not in caplog.text
+        assert "teller.py" in caplog.text
+
+
+def test_a_message_that_waits_keeps_its_tries_when_its_job_moves_on(make_house):
+    house = make_house(free_port(), at="delivered", deliver={"retry_first": "PT60S", "retry_longest": "PT60S"})
+    job = house.ledger.move_job(house.encode(house.add()), State.DELIVERED, time.time(), "deliver")
+    house.teller.tick(time.time())
+    before = house.message()
+    assert (before.state, before.attempts) == (MessageState.PENDING, 1)
+    house.ledger.move_job(job, State.CONFIRMED, time.time(), "confirm")
+    house.teller.tick(time.time())
+    assert house.message() == before
