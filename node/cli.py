@@ -115,6 +115,15 @@ def keep(config_file: ConfigFile = None) -> None:
 
 
 @app.command()
+def orders(config_file: ConfigFile = None) -> None:
+    """Run the door for orders and patient updates (HL7 over MLLP) alone."""
+    from node import wiring
+
+    settings = _settings(config_file)
+    _until_signaled("orders", wiring.make_order_door(settings).run)
+
+
+@app.command()
 def web(config_file: ConfigFile = None) -> None:
     """Run the status page, health and metrics alone."""
     from node import wiring

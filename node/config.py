@@ -4,7 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 from pydicom.datadict import tag_for_keyword
@@ -16,20 +16,23 @@ from node.sections import (
     Completeness,
     Condition,
     Deliver,
+    Hl7,
     Keep,
     Listen,
     Node,
     Orders,
     Peer,
     Queue,
+    Receiver,
     Route,
     Section,
-    Tls,
     Trust,
     Web,
     Work,
 )
 from pipelines.terms import Allowance, find_manifests, use_shelf
+
+S = TypeVar("S", bound=Section)
 
 
 def default_routes() -> list[Route]:
@@ -55,6 +58,8 @@ class Settings(Section):
     keep: Keep = Keep()
     orders: Orders = Orders()
     web: Web = Web()
+    messages: dict[str, Receiver] = Field(default_factory=dict)
+    hl7: Hl7 = Hl7()
 
     @model_validator(mode="after")
     def check_names(self) -> "Settings":
@@ -65,10 +70,13 @@ class Settings(Section):
             _check_keywords(place, route)
             if route.pipeline not in installed:
                 raise ValueError(f"{place}: no pipeline {route.pipeline!r}; there are: {', '.join(sorted(installed))}")
-            for key, names in (("from", route.sources), ("deliver", route.deliver)):
-                for name in names:
-                    if name not in self.peers:
-                        raise ValueError(f"{place}: {key} names {name!r}, which is not under [peers]")
+            for key, names, section, known in (
+                ("from", route.sources, "peers", self.peers),
+                ("deliver", route.deliver, "peers", self.peers),
+                ("tell", route.tell, "messages", self.messages),
+            ):
+                if unknown := [name for name in names if name not in known]:
+                    raise ValueError(f"{place}: {key} names {unknown[0]!r}, which is not under [{section}]")
             for name in route.gather.sources if route.gather else ():
                 if name not in self.peers or not self.peers[name].query:
                     raise ValueError(f"{place}: gather.from names {name!r}, which is no peer with query = true")
@@ -76,6 +84,7 @@ class Settings(Section):
             if peer.tls_name and not (self.listen.tls and self.listen.tls.authorities):
                 raise ValueError(f"peers.{name}.tls_name needs listen.tls.authorities, which signed its certificate")
         _refuse_twice("peers: the web_user", [peer.web_user for peer in self.peers.values() if peer.web_user])
+        _refuse_twice("peers and messages: the name", [*self.peers, *self.messages])
         _refuse_twice("routes", [route.name for route in self.routes])
         _refuse_twice("peers: the AE title", [peer.ae_title for peer in self.peers.values() if peer.ae_title])
         return self
@@ -149,10 +158,12 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         raise ConfigError(f"{path or 'configuration'}: " + "; ".join(lines)) from None
     updates: dict[str, Any] = {"node": settings.node.model_copy(update={"home": _absolute(settings.node.home, base)})}
     if settings.listen.tls:
-        updates["listen"] = settings.listen.model_copy(update={"tls": _absolute_tls(settings.listen.tls, base)})
-    web_places = {name: _absolute(place, base) for name, place in dict(settings.web).items() if isinstance(place, Path)}
-    updates["web"] = settings.web.model_copy(update=web_places)
+        updates["listen"] = settings.listen.model_copy(update={"tls": _absolute_places(settings.listen.tls, base)})
+    updates["web"] = _absolute_places(settings.web, base)
     updates["peers"] = {name: _absolute_peer(peer, base) for name, peer in settings.peers.items()}
+    updates["messages"] = {name: _absolute_receiver(one, base) for name, one in settings.messages.items()}
+    if settings.hl7.tls:
+        updates["hl7"] = settings.hl7.model_copy(update={"tls": _absolute_places(settings.hl7.tls, base)})
     settings = settings.model_copy(update=updates)
     allowed = {name: Allowance(one.trust is Trust.CODE, one.memory_gb) for name, one in settings.bundles.items()}
     use_shelf(settings.shelf, allowed)
@@ -172,14 +183,19 @@ def _absolute(place: Path, base: Path) -> Path:
     return place if place.is_absolute() else (base / place).absolute()
 
 
-def _absolute_tls(tls: Tls, base: Path) -> Tls:
-    places = {"certificate": tls.certificate, "key": tls.key, "authorities": tls.authorities}
-    return tls.model_copy(update={name: _absolute(place, base) for name, place in places.items() if place})
+def _absolute_places(section: S, base: Path) -> S:
+    """Every file that `section` names."""
+    places = {name: _absolute(place, base) for name, place in dict(section).items() if isinstance(place, Path)}
+    return section.model_copy(update=places)
 
 
 def _absolute_peer(peer: Peer, base: Path) -> Peer:
-    places = {name: _absolute(place, base) for name, place in dict(peer.web).items() if isinstance(place, Path)}
-    return peer.model_copy(update={"web": peer.web.model_copy(update=places)})
+    return peer.model_copy(update={"web": _absolute_places(peer.web, base)})
+
+
+def _absolute_receiver(receiver: Receiver, base: Path) -> Receiver:
+    tls = _absolute_places(receiver.tls, base) if receiver.tls else None
+    return receiver.model_copy(update={"web": _absolute_places(receiver.web, base), "tls": tls})
 
 
 def _find(environ: Mapping[str, str]) -> Path | None:

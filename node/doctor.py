@@ -17,8 +17,9 @@ from node.ledger import Ledger
 from node.ledger.integrity import ADVICE, find_damage
 from node.outbound.echo import echo
 from node.outbound.stow import probe
+from node.outbound.telling.knock import knock
 from node.oversight.health import broker_answers
-from node.sections import Peer
+from node.sections import Peer, Receiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def examine(settings: Settings, ledger: Ledger) -> Iterator[Check]:
             yield _check_echo(f"peer {name}", settings, (peer.host, peer.port), peer.ae_title)
         if peer.dicomweb:
             yield _check_web(f"peer {name}", settings, peer)
+    for name, receiver in settings.messages.items():
+        yield _check_receiver(f"receiver {name}", settings, receiver)
     yield from _check_circuits(ledger)
     yield from _check_hands(settings)
 
@@ -88,6 +91,15 @@ def _check_web(what: str, settings: Settings, peer: Peer) -> Check:
         return Check(what, True, probe(peer, settings.deliver.answer_wait.total_seconds()))
     except PeerUnreachable as error:
         return Check(what, False, str(error))
+
+
+def _check_receiver(what: str, settings: Settings, receiver: Receiver) -> Check:
+    """Whether it can be reached; nothing is told."""
+    try:
+        seen = knock(receiver, settings.deliver.answer_wait.total_seconds())
+    except PeerUnreachable as error:
+        return Check(what, False, str(error))
+    return Check(what, True, seen)
 
 
 def _check_circuits(ledger: Ledger) -> Iterator[Check]:

@@ -7,6 +7,7 @@ WetreadError
 │   ├── WrongClass          the dataset is of another SOP class than the request says (0xA900)
 │   ├── ConflictingInstance another content is already held under this uid (0xC000)
 │   └── OutOfResources      no space to keep it: send it later (0xA700, transient)
+├── MessageNotUnderstood    a message from another system is none that we read, or lacks what it must have
 ├── AssociationRejected     a caller is not let in (PS3.8 9.3.4)
 ├── ProtocolViolation       a peer broke the rules of the connection: it is aborted (PS3.8 9.3.8)
 ├── InputError              a series cannot be read as a volume; the job fails by name
@@ -40,7 +41,8 @@ WetreadError
 │   └── LostLease           the job belongs to somebody else by now; this answer is thrown away
 ├── DeliveryError
 │   ├── PeerUnreachable     no association (transient)
-│   └── PeerRefused         the peer will never take this object
+│   ├── PeerRefused         the peer will never take this object
+│   └── MessageRefused      a receiver will never take this message, or it could not be written
 └── WorkerError
     ├── WorkerLost          a worker died or went silent under a job (transient)
     ├── OutOfTime           the job ran past its pipeline's time limit (transient)
@@ -84,6 +86,15 @@ class OutOfResources(RefusedInstance):
 
     transient = True
     status = 0xA700
+
+
+class MessageNotUnderstood(WetreadError):
+    """A message from another system is none that we read, or lacks what it must have. Its words quote nothing of it.
+    code: of HL7 table 0357. place: segment and field, ("PID", 3)."""
+
+    def __init__(self, text: str, code: str = "100", place: tuple[str, int] | None = None) -> None:
+        super().__init__(text)
+        self.code, self.place = code, place
 
 
 class AssociationRejected(WetreadError):
@@ -230,6 +241,10 @@ class PeerUnreachable(DeliveryError):
 
 class PeerRefused(DeliveryError):
     """The peer will never take this object."""
+
+
+class MessageRefused(DeliveryError):
+    """A receiver will never take this message, or it could not be written."""
 
 
 class WorkerError(WetreadError):

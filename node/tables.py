@@ -108,7 +108,17 @@ def make_history(ledger: Ledger, job: Job, outbox: Path) -> Group:
         took = f"; it took this with {delivery.note}" if delivery.note not in delivery.answer else ""
         answer = Text(delivery.answer + took)
         sent.add_row(delivery.destination, delivery.object.modality, delivery.state, str(delivery.attempts), answer)
-    return Group(head, history, objects, sent)
+    return Group(head, history, objects, sent, *_make_messages(ledger, job))
+
+
+def _make_messages(ledger: Ledger, job: Job) -> list[Table]:
+    """Who is told of `job`; no table where nobody is."""
+    messages = ledger.find_messages(job.id)
+    table = _make_table("Messages", "To", "Of", "State", "Tries", "Control id", "Last answer")
+    for one in messages:
+        told = (one.destination, one.subject, one.state, str(one.attempts), one.control_id, Text(one.answer))
+        table.add_row(*told)
+    return [table] if messages else []
 
 
 def _make_table(title: str, *columns: str) -> Table:

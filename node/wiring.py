@@ -18,7 +18,9 @@ from node.sections import CountBy, Retrieve
 if TYPE_CHECKING:
     from node.inbound.gather import Gatherer
     from node.inbound.listener import Listener
+    from node.inbound.orders.door import OrderDoor
     from node.model.archive import Archive
+    from node.outbound.telling.teller import Teller
 
 
 def open_ledger(settings: Settings) -> Ledger:
@@ -58,9 +60,36 @@ def make_gatherer(settings: Settings, ledger: Ledger, spool: Spool) -> "Gatherer
     return Gatherer(settings, ledger, spool, open_archive)
 
 
+def make_order_door(settings: Settings) -> "OrderDoor":
+    """The door for orders by HL7. Raises ConfigError when hl7.listen is not set."""
+    from node.inbound.orders.desk import OrderDesk
+    from node.inbound.orders.door import OrderDoor
+    from node.orders.book import OrderBook
+    from node.orders.patients import PatientBook
+
+    if not settings.hl7.listen:
+        raise ConfigError("hl7.listen is not set: there is no door for orders")
+    book = OrderBook(settings.order_book)
+    return OrderDoor(settings, OrderDesk(settings, book, PatientBook(book)))
+
+
+def make_tellers(settings: Settings, ledger: Ledger) -> "list[Teller]":
+    """Who tells each receiver of results."""
+    from node.orders.book import OrderBook
+    from node.orders.patients import PatientBook
+    from node.outbound.telling.teller import Teller
+
+    if not settings.messages:
+        return []
+    book = OrderBook(settings.order_book)
+    patients = PatientBook(book)
+    return [Teller(name, settings, ledger, book, patients) for name in sorted(settings.messages)]
+
+
 def run_keeping(settings: Settings, stop: Event) -> None:
     """Housekeeping, retention, and for each peer who delivers to it, who reports to it, who counts there, who tells it
-    what is available and who asks it for orders, each on a thread of its own, until `stop` is set."""
+    what is available and who asks it for orders, and for each receiver of messages who tells it, each on a thread of
+    its own, until `stop` is set."""
     from node.housekeeping import Housekeeper
     from node.inbound.enqueue import Enqueuer
     from node.outbound.count import Counter
@@ -82,6 +111,7 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     runs += [Counter(name, settings, ledger).run for name in counted]
     runs += [Notifier(name, settings, ledger).run for name, peer in sorted(settings.peers.items()) if peer.availability]
     runs += [Inquirer(name, settings, ledger).run for name, peer in sorted(settings.peers.items()) if peer.worklist]
+    runs += [teller.run for teller in make_tellers(settings, ledger)]
     if any(route.gather for route in settings.routes) or ledger.find_waiting():
         runs.append(make_gatherer(settings, ledger, spool).run)
     threads = [Thread(target=run, args=(stop,)) for run in runs]

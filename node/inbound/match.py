@@ -113,6 +113,7 @@ def _make_job(
         pipeline=route.pipeline,
         deliver=tuple(route.deliver),
         priority=route.priority or Priority.ROUTINE,
+        tell=tuple(route.tell),
         lane=manifest.lane,
         version=study.version,
         state=State.QUEUED,

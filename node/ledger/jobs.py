@@ -22,7 +22,7 @@ def to_job(row: Row[Any]) -> Job:
     """A row of the table as a Job."""
     values = dict(row._mapping)
     values.pop("rung_at")
-    for key in ("series_uids", "deliver", "notes", "priors"):
+    for key in ("series_uids", "deliver", "tell", "notes", "priors"):
         values[key] = tuple(values[key])
     values |= {"state": State(row.state), "priority": Priority(row.priority), "gathering": Gathering(row.gathering)}
     values |= {"late": Late(row.late)}

@@ -11,6 +11,7 @@ from node.model.circuit import Backlog, Circuit
 from node.model.commitment import Commitment
 from node.model.delivery import Delivery, DeliveryState, ResultObject
 from node.model.job import Event, Gathering, Job, Priority, State
+from node.model.message import Message, MessageState
 from node.model.study import Finished, Instance, Quarantined, Study
 from node.model.worker import Worker
 
@@ -325,6 +326,29 @@ class Ledger(Lists, Evidence, Notices, Protocol):
 
     def find_transaction(self, transaction_uid: str) -> list[Delivery]:
         """The deliveries that a storage commitment request asked for, and that were not sent again since."""
+        ...
+
+    # Messages
+
+    def find_messages(self, job_id: str) -> list[Message]:
+        """All of a job, by receiver."""
+        ...
+
+    def find_messages_due(self, destination: str, at: float, limit: int) -> list[Message]:
+        """At most `limit` of those PENDING to be sent by `at`, those that wait longest first."""
+        ...
+
+    def find_untold(self, destination: str, states: Sequence[State], limit: int) -> list[Message]:
+        """At most `limit` results WAITING whose job is in one of `states`, oldest first."""
+        ...
+
+    def open_messages(self, waiting: Message, opened: Sequence[Message]) -> bool:
+        """`opened` in place of those of the same receiver, job and subject, in one step. False, and nothing is written,
+        when `waiting` is no longer as it was read."""
+        ...
+
+    def move_message(self, message: Message, to: MessageState, answer: str, next_at: float, at: float) -> bool:
+        """Compare-and-set on the state. What the receiver took or refused is a line of the job's history."""
         ...
 
     # Circuits

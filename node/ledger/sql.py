@@ -17,6 +17,7 @@ from node.ledger.expectations import ExpectationLedger
 from node.ledger.gathering import GatheringLedger, ask_again
 from node.ledger.jobs import get_job, remember, to_job
 from node.ledger.listing import ListingLedger, add_indexes
+from node.ledger.messages import MessageLedger, announce
 from node.ledger.notices import NoticeLedger, add_notices
 from node.ledger.record import find_classes, record_batch
 from node.ledger.steps import StepLedger
@@ -41,6 +42,7 @@ class SqlLedger(
     CircuitLedger,
     WorkerLedger,
     ListingLedger,
+    MessageLedger,
 ):
     """`Ledger` on one database. Safe to use from many threads and processes at once."""
 
@@ -279,5 +281,6 @@ class SqlLedger(
                 drop_pending(db, job.id)
             add_objects(db, job, objects, shares, at)
             add_notices(db, job, notify, at)
+            announce(db, job, to, at)
             remember(db, job.id, at, to, station, text, seconds or {})
             return get_job(db, job.id)

@@ -137,6 +137,7 @@ job = Table(
     Column("not_before", Float, nullable=False, server_default="0"),
     Column("inputs", String(32), nullable=False, server_default=""),
     Column("superseded_by", String(32), nullable=False, server_default=""),
+    Column("tell", JSON, nullable=False, server_default="[]"),
     Index("job_by_time", "created_at", "id"),
     *(Index(f"job_by_{column}", column, "created_at", "id") for column in ("state", "pipeline", "route")),
     Column("progress", Float, nullable=False, server_default="0"),
@@ -243,4 +244,21 @@ circuit = Table(
     Column("next_at", Float, nullable=False, default=0.0),
     Column("heard_at", Float, nullable=False, default=0.0),
     Column("answer", Text, nullable=False, default=""),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("destination", String(64), primary_key=True),
+    Column("job_id", String(32), primary_key=True),
+    Column("subject", String(12), primary_key=True),
+    Column("state", String(12), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("control_id", String(20), nullable=False),
+    Column("told", String(20), nullable=False),
+    Index("message_by_job", "job_id"),
+    Index("message_due", "state", "destination", "next_at"),
 )

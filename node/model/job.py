@@ -63,7 +63,8 @@ class Gathering(StrEnum):
 class Job:
     """One row of the ledger: no pixel, no path, no dataset.
 
-    deliver: names of the destination peers; empty keeps the results in the outbox.
+    deliver: names of the destination peers; empty keeps the results in the outbox. tell: names of the receivers that
+    are told of its result by message.
     token: fencing token of the present lease, "" without one.
     priors: Study Instance UIDs of earlier studies of the patient that were gathered, the newest first.
     ready_at: while it is ASKING the job waits until then at the longest.
@@ -102,6 +103,7 @@ class Job:
     superseded_by: str = ""
     progress: float = 0.0
     activity: str = ""
+    tell: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,7 @@ class Route(Section):
     study: a condition on the whole: at least one image series meets every one of these, be it read or not.
     late: what images do that come after the study was closed. after: name of a route or pipeline whose job of the same
     study comes first; its result objects are there when this one's job runs. schedule: when jobs may start.
+    tell: names under [messages] of who is told of the result by HL7 or FHIR.
     expects: the study is waited for until each of these is met by at least one of its image series.
     priority: by default that of the order, or routine where none is known.
     """
@@ -144,6 +145,7 @@ class Route(Section):
     pipeline: str
     deliver: list[str] = Field(default_factory=list)
     priority: Priority | None = None
+    tell: list[str] = Field(default_factory=list)
     gather: Gather | None = None
     study: When = Field(default_factory=dict)
     late: Late = Late.REPLACE

@@ -4,23 +4,24 @@ import ssl
 from typing import Any
 
 from node.errors import ConfigError
-from node.sections import Tls
+from node.sections import Hl7Tls, Tls
 
 
-def make_server_context(tls: Tls) -> ssl.SSLContext:
-    """The door's certificate, and whose certificates callers must show. Raises ConfigError naming the key."""
+def make_server_context(tls: Tls | Hl7Tls, section: str = "listen.tls") -> ssl.SSLContext:
+    """The certificate of the door that `section` speaks of, and whose certificates callers must show. Raises
+    ConfigError naming the key."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM")
     try:
         context.load_cert_chain(tls.certificate, tls.key)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"listen.tls.certificate {tls.certificate}, listen.tls.key {tls.key}: {error}") from error
+        raise ConfigError(f"{section}.certificate {tls.certificate}, {section}.key {tls.key}: {error}") from error
     if tls.authorities is not None:
         try:
             context.load_verify_locations(tls.authorities)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"listen.tls.authorities {tls.authorities}: {error}") from error
+            raise ConfigError(f"{section}.authorities {tls.authorities}: {error}") from error
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 

@@ -24,7 +24,10 @@ from node.web.access.anonymous import find_anonymous
 log = logging.getLogger(__name__)
 
 ROLES = ("keep", "listen", "web", "work")
-STOP_ORDER = (("listen", "web"), ("work", "keep"), ("broker",))
+ORDERS = "orders"
+"""The role that is there when hl7.listen is set."""
+
+STOP_ORDER = (("listen", "web", ORDERS), ("work", "keep"), ("broker",))
 CALM = 20.0
 """A role that lived this long (seconds) is restarted at once; one that dies sooner waits, longer each time."""
 
@@ -50,6 +53,8 @@ class Supervisor:
         self._settings = settings
         _check_free("node.listen", settings.node.listen)
         _check_free("web.listen", settings.web.listen)
+        if settings.hl7.listen:
+            _check_free("hl7.listen", settings.hl7.listen)
         find_anonymous(settings)  # raises ConfigError where nobody could log in
         settings.node.home.mkdir(parents=True, exist_ok=True)
         check_ledger(settings.ledger_url)
@@ -60,7 +65,8 @@ class Supervisor:
             broker = Broker(settings.node.home)
             self._environment["WETREAD_QUEUE__URL"] = broker.url
             self._children.append(Child("broker", [sys.executable, "-m", "node.supervisor.parent", *broker.command()]))
-        self._children += [Child(role, [sys.executable, "-m", "node.cli", role]) for role in ROLES]
+        roles = (*ROLES, ORDERS) if settings.hl7.listen else ROLES
+        self._children += [Child(role, [sys.executable, "-m", "node.cli", role]) for role in roles]
 
     def run(self, stop: Event) -> None:
         """Starts everything and keeps it running until `stop` is set; then stops the door first, the broker last."""

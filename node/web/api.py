@@ -108,6 +108,7 @@ class Api:
         return to_dict(job, describe_job(job, find_mentioned(ledger, [job]))) | {
             "history": [asdict(event) for event in ledger.find_history(job.id)],
             "deliveries": deliveries,
+            "messages": [asdict(one) for one in ledger.find_messages(job.id)],
         }
 
     def _find_rows(self, jobs: list[Job]) -> list[dict[str, str]]:

@@ -1,9 +1,13 @@
 """What the documents say is on disk."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from node.config import load_settings
+from node.sections import ClientTls, Hl7, Hl7Tls, Receiver, Template
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -39,3 +43,17 @@ def test_no_room_without_a_name_of_its_own():
     bad = {"utils", "util", "helpers", "common", "manager", "base", "misc"}
     for floor in ("node", "pipelines", "workers"):
         assert not [path for path in (ROOT / floor).rglob("*") if path.stem in bad]
+
+
+def test_the_configuration_on_the_page_of_messages_is_right_and_shows_every_key(tmp_path):
+    text = re.search(r"```toml\n(.*?)```", (ROOT / "docs/messages.md").read_text("utf-8"), flags=re.S)[1]
+    peer = '[peers.pacs]\nae_title = "PACS"\naddress = "pacs.test:104"\n'
+    (tmp_path / "wetread.toml").write_text(peer + text)
+    load_settings(tmp_path / "wetread.toml", {})
+    shown = tomllib.loads(text)
+    assert set(shown["hl7"]) == set(Hl7.model_fields)
+    assert set(shown["hl7"]["tls"]) == set(Hl7Tls.model_fields)
+    receivers = shown["messages"]
+    assert {key for one in receivers.values() for key in one} == set(Receiver.model_fields)
+    assert set(receivers["ris"]["template"]) == set(Template.model_fields)
+    assert set(receivers["ris"]["tls"]) == set(ClientTls.model_fields)

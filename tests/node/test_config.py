@@ -41,6 +41,31 @@ def test_home_is_relative_to_the_file(tmp_path):
             '[peers.a]\nae_title = "A"\naddress = "h:1"\n[peers.b]\nae_title = "A"\naddress = "h:2"\n',
             "'A' is there twice",
         ),
+        (
+            '[[routes]]\nname = "r"\npipeline = "lung-seg"\ntell = ["x"]\n',
+            "tell names 'x', which is not under [messages]",
+        ),
+        ('[messages.a]\nkind = "fax"\naddress = "h:1"\n', "messages.a.kind"),
+        ('[messages.a]\nkind = "hl7"\naddress = "https://h"\n', "is host:port"),
+        ('[messages.a]\nkind = "fhir"\naddress = "h:1"\n', "begins with https://"),
+        ('[messages.a]\nkind = "fhir"\naddress = "https://u:p@h"\n', "holds no credentials"),
+        ('[messages.a]\nkind = "fhir"\naddress = "https://h"\norder_update = "OMI^O23"\n', 'are of kind "hl7"'),
+        ('[messages.a]\nkind = "hl7"\naddress = "h:1"\norder_update = "OMI^O23"\n', "needs template.critical"),
+        (
+            '[messages.a]\nkind = "hl7"\naddress = "h:1"\n'
+            '[messages.a.template]\ncritical = [{ finding = "1 SCT x", measurement = "2 SCT y" }]\n',
+            "measurement goes with min or max",
+        ),
+        (
+            '[messages.a]\nkind = "hl7"\naddress = "h:1"\n[messages.a.template]\ncritical = [{ finding = "1" }]\n',
+            "write 'value scheme meaning'",
+        ),
+        (
+            '[messages.a]\nkind = "hl7"\naddress = "h:1"\n[peers.a]\nae_title = "A"\naddress = "h:2"\n',
+            "the name 'a' is there twice",
+        ),
+        ('[hl7]\nlisten = "2575"\n', "hl7.listen"),
+        ('[hl7]\naccession = ["ORC3"]\n', "hl7.accession"),
         ('[completeness]\nquiet = "soon"\n', "completeness.quiet"),
         ("not toml", "wetread.toml"),
     ],
