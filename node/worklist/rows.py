@@ -28,7 +28,7 @@ def to_dataset(model: str) -> Dataset:
 def to_model(dataset: Dataset) -> dict[str, Any]:
     """`dataset` as DICOM JSON; text is Unicode and says so. Raises WorkitemRefused for values that cannot be read."""
     try:
-        model = {tag: _prune(element) for tag, element in dataset.to_json_dict().items() if tag != "00081195"}
+        model = {tag: _prune(element) for tag, element in dataset.to_json_dict().items()}
     except DAMAGE as error:
         raise WorkitemRefused(f"a value cannot be read: {type(error).__name__}", 0x0106, 400) from None
     if any(not text.isascii() for text in _find_texts(model)):

@@ -6,46 +6,7 @@ from pydicom import Dataset
 from node.errors import WorkitemRefused
 from node.worklist import Worklist
 from tests.workitems import make_performed, make_progress, make_workitem
-
-UID, LOCK, OTHER = "1.2.826.1", "2.25.11", "2.25.22"
-STATES = ("absent", "SCHEDULED", "IN PROGRESS", "COMPLETED", "CANCELED")
-
-CELLS = """
-create             | 0000 201 | 0111 409 | 0111 409 | 0111 409 | 0111 409
-claim, right       | C307 404 | 0000 200 | C302 409 | C300 409 | C300 409
-claim, none        | C307 404 | C301 400 | C301 400 | C301 400 | C301 400
-claim, other       | C307 404 | -        | C301 400 | C301 400 | C301 400
-schedule, right    | C307 404 | C303 409 | C303 409 | C303 409 | C303 409
-schedule, none     | C307 404 | C303 409 | C303 409 | C303 409 | C303 409
-complete, right    | C307 404 | C310 409 | 0000 200 | B306 200 | C300 409
-complete, none     | C307 404 | C301 400 | C301 400 | C301 400 | C301 400
-complete, other    | C307 404 | -        | C301 400 | C301 400 | C301 400
-cancel, right      | C307 404 | C310 409 | 0000 200 | C300 409 | B304 200
-cancel, none       | C307 404 | C301 400 | C301 400 | C301 400 | C301 400
-cancel, other      | C307 404 | -        | C301 400 | C301 400 | C301 400
-ask to cancel      | C307 404 | 0000 202 | 0000 202 | C311 409 | B304 202
-set, right         | C307 404 | C310 409 | 0000 200 | C300 400 | C300 400
-set, none          | C307 404 | 0000 200 | C301 400 | C300 400 | C300 400
-set, other         | C307 404 | -        | C301 400 | C300 400 | C300 400
-"""
-"""DIMSE status and HTTP status for each state; "-": of a workitem that nobody holds no Transaction UID is another."""
-
-ROWS = [[part.strip() for part in line.split("|")] for line in CELLS.strip().splitlines()]
-AFTER = {
-    ("create", "absent"): "SCHEDULED",
-    ("claim, right", "SCHEDULED"): "IN PROGRESS",
-    ("complete, right", "IN PROGRESS"): "COMPLETED",
-    ("cancel, right", "IN PROGRESS"): "CANCELED",
-    ("ask to cancel", "SCHEDULED"): "CANCELED",
-}
-WARNINGS = {
-    ("C301", "none"): "The Transaction UID is missing.",
-    ("C301", "other"): "The Transaction UID is incorrect.",
-    ("B304", ""): "The UPS is already in the requested state of CANCELED.",
-    ("B306", ""): "The UPS is already in the requested state of COMPLETED.",
-}
-STATE_WORDS = {"claim": "IN PROGRESS", "schedule": "SCHEDULED", "complete": "COMPLETED", "cancel": "CANCELED"}
-LOCKS = {"right": LOCK, "none": "", "other": OTHER}
+from tests.worklist_table import AFTER, LOCK, LOCKS, ROWS, STATE_WORDS, STATES, UID, find_warning
 
 
 @pytest.fixture
@@ -94,15 +55,7 @@ def test_each_cell_answers_as_the_standard_says(worklist, request_, state, cell)
     code, http = cell.split()
     status, answered, warning = ask(worklist, request_)
     assert (f"{status:04X}", answered) == (code, int(http))
-    which = request_.partition(", ")[2]
-    if code in ("B304", "B306"):
-        assert warning == WARNINGS[code, ""]
-    elif code == "C301" and not request_.startswith("set"):
-        assert warning == WARNINGS[code, which]
-    elif code in ("C300", "C302", "C303", "C310", "C311") or (request_.startswith("set") and code == "C301"):
-        assert warning
-    else:
-        assert warning == ""
+    assert warning == find_warning(request_, code)
     after = AFTER.get((request_, state), state)
     if after == "absent":
         with pytest.raises(WorkitemRefused, match="no such workitem"):

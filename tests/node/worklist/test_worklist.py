@@ -146,6 +146,16 @@ def test_a_subscriber_hears_the_state_at_once_and_every_change_after(worklist):
     assert hear(worklist, "WATCHER") == []
 
 
+def test_a_page_of_notices_goes_on_where_the_last_one_ended(worklist):
+    worklist.create(make_workitem(), 1.0, UID)
+    worklist.subscribe(UID, "WATCHER", 2.0)
+    worklist.change_state(UID, "IN PROGRESS", LOCK, 3.0)
+    first, second = worklist.find_notices("WATCHER")
+    assert worklist.find_notices("WATCHER", limit=1) == [first]
+    assert worklist.find_notices("WATCHER", after=first.number) == [second]
+    assert worklist.find_newest() == second.number
+
+
 def test_a_canceled_one_goes_by_way_of_in_progress_with_its_reason(worklist):
     worklist.create(make_workitem(), 1.0, UID)
     worklist.subscribe(UID, "WATCHER", 2.0)
