@@ -1,8 +1,10 @@
 """A workitem's life: created, claimed, changed, finished, canceled; every verb one transaction over the one table."""
 
+import json
 from typing import Any
 
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 from pydicom.uid import generate_uid
 from sqlalchemy import Connection, Engine, Row, insert, update
 
@@ -29,6 +31,7 @@ from node.worklist import rules
 from node.worklist import tables as t
 from node.worklist.keys import find_columns
 from node.worklist.reports import (
+    ASSIGNMENT,
     TOLD,
     Event,
     report_cancel_request,
@@ -38,6 +41,11 @@ from node.worklist.reports import (
 )
 from node.worklist.rows import dump, find_row, tell, to_dataset, to_model, to_workitem
 from node.worklist.standing import subscribe_new
+
+LOOKED_AT = frozenset(
+    f"{tag_for_keyword(keyword):08X}"
+    for keyword in (*rules.VALUED, *rules.NEVER_SET, *ASSIGNMENT, "ProcedureStepProgressInformationSequence")
+)
 
 
 class StepVerbs:
@@ -83,13 +91,14 @@ class StepVerbs:
             request = Request.SET_BARE if not lock else Request.SET_RIGHT if lock == held else Request.SET_WRONG
             outcome = _judge(request, uid, row, lock)
             assert row is not None
-            before = to_dataset(row.model)
+            model = json.loads(row.model)
+            before = _pick(model)
             rules.check_changes(changes, before)
-            after = to_dataset(row.model)
-            after.update(_without_lock(changes))
-            rules.stamp(after, at)
-            _write(db, row, after, row.state, at)
-            tell(db, uid, list(report_changes(before, after)), at)
+            changes = _without_lock(changes)
+            rules.stamp(changes, at)
+            model = dict(sorted((model | to_model(changes)).items()))
+            _write(db, row, model, row.state, at)
+            tell(db, uid, list(report_changes(before, _pick(model))), at)
         return outcome
 
     def change_state(self, uid: str, state: str, transaction_uid: str, at: float) -> Outcome:
@@ -151,7 +160,7 @@ def _move(db: Connection, row: Row[Any], to: StepState, transaction_uid: str, at
     if to == StepState.CANCELED:
         _note_end(workitem, Dataset(), at)
     workitem.ProcedureStepState = str(to)
-    _write(db, row, workitem, to, at, transaction_uid)
+    _write(db, row, to_model(workitem), to, at, transaction_uid)
     tell(db, row.uid, [report_state(workitem)], at)
 
 
@@ -161,7 +170,7 @@ def _cancel(db: Connection, row: Row[Any], request: Dataset, at: float) -> None:
     events: list[Event] = [report_state(workitem, StepState.IN_PROGRESS)]
     _note_end(workitem, request, at)
     workitem.ProcedureStepState = str(StepState.CANCELED)
-    _write(db, row, workitem, StepState.CANCELED, at)
+    _write(db, row, to_model(workitem), StepState.CANCELED, at)
     tell(db, row.uid, [*events, report_state(workitem)], at)
 
 
@@ -176,16 +185,21 @@ def _note_end(workitem: Dataset, request: Dataset, at: float) -> None:
 
 
 def _write(
-    db: Connection, row: Row[Any], workitem: Dataset, state: str, at: float, transaction_uid: str | None = None
+    db: Connection, row: Row[Any], model: dict[str, Any], state: str, at: float, transaction_uid: str | None = None
 ) -> None:
     """Compare-and-set on the state and the lock as they were read."""
     w = t.workitem
-    values = _to_row(to_model(workitem), StepState(state), at)
+    values = _to_row(model, StepState(state), at)
     if transaction_uid is not None:
         values["transaction_uid"] = transaction_uid
     as_read = (w.c.uid == row.uid) & (w.c.state == row.state) & (w.c.transaction_uid == row.transaction_uid)
     if not db.execute(update(w).where(as_read).values(values)).rowcount:
         raise WorkitemRefused(f"workitem {row.uid} changed meanwhile: ask again", 0x0110, 409)
+
+
+def _pick(model: dict[str, Any]) -> Dataset:
+    """What rules and reports look at: the lists of inputs and outputs may be long, and changes are many."""
+    return Dataset.from_json({tag: element for tag, element in model.items() if tag in LOOKED_AT})
 
 
 def _to_row(model: dict[str, Any], state: StepState, at: float) -> dict[str, Any]:

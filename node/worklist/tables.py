@@ -75,3 +75,18 @@ notice = Table(
     Index("notice_by_event", "number"),
 )
 """Who has not been told of which event yet."""
+
+link = Table(
+    "link",
+    metadata,
+    Column("workitem_uid", String(64), primary_key=True),
+    Column("job_id", String(32), nullable=False, index=True),
+    Column("lock", String(64), nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("priority", String(16), nullable=False),
+    Column("is_ended", Boolean, nullable=False),
+)
+"""Which workitem speaks of which job of the ledger."""
+
+bookmark = Table("bookmark", metadata, Column("number", Integer, primary_key=True))
+"""Up to which line of the ledger's history workitems have followed."""

@@ -6,6 +6,7 @@ from sqlalchemy import Engine, delete, select, update
 
 from node.ledger.engine import open_engine
 from node.worklist import tables as t
+from node.worklist.links import LinkVerbs
 from node.worklist.notices import NoticeVerbs
 from node.worklist.search import SearchVerbs
 from node.worklist.standing import SubscriptionVerbs
@@ -18,7 +19,7 @@ REMEMBERED = 30 * 86400.0
 """Seconds for which it is known that a uid was deleted, and for which an event waits for its subscriber."""
 
 
-class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs):
+class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs):
     """`home`/worklist.sqlite. Safe to use from many threads and processes at once. Times are seconds since the epoch,
     UTC."""
 
@@ -45,6 +46,7 @@ class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs):
             for uid in uids:
                 db.execute(update(w).where(w.c.uid == uid).values(blank | {"deleted_at": now}))
                 db.execute(delete(s).where(s.c.workitem_uid == uid))
+                db.execute(delete(t.link).where(t.link.c.workitem_uid == uid))
             db.execute(delete(w).where(w.c.deleted_at < now - REMEMBERED))
         self.forget_notices(now - REMEMBERED)
         return len(uids)
