@@ -56,7 +56,8 @@ def make_web(settings: Settings, ledger: Ledger, spool: Spool) -> Starlette:
     routes += [*Workitems(settings, worklist, DICOMWEB).make_routes(), *channels.make_routes()]
     routes.append(Mount(DICOMWEB, make_dicomweb(reading)))
     routes.append(Mount("/results", make_results(Results(settings, ledger, spool))))
-    routes += make_pages(settings, ledger, entrance.find_csrf, partial(read_modalities, reading.index))
+    find_modalities = partial(read_modalities, reading.index)
+    routes += make_pages(settings, ledger, entrance.find_csrf, find_modalities, worklist)
     routes += Api(settings, ledger).make_routes()
     routes += entrance.routes
 
