@@ -31,6 +31,7 @@ WetreadError
 ├── PipelineRefused         the mind does not install a bundle, or knows no such pipeline
 ├── DependencyFailed        the job that this one comes after ended without results, or there is none
 ├── OrderRefused            an order is not of the images that it is found by; results carry none
+├── WorkitemRefused         a request that the worklist does not grant, with its status on either wire
 ├── IncompleteStudy         what was expected of a study did not come; its jobs wait for an operator
 ├── EncodingError           a result cannot be written as a DICOM object; never sent
 │   └── OverlappingSegments a label map holds one segment a voxel: it must be BINARY
@@ -191,6 +192,15 @@ class DependencyFailed(WetreadError):
 
 class OrderRefused(WetreadError):
     """An order is not of the images that it is found by; results carry none."""
+
+
+class WorkitemRefused(WetreadError):
+    """A request that the worklist does not grant. status: DIMSE; http: of UPS-RS; warning: text of its Warning header,
+    "" for none."""
+
+    def __init__(self, text: str, status: int, http: int, warning: str = "") -> None:
+        super().__init__(text)
+        self.status, self.http, self.warning = status, http, warning
 
 
 class IncompleteStudy(WetreadError):

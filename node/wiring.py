@@ -87,7 +87,7 @@ def make_tellers(settings: Settings, ledger: Ledger) -> "list[Teller]":
 
 
 def run_keeping(settings: Settings, stop: Event) -> None:
-    """Housekeeping, retention, and for each peer who delivers to it, who reports to it, who counts there, who tells it
+    """Housekeeping, retention, the worklist, and for each peer who delivers, reports, counts and asks there, and tells
     what is available and who asks it for orders, and for each receiver of messages who tells it, each on a thread of
     its own, until `stop` is set."""
     from node.housekeeping import Housekeeper
@@ -99,6 +99,8 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     from node.outbound.worklist import Inquirer
     from node.queue import Doorbell
     from node.retention import Retention, find_free_gb
+    from node.worklist import Worklist
+    from node.worklist.mirror import Mirror
 
     ledger, spool = open_ledger(settings), open_spool(settings)
     enqueuer = Enqueuer(settings, ledger, Doorbell(settings.queue.url))
@@ -106,7 +108,14 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     retention = Retention(settings, ledger, spool, lambda: find_free_gb(settings.spool))
     deliverers = [Deliverer(name, settings, ledger) for name in sorted(settings.peers)]
     reporters = [Reporter(name, settings, ledger) for name, peer in sorted(settings.peers.items()) if peer.address]
-    runs = [housekeeper.run, retention.run, *(one.run for one in deliverers), *(one.run for one in reporters)]
+    mirror = Mirror(settings, ledger, Worklist(settings.node.home))
+    runs = [
+        housekeeper.run,
+        retention.run,
+        mirror.run,
+        *(one.run for one in deliverers),
+        *(one.run for one in reporters),
+    ]
     counted = [name for name, peer in sorted(settings.peers.items()) if peer.count_by != CountBy.NONE]
     runs += [Counter(name, settings, ledger).run for name in counted]
     runs += [Notifier(name, settings, ledger).run for name, peer in sorted(settings.peers.items()) if peer.availability]

@@ -199,6 +199,19 @@ class Ledger(Lists, Evidence, Notices, Protocol):
         """Oldest first."""
         ...
 
+    def find_changes(self, after: int, limit: int) -> list[tuple[int, str]]:
+        """(number, job id) of the lines of every job's history beyond `after`, in order."""
+        ...
+
+    def find_newest_change(self) -> int:
+        """Number of the newest line of history, 0 when there is none."""
+        ...
+
+    def add_job(self, job: Job, station: str, text: str) -> bool:
+        """A job of a study that is closed, beside those that closing it made. False, and nothing is written, when there
+        is one of this id."""
+        ...
+
     def claim_job(self, job_id: str, worker: str, until: float, at: float) -> Job | None:
         """QUEUED -> CLAIMED under a new fencing token; None when somebody else was faster, it is past that, or it waits
         for another job or for its hours."""

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, delete, func, insert, select, update
 from node.errors import LostLease
 from node.ledger import arrivals, expiry, kept, traffic
 from node.ledger import tables as t
+from node.ledger.changes import ChangeLedger
 from node.ledger.circuits import CircuitLedger
 from node.ledger.claims import ClaimLedger
 from node.ledger.deliveries import DeliveryLedger, add_objects, drop_pending
@@ -33,6 +34,7 @@ from node.model.study import Finished, Instance, Quarantined, Study, StudyState
 
 class SqlLedger(
     ClaimLedger,
+    ChangeLedger,
     DependencyLedger,
     ExpectationLedger,
     StepLedger,

@@ -23,6 +23,9 @@ from node.web.dicomweb.stow import Stow
 from node.web.pages.site import make_pages
 from node.web.pages.studies import read_modalities
 from node.web.results.service import Results, make_results
+from node.web.worklist.channel import Channels
+from node.web.worklist.service import SERVICES, Workitems
+from node.worklist import Worklist
 
 DICOMWEB = "/dicom-web"
 
@@ -32,7 +35,9 @@ def make_web(settings: Settings, ledger: Ledger, spool: Spool) -> Starlette:
     entrance = Entrance(settings)
     desk = Desk(settings, spool, ledger)
     stow = Stow(settings, desk, DICOMWEB)
-    reading = Reading(settings, ledger, spool, DICOMWEB)
+    worklist = Worklist(settings.node.home)
+    channels = Channels(worklist, DICOMWEB)
+    reading = Reading(settings, ledger, spool, DICOMWEB, SERVICES)
 
     def live(_request: Request) -> Response:
         return PlainTextResponse("alive\n")
@@ -48,9 +53,11 @@ def make_web(settings: Settings, ledger: Ledger, spool: Spool) -> Starlette:
     addresses = {"/healthz": live, "/readyz": ready, "/metrics": metrics}
     routes: list[BaseRoute] = [Route(path, answer) for path, answer in addresses.items()]
     routes += [Route(DICOMWEB + path, stow.store, methods=["POST"]) for path in ("/studies", "/studies/{study}")]
+    routes += [*Workitems(settings, worklist, DICOMWEB).make_routes(), *channels.make_routes()]
     routes.append(Mount(DICOMWEB, make_dicomweb(reading)))
     routes.append(Mount("/results", make_results(Results(settings, ledger, spool))))
-    routes += make_pages(settings, ledger, entrance.find_csrf, partial(read_modalities, reading.index))
+    find_modalities = partial(read_modalities, reading.index)
+    routes += make_pages(settings, ledger, entrance.find_csrf, find_modalities, worklist)
     routes += Api(settings, ledger).make_routes()
     routes += entrance.routes
 
@@ -58,9 +65,12 @@ def make_web(settings: Settings, ledger: Ledger, spool: Spool) -> Starlette:
     async def live_on(_app: Starlette) -> AsyncIterator[None]:
         desk.start()
         reading.start()
+        channels.start()
         yield
+        channels.stop()
         reading.stop()
         desk.stop()
+        worklist.close()
 
     middleware = [*make_cors(settings.web.origins), entrance.middleware]
     return Starlette(routes=routes, middleware=middleware, lifespan=live_on)

@@ -8,6 +8,9 @@ from node.errors import ConfigError
 
 LONGEST_HEADER = 1 << 16
 
+PING = 10.0
+"""Seconds between two questions to a WebSocket's other end whether it is there, and for its answer."""
+
 GOODBYE = 5
 """Seconds that answers under way are given when the role stops."""
 
@@ -24,6 +27,10 @@ def configure_server(settings: Settings, application: Starlette) -> uvicorn.Conf
         host=host,
         port=int(port),
         http="h11",
+        ws="websockets-sansio",
+        ws_max_size=LONGEST_HEADER,
+        ws_ping_interval=PING,
+        ws_ping_timeout=PING,
         h11_max_incomplete_event_size=LONGEST_HEADER,
         log_config=None,
         log_level="warning",

@@ -33,6 +33,7 @@ Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None
 OPEN = frozenset({"/healthz", "/readyz", "/login"})
 ADMIN = ("/api/v1/users", "/api/v1/audit")
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
+CHANNELS = ("/dicom-web/subscribers/",)
 QUIET = 'Bearer realm="wetread"'
 HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -76,9 +77,22 @@ class Guard:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await self._guard(scope, receive, send)
-        else:  # a WebSocket: nothing here speaks it
+        else:
+            await self._guard_channel(scope, receive, send)
+
+    async def _guard_channel(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """A WebSocket: a subscriber who listens, and nothing else here speaks it."""
+        connection = HTTPConnection(scope)
+        try:
+            if not str(scope["path"]).startswith(CHANNELS):
+                raise Refusal(404, "nothing here speaks WebSocket")
+            _check_origin(connection, self._origins)
+            await self._admit(connection, Role.VIEWER)
+        except Problem:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._app(scope, receive, send)
 
     async def _guard(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -106,6 +120,10 @@ class Guard:
     async def _let_in(self, request: Request) -> tuple[Who | None, Session | None]:
         if _path(request) in OPEN:
             return None, None
+        return await self._admit(request, find_needed(request.method, _path(request)))
+
+    async def _admit(self, request: HTTPConnection, needed: Role) -> tuple[Who, Session | None]:
+        """Raises Refusal."""
         who, session = await run_sync(self._doorman.identify, request)
         request.scope[KEY] = who
         if who is None:
@@ -114,7 +132,7 @@ class Guard:
             raise Refusal(401, "show a password or a token", challenge=challenge, close=True)
         if who.is_anonymous and self._here_only and request.url.hostname not in HERE:
             raise Refusal(403, "without users this node answers to localhost alone", close=True)
-        if not who.role.covers(find_needed(request.method, _path(request))):
+        if not who.role.covers(needed):
             raise Refusal(403, f"{who.name} is {who.role} and may not do that", close=True)
         return who, session
 

@@ -3,13 +3,13 @@
 In:  DICOM JSON of an instance.   Out: the attributes of each level, and the values of those keys that have a column.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import tag_for_keyword
 
-Model = Mapping[str, Any]
+from node.dicom.model_values import Model, find_values, find_vr, to_text
 
 
 class Level(IntEnum):
@@ -122,7 +122,8 @@ OF_ROW = frozenset(
 )  # fmt: skip
 """What is known of a study, series or instance beside its own attributes."""
 
-MARK = "\\"
+MULTIPLE = frozenset({"patient_name", "referring_physician", "modalities", "classes", "step_ids", "procedure_ids"})
+"""Columns that may hold several values between backslashes."""
 
 
 def find_level(path: Sequence[str]) -> Level:
@@ -137,14 +138,6 @@ def find_column(level: Level, path: Sequence[str]) -> str | None:
     return COLUMNS[level].get(".".join(path))
 
 
-def find_vr(tag: str) -> str:
-    """From the dictionary; UN for what it does not know."""
-    try:
-        return dictionary_VR(int(tag, 16))
-    except KeyError:
-        return "UN"
-
-
 def pick(model: Model, level: Level) -> dict[str, Any]:
     """The attributes of `level` in the model of an instance; UIDs of the levels above are no part of it."""
     return {tag: element for tag, element in model.items() if tag in OF_LEVEL[level]}
@@ -154,44 +147,3 @@ def find_columns(model: Model, level: Level) -> dict[str, str]:
     """{column: text to compare} of the keys of `level`, "" where absent."""
     paths = {column: path.split(".") for path, column in COLUMNS[level].items() if path not in COMPUTED}
     return {column: to_text(find_vr(path[-1]), find_values(model, path)) for column, path in paths.items()}
-
-
-def find_values(model: Model, path: Sequence[str]) -> list[Any]:
-    """Every value at `path`, whichever item of a sequence it is in."""
-    element = model.get(path[0])
-    values = [value for value in (element or {}).get("Value", ()) if value is not None]
-    if len(path) == 1:
-        return values
-    return [found for item in values if isinstance(item, dict) for found in find_values(item, path[1:])]
-
-
-def to_text(vr: str, values: Sequence[Any]) -> str:
-    r"""`values` as a column holds them: one as it is, names and several between backslashes: \DOE^JANE\."""
-    texts = [text for value in values for text in to_texts(vr, value)]
-    if vr == "PN" or len(texts) > 1:
-        return MARK + MARK.join(texts) + MARK if texts else ""
-    return texts[0] if texts else ""
-
-
-def to_texts(vr: str, value: Any) -> list[str]:
-    """A value of the model as texts to compare: each group of a name's components, without regard to case."""
-    if vr == "PN":
-        groups = value.values() if isinstance(value, dict) else [value]
-        return [fold_name(group) for group in groups]
-    return [fold(vr, str(value))]
-
-
-def fold_name(text: str) -> str:
-    """Case, and empty components at the end, do not tell names apart (PS3.4 C.2.2.2.1.1, PS3.5 6.2.1)."""
-    return text.upper().rstrip("^ ")
-
-
-def fold(vr: str, text: str) -> str:
-    """Padding is no part of a value (PS3.5 6.2), and 7 is 7.0."""
-    text = text.strip(" \0")
-    if vr in ("IS", "DS"):
-        try:
-            return f"{float(text):g}" if "." in text or "e" in text.lower() else str(int(text))
-        except ValueError:
-            return text
-    return text

@@ -16,18 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from node.dicom.header import DAMAGE
+from node.dicom.matching import Match
+from node.dicom.model_values import Model, find_values
 from node.web.dicomweb.attributes import (
     ALWAYS,
     COLUMNS,
     COMPUTED,
     OF_ROW,
     Level,
-    Model,
     find_columns,
-    find_values,
     pick,
 )
-from node.web.dicomweb.matching import Match
 
 VERSION = 1
 """Of the tables; an index of another version is made anew."""

@@ -13,7 +13,7 @@ def make_cors(origins: Sequence[str]) -> list[Middleware]:
     """To stand before everything that asks who it is: a browser asks for leave without saying so."""
     if not origins:
         return []
-    methods = ["GET", "HEAD", "OPTIONS", "POST"]
+    methods = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"]
     headers = ["Accept", "Authorization", "Content-Type"]
     return [
         Middleware(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pydicom.datadict import tag_for_keyword
 
-from node.web.dicomweb.attributes import find_vr
-from node.web.dicomweb.matching import Match, make_match
+from node.dicom.matching import Match, make_match
+from node.dicom.model_values import find_vr
 from node.web.dicomweb.problem import Problem
 
 ALL = "all"
@@ -48,12 +48,19 @@ def read_query(parameters: Sequence[tuple[str, str]]) -> Query:
         elif name not in IGNORED:
             path = read_path(name)
             fields.add(path[0])
-            if (match := make_match(path, find_vr(path[-1]), text)) is not None:
+            if (match := _read_match(path, text)) is not None:
                 matches.append(match)
     limit = _read_count("limit", pages["limit"]) if pages["limit"] else None
     fuzzy = any(name == "fuzzymatching" and text.lower() == "true" for name, text in parameters)
     given = frozenset(fields - {ALL})
     return Query(tuple(matches), given, ALL in fields, limit, _read_count("offset", pages["offset"]), fuzzy)
+
+
+def _read_match(path: tuple[str, ...], text: str) -> Match | None:
+    try:
+        return make_match(path, find_vr(path[-1]), text)
+    except ValueError as error:
+        raise Problem(400, str(error)) from None
 
 
 def read_path(name: str) -> tuple[str, ...]:

@@ -11,10 +11,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from node.web.dicomweb.attributes import ALWAYS, OF_ROW, Level, find_column, find_level
+from node.dicom.matching import Match
+from node.web.dicomweb.attributes import ALWAYS, MULTIPLE, OF_ROW, Level, find_column, find_level
 from node.web.dicomweb.index import TABLES, Index, dump_model, load_model
 from node.web.dicomweb.indexer import Indexer
-from node.web.dicomweb.matching import Match
 from node.web.dicomweb.models import answer_models, choose_form
 from node.web.dicomweb.query import Query, read_query
 
@@ -90,7 +90,7 @@ class Plan:
         """The condition for `match`, whose parameters are added; "" when it cannot be asked."""
         column = find_column(level, match.path)
         if column is not None:
-            sql, parameters = match.to_sql(f"{TABLES[level]}.{column}")
+            sql, parameters = match.to_sql(f"{TABLES[level]}.{column}", multiple=column in MULTIPLE)
             self.parameters += parameters
             return sql
         if level == Level.INSTANCE and self.level != Level.INSTANCE:

@@ -1,6 +1,6 @@
 """The DICOMweb service as one application: every address, and who answers it (PS3.18 table 10.1-1)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Event, Thread
 
 from starlette.applications import Starlette
@@ -33,9 +33,12 @@ FRAMES = INSTANCE + "/frames/{frames}"
 
 class Reading:
     """QIDO-RS and WADO-RS over one spool and outbox, at the path `base`. From `start` to `stop` a thread keeps the
-    index."""
+    index. others: (path, method, name) of what other services at this base do, for the capabilities."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, spool: Spool, base: str) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, spool: Spool, base: str, others: Sequence[tuple[str, str, str]] = ()
+    ) -> None:
+        self._others = others
         self.index = Index(settings.node.home / "web.sqlite")
         self.indexer = Indexer(ledger, spool.root, settings.outbox, self.index)
         self._public_url, self._base = settings.web.public_url, base
@@ -98,6 +101,7 @@ class Reading:
         services = [(path.replace(":path", ""), "GET", _name(path)) for path in answers]
         services.append(("/studies", "POST", "StoreInstances"))
         services.append((STUDY, "POST", "StoreStudyInstances"))
+        services += self._others
 
         def describe(request: Request) -> Response:
             return answer_capabilities(request, self._find_root(request), services)

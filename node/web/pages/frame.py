@@ -28,6 +28,7 @@ NAVIGATION = {
     "/": "Jobs",
     "/studies": "Studies",
     "/queue": "Queue",
+    "/worklist": "Worklist",
     "/workers": "Workers",
     "/peers": "Peers",
     "/routes": "Routes",

@@ -20,6 +20,8 @@ from node.web.pages.pipelines import PipelinePages
 from node.web.pages.queue import QueuePages
 from node.web.pages.routes import RoutePages
 from node.web.pages.studies import StudyPages
+from node.web.pages.worklist import WorklistPage
+from node.worklist import Worklist
 
 Act = Callable[[Request, dict[str, str]], Response]
 
@@ -29,6 +31,7 @@ def make_pages(
     ledger: Ledger,
     find_csrf: Callable[[Request], str],
     find_modalities: Callable[[str], dict[str, str]],
+    worklist: Worklist,
 ) -> list[BaseRoute]:
     """All pages, to stand behind the guard. find_csrf, find_modalities: as `Frame` and `StudyPages` have it."""
     frame = Frame(find_csrf, lambda: find_troubles(settings, ledger))
@@ -41,6 +44,7 @@ def make_pages(
         "/studies": studies.show_list,
         "/studies/{study}": studies.show,
         "/queue": queue.show_queue,
+        "/worklist": WorklistPage(worklist, frame).show,
         "/workers": queue.show_workers,
         "/quarantine": queue.show_quarantine,
         "/peers": peers.show,

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from node.web.dicomweb.matching import to_pattern
+from node.dicom.matching import to_pattern
 
 PATIENCE = 120.0
 """Seconds, for what takes years where each `*` multiplies the time."""
@@ -44,6 +44,6 @@ def test_letters_stand_for_themselves(pattern, text, fits):
 
 @pytest.mark.parametrize("pattern", ["*e" * 20 + "*#", "*?" * 20 + "#", "*e?" * 20 + "*#", "*" * 40 + "#"])
 def test_a_pattern_that_nearly_fits_often_is_done_soon(pattern):
-    code = f"from node.web.dicomweb.matching import to_pattern; print(to_pattern({pattern!r}).fullmatch('e' * 1000))"
+    code = f"from node.dicom.matching import to_pattern; print(to_pattern({pattern!r}).fullmatch('e' * 1000))"
     done = subprocess.run([sys.executable, "-c", code], timeout=PATIENCE, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr

@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from node.web.dicomweb.attributes import MARK, Model, find_values, fold, fold_name, to_texts
-from node.web.dicomweb.problem import Problem
+from node.dicom.model_values import MARK, Model, find_values, fold, fold_name, to_texts
 
 RANGES = frozenset({"DA", "TM", "DT"})
 WILD = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
@@ -37,8 +36,9 @@ class Match:
         patterns = [to_pattern(text) for text in self.texts if _has_pattern(self.vr, text)]
         return any(one in self.texts or any(pattern.fullmatch(one) for pattern in patterns) for one in found)
 
-    def to_sql(self, column: str) -> tuple[str, list[str]]:
-        """The same as a condition on a column that `attributes.to_text` filled, with its parameters."""
+    def to_sql(self, column: str, *, multiple: bool = False) -> tuple[str, list[str]]:
+        """The same as a condition on a column that `model_values.to_text` filled, with its parameters.
+        multiple: the column may hold several values between backslashes."""
         if self.is_range:
             low = [f"{column} >= ?"] * bool(self.first)
             end = column if self.vr == "DA" else f"substr({column}, 1, {len(self.last)})"  # an index knows no substr
@@ -51,7 +51,7 @@ class Match:
             pattern = to_glob(text) if wild else text
             conditions.append(f"{column} GLOB ?" if wild else f"{column} = ?")
             parameters.append(pattern)
-            if column.rpartition(".")[2] in MULTIPLE:
+            if multiple:
                 conditions.append(f"{column} GLOB ?")
                 parameters.append(f"*{MARK}{to_glob(text) if wild else _escape(text)}{MARK}*")
         return f"({' OR '.join(conditions)})", parameters
@@ -60,19 +60,15 @@ class Match:
         return bool(text) and text >= self.first and (not self.last or text[: len(self.last)] <= self.last)
 
 
-MULTIPLE = frozenset({"patient_name", "referring_physician", "modalities", "classes", "step_ids", "procedure_ids"})
-"""Columns that may hold several values between backslashes."""
-
-
 def make_match(path: Sequence[str], vr: str, text: str) -> Match | None:
     """What `text` asks of the attribute at `path`; None for universal matching, which asks nothing.
 
-    Raises Problem 400 for a range that is none, or a sequence matched by a text.
+    Raises ValueError for a range that is none, or a sequence matched by a text.
     """
     where = ".".join(path)
     if vr == "SQ":
         if text:
-            raise Problem(400, f"{where} is a sequence: ask for an attribute within it, as in {where}.00080100")
+            raise ValueError(f"{where} is a sequence: ask for an attribute within it, as in {where}.00080100")
         return None
     if not text or (vr in WILD and not text.strip("*")):
         return None
@@ -81,7 +77,7 @@ def make_match(path: Sequence[str], vr: str, text: str) -> Match | None:
     parts = re.split(r"[,\\]", text) if vr == "UI" else text.split(MARK) if vr in LISTS else [text]
     texts = tuple(fold_name(part) if vr == "PN" else fold(vr, part) for part in parts if part.strip())
     if vr == "UI" and any(set(part) - set("0123456789.") for part in texts):
-        raise Problem(400, f"{where}: what is asked for is no UID")
+        raise ValueError(f"{where}: what is asked for is no UID")
     return Match(tuple(path), vr, texts)
 
 
@@ -92,7 +88,7 @@ def _make_range(path: tuple[str, ...], vr: str, text: str) -> Match:
     if not dash or (offset is not None and int(offset[1]) <= 1200):
         first = last = text
     if not (first or last) or any(end and not DIGITS[vr].fullmatch(end) for end in (first, last)):
-        raise Problem(400, f"{'.'.join(path)}: what is asked for is no {vr} and no range of it")
+        raise ValueError(f"{'.'.join(path)}: what is asked for is no {vr} and no range of it")
     return Match(path, vr, is_range=True, first=first, last=last)
 
 

@@ -1,0 +1,1 @@
+"""UPS-RS: the worklist by HTTP and WebSocket (PS3.18 chapter 11)."""

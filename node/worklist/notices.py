@@ -1,0 +1,68 @@
+"""What subscribers have not been told yet: it stays until they were, across restarts, for a month at the longest."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Engine, delete, func, select
+
+from node.model.workitem import GLOBAL, Notice, Report
+from node.worklist import tables as t
+from node.worklist.reports import report_restart
+from node.worklist.rows import tell
+
+
+class NoticeVerbs:
+    """The part of `Worklist` that tells."""
+
+    _engine: Engine
+    _reader: Engine
+
+    def find_notices(self, subscriber: str, after: int = 0, limit: int = 100) -> list[Notice]:
+        """What `subscriber` has not been told of, beyond the event `after`, oldest first."""
+        e, n = t.event, t.notice
+        query = (
+            select(e.c.number, n.c.subscriber, e.c.workitem_uid, e.c.report, e.c.model, e.c.at)
+            .join(n, n.c.number == e.c.number)
+            .where((n.c.subscriber == subscriber) & (n.c.number > after))
+            .order_by(n.c.number)
+            .limit(limit)
+        )
+        with self._reader.connect() as db:
+            return [
+                Notice(r.number, r.subscriber, r.workitem_uid, Report(r.report), r.model, r.at)
+                for r in db.execute(query)
+            ]
+
+    def find_untold(self) -> list[str]:
+        """Subscribers for whom there is a notice."""
+        with self._reader.connect() as db:
+            return sorted(db.execute(select(t.notice.c.subscriber).distinct()).scalars())
+
+    def find_newest(self) -> int:
+        """Number of the newest event: as long as it stays the same there is nothing new to tell."""
+        with self._reader.connect() as db:
+            return int(db.execute(select(func.max(t.event.c.number))).scalar() or 0)
+
+    def settle_notices(self, subscriber: str, numbers: Sequence[int]) -> None:
+        """`subscriber` was told."""
+        n = t.notice
+        with self._engine.begin() as db:
+            db.execute(delete(n).where((n.c.subscriber == subscriber) & n.c.number.in_(numbers)))
+            db.execute(delete(t.event).where(t.event.c.number.in_(numbers) & ~_is_wanted()))
+
+    def announce_restart(self, at: float) -> None:
+        """Everybody who subscribes is told that the worklist is back (PS3.4 CC.2.4.3)."""
+        with self._engine.begin() as db:
+            s, g = t.subscription, t.standing
+            everybody = sorted(db.execute(select(s.c.subscriber).union(select(g.c.subscriber))).scalars())
+            tell(db, GLOBAL, [report_restart()], at, everybody)
+
+    def forget_notices(self, before: float) -> int:
+        """What nobody came for since; returns how many events that were."""
+        with self._engine.begin() as db:
+            old = select(t.event.c.number).where(t.event.c.at < before)
+            db.execute(delete(t.notice).where(t.notice.c.number.in_(old)))
+            return int(db.execute(delete(t.event).where(~_is_wanted())).rowcount)
+
+
+def _is_wanted() -> ColumnElement[bool]:
+    return select(t.notice.c.number).where(t.notice.c.number == t.event.c.number).exists()

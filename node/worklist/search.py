@@ -1,0 +1,72 @@
+"""Which workitems match (PS3.4 CC.2.8, PS3.18 11.9): the most urgent first, then by when they should start."""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from pydicom import Dataset
+from sqlalchemy import Engine, select
+
+from node.dicom.matching import Match
+from node.errors import WorkitemRefused
+from node.model.workitem import StepState, Workitem
+from node.worklist import tables as t
+from node.worklist.keys import fits, make_matches, read_keys, to_condition
+from node.worklist.rows import to_workitem
+
+CHUNK = 200
+"""Rows fetched at once when some keys have no column."""
+
+
+class SearchVerbs:
+    """The part of `Worklist` that finds."""
+
+    _engine: Engine
+    _reader: Engine
+
+    def search(
+        self, keys: Dataset | Sequence[Match] | Sequence[tuple[str, str]], limit: int = 100, offset: int = 0
+    ) -> list[Workitem]:
+        """keys: an identifier, or (path of tags, text) of each, or what `make_matches` made of those. Raises
+        WorkitemRefused for a key that cannot be matched so."""
+        condition, others = to_condition(_read(keys))
+        w = t.workitem
+        query = select(w).where(w.c.deleted_at.is_(None)).order_by(w.c.rank, w.c.start, w.c.uid)
+        if condition is not None:
+            query = query.where(condition)
+        with self._reader.connect() as db:
+            if not others:
+                return [to_workitem(row) for row in db.execute(query.limit(limit).offset(offset))]
+            rows = db.execution_options(yield_per=CHUNK).execute(query)
+            found = (row for row in rows if fits(others, json.loads(row.model)))
+            return [to_workitem(row) for row in islice(found, offset, offset + limit)]
+
+    def find_in(self, states: Sequence[StepState], after: str = "", limit: int = 1000) -> list[Workitem]:
+        """Those in `states` with a uid beyond `after`, by uid."""
+        w = t.workitem
+        query = select(w).where(w.c.state.in_(states) & w.c.deleted_at.is_(None) & (w.c.uid > after))
+        with self._reader.connect() as db:
+            return [to_workitem(row) for row in db.execute(query.order_by(w.c.uid).limit(limit))]
+
+    def find_cancel_requests(self) -> list[Workitem]:
+        """Those IN PROGRESS that somebody wants canceled."""
+        w = t.workitem
+        query = select(w).where((w.c.state == StepState.IN_PROGRESS) & w.c.cancel_asked_at.is_not(None))
+        with self._reader.connect() as db:
+            return [to_workitem(row) for row in db.execute(query)]
+
+
+def _read(keys: Dataset | Sequence[Match] | Sequence[tuple[str, str]]) -> list[Match]:
+    pairs = read_keys(keys) if isinstance(keys, Dataset) else keys
+    try:
+        return list(_to_matches(pairs))
+    except ValueError as error:
+        raise WorkitemRefused(str(error), 0xA900, 400) from None
+
+
+def _to_matches(pairs: Sequence[Match] | Sequence[tuple[str, str]]) -> Iterator[Match]:
+    for pair in pairs:
+        if isinstance(pair, Match):
+            yield pair
+        else:
+            yield from make_matches([pair])
