@@ -181,6 +181,7 @@ class Watch:
 
     def __init__(self, door: Door, echo: Callable[[], float]) -> None:
         self.slowest, self.count, self.failures = 0.0, 0, list[str]()
+        self.lag = 0.0
         self._door, self._echo = door, echo
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -203,18 +204,21 @@ class Watch:
                 self.count += 1
             except (OSError, Closed, Rejected, AssertionError) as error:
                 self.failures.append(repr(error))
+            start = time.monotonic()
             self._stop.wait(0.1)
+            self.lag = max(self.lag, time.monotonic() - start - 0.1)
 
     def growth_mb(self) -> float:
         """Peak of memory since the watch began, above what it was then."""
         return self._door.measure_mb("VmHWM") - self._before
 
     def expect_calm(self) -> None:
-        """The same processes live, every C-ECHO was answered in a second, and memory did not grow much."""
+        """The same processes live, every C-ECHO was answered in a second, and memory did not grow much. Where the
+        machine itself lets every thread wait, an echo may wait for some turns of that length."""
         assert self._door.find_pids() == self._pids, self._door.log_tail()
         assert not self.failures, f"{self.count} went well; {self.failures[:3]}"
         assert self.count > 0
-        assert self.slowest < 1.0
+        assert self.slowest < 1.0 + 5 * self.lag
         assert self.growth_mb() < ROOM_MB
 
 

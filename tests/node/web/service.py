@@ -51,7 +51,7 @@ class Service:
 
     def ask(self, method, path, body=None, headers=()):
         """(status, headers, body)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.request(method, path, body, dict(headers))
             answer = connection.getresponse()
