@@ -7,6 +7,8 @@ from functools import cache
 
 from pydicom.uid import UID, AllTransferSyntaxes
 
+from node.model.workitem import PULL_CLASS, PUSH_CLASS, QUERY_CLASS, WATCH_CLASS
+
 VERIFICATION = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT_PUSH_MODEL = "1.2.840.10008.1.20.1"
 INSTANCE_AVAILABILITY_NOTIFICATION = "1.2.840.10008.5.1.4.33"
@@ -29,9 +31,16 @@ ROLES = {
     VERIFICATION: ("SCP",),
     STORAGE_COMMITMENT_PUSH_MODEL: ("SCP", "SCU"),
     INSTANCE_AVAILABILITY_NOTIFICATION: ("SCP",),
+    PUSH_CLASS: ("SCP",),
+    WATCH_CLASS: ("SCP",),
+    PULL_CLASS: ("SCP",),
+    QUERY_CLASS: ("SCP",),
 }
 """Verification; storage commitment as SCP for what we hold, as SCU for the reports to our own requests; notifications
-of what a PACS has."""
+of what a PACS has; the worklist of Unified Procedure Steps."""
+
+WORKITEM_CLASSES = frozenset({PUSH_CLASS, WATCH_CLASS, PULL_CLASS, QUERY_CLASS})
+"""For peers that may see and change the worklist, which names patients."""
 
 
 @cache

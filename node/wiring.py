@@ -16,6 +16,8 @@ from node.ledger.integrity import check_ledger
 from node.sections import CountBy, Retrieve
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
+
     from node.inbound.gather import Gatherer
     from node.inbound.listener import Listener
     from node.model.archive import Archive
@@ -39,10 +41,16 @@ def make_listener(settings: Settings, number: int = 0) -> "Listener":
     """One listener process's door; number: among those that share the port."""
     from node.inbound.listener import Listener
     from node.outbound.confirm import settle_report
+    from node.worklist import Worklist
 
     ledger = open_ledger(settings)
     spool = open_spool(settings)
-    return Listener(settings, spool, ledger, lambda report: settle_report(ledger, report, settings.deliver), number)
+    worklist = Worklist(settings.node.home) if any(peer.workitems for peer in settings.peers.values()) else None
+
+    def on_commit(report: "Dataset") -> bool:
+        return settle_report(ledger, report, settings.deliver)
+
+    return Listener(settings, spool, ledger, on_commit, number, worklist)
 
 
 def make_gatherer(settings: Settings, ledger: Ledger, spool: Spool) -> "Gatherer":
@@ -66,8 +74,10 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     from node.outbound.count import Counter
     from node.outbound.deliver import Deliverer
     from node.outbound.report import Reporter
+    from node.outbound.tell import Teller
     from node.queue import Doorbell
     from node.retention import Retention, find_free_gb
+    from node.worklist import Worklist
 
     ledger, spool = open_ledger(settings), open_spool(settings)
     enqueuer = Enqueuer(settings, ledger, Doorbell(settings.queue.url))
@@ -78,6 +88,9 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     runs = [housekeeper.run, retention.run, *(one.run for one in deliverers), *(one.run for one in reporters)]
     counted = [name for name, peer in sorted(settings.peers.items()) if peer.count_by != CountBy.NONE]
     runs += [Counter(name, settings, ledger).run for name in counted]
+    told = [name for name, peer in sorted(settings.peers.items()) if peer.workitems]
+    worklist = Worklist(settings.node.home)
+    runs += [Teller(name, settings, ledger, worklist).run for name in told]
     if any(route.gather for route in settings.routes) or ledger.find_waiting():
         runs.append(make_gatherer(settings, ledger, spool).run)
     threads = [Thread(target=run, args=(stop,)) for run in runs]
