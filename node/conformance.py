@@ -24,6 +24,7 @@ from node.dicom.uids import (
 )
 from node.dicom.write import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.model.delivery import Kind
+from node.model.workitem import EVENT_CLASS
 from node.sections import Listen, Node, Peer, Tls
 from node.services import MESSAGE_SYNTAXES, ROLES, STORAGE_SYNTAXES, find_storage_classes
 
@@ -103,7 +104,7 @@ def _list_services() -> Iterable[Sequence[str]]:
 
 
 def _list_proposed() -> Iterable[Sequence[str]]:
-    """As deliver.py, report.py, count.py, worklist.py, notify.py and store.py of node/outbound propose them."""
+    """As deliver.py, report.py, tell.py, count.py, worklist.py, notify.py and store.py of node/outbound do."""
     from pynetdicom import build_context
 
     from node.outbound.outbox import KINDS
@@ -122,6 +123,7 @@ def _list_proposed() -> Iterable[Sequence[str]]:
         (build_context(STUDY_ROOT_GET), "SCU", 'a route gathers, `retrieve = "get"`'),
         (build_context(INSTANCE_AVAILABILITY_NOTIFICATION), "SCU", "results are confirmed, `availability = true`"),
         (commitment, "SCP", "a report on what we hold is due"),
+        (build_context(EVENT_CLASS), "SCP", "something becomes of a workitem that the peer subscribed to"),
         (build_context(VERIFICATION), "SCU", "always"),
     ]
     for context, role, when in rows:

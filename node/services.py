@@ -7,6 +7,8 @@ from functools import cache
 
 from pydicom.uid import UID, AllTransferSyntaxes
 
+from node.model.workitem import PULL_CLASS, PUSH_CLASS, QUERY_CLASS, WATCH_CLASS
+
 VERIFICATION = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT_PUSH_MODEL = "1.2.840.10008.1.20.1"
 MODALITY_PERFORMED_PROCEDURE_STEP = "1.2.840.10008.3.1.2.3.3"
@@ -31,9 +33,16 @@ ROLES = {
     STORAGE_COMMITMENT_PUSH_MODEL: ("SCP", "SCU"),
     INSTANCE_AVAILABILITY_NOTIFICATION: ("SCP",),
     MODALITY_PERFORMED_PROCEDURE_STEP: ("SCP",),
+    PUSH_CLASS: ("SCP",),
+    WATCH_CLASS: ("SCP",),
+    PULL_CLASS: ("SCP",),
+    QUERY_CLASS: ("SCP",),
 }
 """Verification; storage commitment as SCP for what we hold, as SCU for the reports to our own requests; notifications
-of what a PACS has; what a modality made."""
+of what a PACS has; what a modality made; the worklist of Unified Procedure Steps."""
+
+WORKITEM_CLASSES = frozenset({PUSH_CLASS, WATCH_CLASS, PULL_CLASS, QUERY_CLASS})
+"""For peers that may see and change the worklist, which names patients."""
 
 
 @cache

@@ -3,6 +3,7 @@
 Each role imports its own stations: a listener needs neither the queue nor the web server in its memory.
 """
 
+from collections.abc import Callable, Iterator
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,17 @@ from node.ledger.integrity import check_ledger
 from node.sections import CountBy, Retrieve
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
+
     from node.inbound.gather import Gatherer
     from node.inbound.listener import Listener
     from node.inbound.orders.door import OrderDoor
     from node.model.archive import Archive
     from node.outbound.telling.teller import Teller
+    from node.worklist import Worklist
+
+Run = Callable[[Event], None]
+"""Works until the event is set."""
 
 
 def open_ledger(settings: Settings) -> Ledger:
@@ -41,10 +48,16 @@ def make_listener(settings: Settings, number: int = 0) -> "Listener":
     """One listener process's door; number: among those that share the port."""
     from node.inbound.listener import Listener
     from node.outbound.confirm import settle_report
+    from node.worklist import Worklist
 
     ledger = open_ledger(settings)
     spool = open_spool(settings)
-    return Listener(settings, spool, ledger, lambda report: settle_report(ledger, report, settings.deliver), number)
+    worklist = Worklist(settings.node.home) if any(peer.workitems for peer in settings.peers.values()) else None
+
+    def on_commit(report: "Dataset") -> bool:
+        return settle_report(ledger, report, settings.deliver)
+
+    return Listener(settings, spool, ledger, on_commit, number, worklist)
 
 
 def make_gatherer(settings: Settings, ledger: Ledger, spool: Spool) -> "Gatherer":
@@ -87,16 +100,10 @@ def make_tellers(settings: Settings, ledger: Ledger) -> "list[Teller]":
 
 
 def run_keeping(settings: Settings, stop: Event) -> None:
-    """Housekeeping, retention, the worklist, and for each peer who delivers, reports, counts and asks there, and tells
-    what is available and who asks it for orders, and for each receiver of messages who tells it, each on a thread of
+    """Housekeeping, retention, the worklist, and whoever serves a peer or a receiver of messages, each on a thread of
     its own, until `stop` is set."""
     from node.housekeeping import Housekeeper
     from node.inbound.enqueue import Enqueuer
-    from node.outbound.count import Counter
-    from node.outbound.deliver import Deliverer
-    from node.outbound.notify import Notifier
-    from node.outbound.report import Reporter
-    from node.outbound.worklist import Inquirer
     from node.queue import Doorbell
     from node.retention import Retention, find_free_gb
     from node.worklist import Worklist
@@ -104,23 +111,14 @@ def run_keeping(settings: Settings, stop: Event) -> None:
 
     ledger, spool = open_ledger(settings), open_spool(settings)
     enqueuer = Enqueuer(settings, ledger, Doorbell(settings.queue.url))
-    housekeeper = Housekeeper(settings, ledger, enqueuer, spool)
-    retention = Retention(settings, ledger, spool, lambda: find_free_gb(settings.spool))
-    deliverers = [Deliverer(name, settings, ledger) for name in sorted(settings.peers)]
-    reporters = [Reporter(name, settings, ledger) for name, peer in sorted(settings.peers.items()) if peer.address]
-    mirror = Mirror(settings, ledger, Worklist(settings.node.home))
+    worklist = Worklist(settings.node.home)
     runs = [
-        housekeeper.run,
-        retention.run,
-        mirror.run,
-        *(one.run for one in deliverers),
-        *(one.run for one in reporters),
+        Housekeeper(settings, ledger, enqueuer, spool).run,
+        Retention(settings, ledger, spool, lambda: find_free_gb(settings.spool)).run,
+        Mirror(settings, ledger, worklist).run,
+        *_serve_peers(settings, ledger, worklist),
+        *(teller.run for teller in make_tellers(settings, ledger)),
     ]
-    counted = [name for name, peer in sorted(settings.peers.items()) if peer.count_by != CountBy.NONE]
-    runs += [Counter(name, settings, ledger).run for name in counted]
-    runs += [Notifier(name, settings, ledger).run for name, peer in sorted(settings.peers.items()) if peer.availability]
-    runs += [Inquirer(name, settings, ledger).run for name, peer in sorted(settings.peers.items()) if peer.worklist]
-    runs += [teller.run for teller in make_tellers(settings, ledger)]
     if any(route.gather for route in settings.routes) or ledger.find_waiting():
         runs.append(make_gatherer(settings, ledger, spool).run)
     threads = [Thread(target=run, args=(stop,)) for run in runs]
@@ -128,6 +126,29 @@ def run_keeping(settings: Settings, stop: Event) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def _serve_peers(settings: Settings, ledger: Ledger, worklist: "Worklist") -> Iterator[Run]:
+    """For each peer who delivers to it, and who reports, counts, asks and tells there as its configuration says."""
+    from node.outbound.count import Counter
+    from node.outbound.deliver import Deliverer
+    from node.outbound.notify import Notifier
+    from node.outbound.report import Reporter
+    from node.outbound.tell import EventTeller
+    from node.outbound.worklist import Inquirer
+
+    for name, peer in sorted(settings.peers.items()):
+        yield Deliverer(name, settings, ledger).run
+        if peer.address:
+            yield Reporter(name, settings, ledger).run
+        if peer.count_by != CountBy.NONE:
+            yield Counter(name, settings, ledger).run
+        if peer.availability:
+            yield Notifier(name, settings, ledger).run
+        if peer.worklist:
+            yield Inquirer(name, settings, ledger).run
+        if peer.workitems:
+            yield EventTeller(name, settings, ledger, worklist).run
 
 
 def run_web(settings: Settings, stop: Event) -> None:

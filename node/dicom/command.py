@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from node.errors import ProtocolViolation
 
 C_STORE_RQ = 0x0001
+C_FIND_RQ = 0x0020
 C_ECHO_RQ = 0x0030
 C_CANCEL_RQ = 0x0FFF
 N_EVENT_REPORT_RQ = 0x0100
+N_GET_RQ = 0x0110
+N_SET_RQ = 0x0120
 N_ACTION_RQ = 0x0130
 N_SET_RQ = 0x0120
 N_CREATE_RQ = 0x0140
@@ -28,6 +31,7 @@ ERROR_ID = 0x0903
 AFFECTED_INSTANCE = 0x1000
 REQUESTED_INSTANCE = 0x1001
 EVENT_TYPE = 0x1002
+ATTRIBUTES = 0x1005
 ACTION_TYPE = 0x1008
 
 NO_DATA_SET = 0x0101
@@ -35,6 +39,7 @@ DATA_SET = 0x0000
 
 _ELEMENT = struct.Struct("<HHI")
 _SHORT = struct.Struct("<H")
+_TAG = struct.Struct("<HH")
 
 Command = dict[int, bytes]
 """Element number -> value as sent."""
@@ -72,6 +77,14 @@ def get_uid(command: Command, element: int) -> str:
     if not 0 < len(value) <= 64 or value.strip(b"0123456789.") or value.startswith(b"."):
         raise ProtocolViolation(f"command element (0000,{element:04X}) is absent or no UID")
     return value.decode("ascii")
+
+
+def get_tags(command: Command, element: int) -> list[int]:
+    """The values of VR AT, none where it is absent. Raises ProtocolViolation for what is no AT."""
+    value = command.get(element, b"")
+    if len(value) % 4:
+        raise ProtocolViolation(f"command element (0000,{element:04X}) is no AT")
+    return [group << 16 | number for group, number in _TAG.iter_unpack(value)]
 
 
 def write_command(fields: Mapping[int, int | str]) -> bytes:

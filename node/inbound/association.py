@@ -103,6 +103,9 @@ class Association:
         self._store: _Store | None = None
         self._message_number = 0
         self._taken = 0
+        self._rest = 0
+        self._canceled = -1
+        self._is_answering = False
 
     def run(self) -> None:
         """Serves until release, abort, silence, or a broken line; says in the ledger how it ended. Raises
@@ -135,6 +138,22 @@ class Association:
         self._message_number = self._message_number % 0xFFFF + 1
         return self._message_number
 
+    def is_canceled(self, message_id: int) -> bool:
+        """True once the caller wants no more answers to its request `message_id` (C-CANCEL). Reads what came meanwhile:
+        nothing but that may. Raises Gone, Silent or ProtocolViolation."""
+        self._is_answering = True
+        try:
+            while self._canceled != message_id and not self._rest and self._wire.has_more():
+                kind, length = self._wire.read_head()
+                if kind == A_ABORT:
+                    raise Gone
+                if kind != P_DATA_TF:
+                    raise ProtocolViolation(f"PDU type {kind:#04x} while a request is answered", UNEXPECTED_PDU)
+                self._take_data(length)
+        finally:
+            self._is_answering = False
+        return self._canceled == message_id
+
     def _serve(self) -> None:
         wire = self._wire
         while True:
@@ -165,6 +184,7 @@ class Association:
                 raise ProtocolViolation(f"a P-DATA-TF with {left} bytes where a value item should begin")
             length, context, flags = wire.read_item(left)
             left -= length + HEAD
+            self._rest = left
             if flags & COMMAND:
                 self._take_command(length, context, flags)
             elif self._store is not None and context == self._store.context.id:
@@ -194,6 +214,12 @@ class Association:
     def _begin(self, context: Context, command: Command) -> None:
         field = get_number(command, dimse.FIELD)
         has_data = get_number(command, dimse.DATA_SET_TYPE) != dimse.NO_DATA_SET
+        if field == dimse.C_CANCEL_RQ:
+            self._canceled = get_number(command, dimse.RESPONDED_TO)
+        elif self._is_answering:
+            raise ProtocolViolation(f"command {field:#06x} while a request is answered", UNEXPECTED_PDU)
+        else:
+            self._canceled = -1
         if field == dimse.C_STORE_RQ:
             if not (context.is_storage and has_data):
                 raise ProtocolViolation("a C-STORE-RQ outside its place", UNEXPECTED_PDU)

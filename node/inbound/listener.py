@@ -1,8 +1,8 @@
 """The listener: a Storage SCP that answers success only when an instance is kept.
 
 Verification, every storage class in every transfer syntax (node.services), storage commitment both ways, notices of
-what a PACS has and of what a modality made. pynetdicom negotiates; before that the lobby waits with whoever connected,
-and after it each association has a thread.
+what a PACS has and of what a modality made, and the worklist. pynetdicom negotiates; before that the lobby waits with
+whoever connected, and after it each association has a thread.
 """
 
 import _thread
@@ -32,6 +32,7 @@ from node.inbound.recorder import Recorder
 from node.inbound.spool import Spool
 from node.inbound.traffic import Traffic
 from node.inbound.wire import BUFFER, SMALL_BUFFER, Gone, Silent, Wire, encode_abort, encode_rejection
+from node.inbound.workitems import Workitems
 from node.ledger import Ledger
 from node.security.access import Access, Caller
 from node.security.tls import find_names, make_server_context
@@ -39,7 +40,9 @@ from node.services import (
     INSTANCE_AVAILABILITY_NOTIFICATION,
     MODALITY_PERFORMED_PROCEDURE_STEP,
     STORAGE_COMMITMENT_PUSH_MODEL,
+    WORKITEM_CLASSES,
 )
+from node.worklist import Worklist
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +72,17 @@ Heard = tuple[socket.socket, str, bytes, bytes]
 
 
 class Listener:
-    """One listener process's door, from `start` to `stop`. number: among those that share the port."""
+    """One listener process's door, from `start` to `stop`. number: among those that share the port. worklist: of this
+    node; None when no peer may ask for it."""
 
     def __init__(
-        self, settings: Settings, spool: Spool, ledger: Ledger, on_commit: CommitReport, number: int = 0
+        self,
+        settings: Settings,
+        spool: Spool,
+        ledger: Ledger,
+        on_commit: CommitReport,
+        number: int = 0,
+        worklist: Worklist | None = None,
     ) -> None:
         self._settings = settings
         self._spool = spool
@@ -96,6 +106,7 @@ class Listener:
                     STORAGE_COMMITMENT_PUSH_MODEL: self._commitments,
                     INSTANCE_AVAILABILITY_NOTIFICATION: Availability(ledger),
                     MODALITY_PERFORMED_PROCEDURE_STEP: PerformedSteps(ledger),
+                    **_serve_worklist(worklist, settings),
                 }
             ),
             memory=Budget(MESSAGE_MEMORY),
@@ -256,6 +267,14 @@ def _bind(key: str, address: str, shared: bool) -> socket.socket:
         door.close()
         raise ConfigError(f"{key} = {address!r}: {error.strerror}") from error
     return door
+
+
+def _serve_worklist(worklist: Worklist | None, settings: Settings) -> dict[str, Workitems]:
+    """By SOP class."""
+    if worklist is None:
+        return {}
+    service = Workitems(worklist, frozenset(peer.ae_title for peer in settings.peers.values() if peer.workitems))
+    return dict.fromkeys(WORKITEM_CLASSES, service)
 
 
 def _budget(associations: int, half_open: int) -> int:

@@ -18,7 +18,7 @@ from pynetdicom.presentation import PresentationContext, build_context, negotiat
 from node.dicom.write import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.errors import AssociationRejected, ProtocolViolation
 from node.security.access import PROVIDER_ACSE, REJECTED_PERMANENT, SERVICE_USER, Admission
-from node.services import ROLES, is_storage
+from node.services import ROLES, WORKITEM_CLASSES, is_storage
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 UNSUPPORTED_CONTEXT_NAME, UNSUPPORTED_PROTOCOL = 2, 2
@@ -141,7 +141,7 @@ def _weigh(
         context = build_context(abstract, in_order or sorted(allowed)[:1])
         context.scu_role = context.scp_role = True if "SCU" in ROLES.get(abstract, ()) else None
         ours = [context]
-    elif is_storage(abstract):
+    elif is_storage(abstract) or abstract in WORKITEM_CLASSES:
         return _refuse(proposed), []
     results, replies = negotiate_as_acceptor([proposed], ours, roles)
     return results[0], replies

@@ -2,6 +2,7 @@
 
 import ctypes
 import mmap
+import select
 import socket
 import ssl
 import struct
@@ -121,6 +122,19 @@ class Wire:
         if not count:
             raise Gone
         return count
+
+    def has_more(self) -> bool:
+        """Whether something came that was not read yet."""
+        if self.end > self.start:
+            return True
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return True
+        try:
+            poll = select.poll()
+            poll.register(self._number, select.POLLIN)
+            return bool(poll.poll(0))
+        except (OSError, ValueError) as error:
+            raise Gone from error
 
     def read_head(self) -> tuple[int, int]:
         """Type and length of the next PDU."""

@@ -10,6 +10,11 @@ from enum import IntEnum, StrEnum
 PUSH_CLASS = "1.2.840.10008.5.1.4.34.6.1"
 """SOP class of every workitem, whichever class its request came by (PS3.4 CC.3.1)."""
 
+WATCH_CLASS = "1.2.840.10008.5.1.4.34.6.2"
+PULL_CLASS = "1.2.840.10008.5.1.4.34.6.3"
+EVENT_CLASS = "1.2.840.10008.5.1.4.34.6.4"
+QUERY_CLASS = "1.2.840.10008.5.1.4.34.6.5"
+
 GLOBAL = "1.2.840.10008.5.1.4.34.5"
 """Subscribed to like a workitem, it stands for all of them (PS3.4 CC.3.1.2)."""
 

@@ -91,6 +91,7 @@ class Peer(Section):
     modalities alone, for one that sends no others.
     deliver_by: how results go to it; by default by C-STORE where it has an address, else by STOW-RS.
     associations: to so many at once, for a peer that is slow on each.
+    workitems: it may create, see, claim and change workitems at our door, and is told of those that it subscribes to.
     query: it answers what we ask of its studies. retrieve: how it gives them; "wado" asks and fetches at `dicomweb`.
     worklist: it is asked for the order of each study that arrives (Modality Worklist, PS3.4 annex K).
     availability: it is told which results are to be had, and where (Instance Availability Notification).
@@ -113,6 +114,7 @@ class Peer(Section):
     tls_name: str = ""
     sop_classes: list[SpokenUid] = Field(default_factory=list)
     transfer_syntaxes: list[SpokenUid] = Field(default_factory=list)
+    workitems: bool = False
     query: bool = False
     retrieve: Retrieve = Retrieve.MOVE
     worklist: bool = False
@@ -128,6 +130,8 @@ class Peer(Section):
             raise ValueError("web_user goes with ae_title, as which it counts when it sends")
         if "@" in self.dicomweb:
             raise ValueError("dicomweb: credentials belong under web, not into the address")
+        if self.workitems and not self.address:
+            raise ValueError("workitems needs ae_title and address, where it is told what becomes of them")
         if self.address and not self.ae_title:
             raise ValueError("address goes with ae_title")
         if self.deliver_by == DeliverBy.DICOM and not self.address:

@@ -10,7 +10,7 @@ from threading import Lock
 from node.config import Settings
 from node.errors import AssociationRejected
 from node.sections import Callers, Peer
-from node.services import find_syntaxes, is_storage
+from node.services import WORKITEM_CLASSES, find_syntaxes, is_storage
 
 REJECTED_PERMANENT, REJECTED_TRANSIENT = 1, 2
 SERVICE_USER, PROVIDER_ACSE, PROVIDER_PRESENTATION = 1, 2, 3
@@ -34,16 +34,20 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What a caller may do. sop_classes, transfer_syntaxes: what it may send; empty is all."""
+    """What a caller may do. sop_classes, transfer_syntaxes: what it may send; empty is all. may_work: it may see and
+    change workitems."""
 
     caller: Caller
     may_store: bool
     sop_classes: frozenset[str] = frozenset()
     transfer_syntaxes: frozenset[str] = frozenset()
+    may_work: bool = False
 
     def find_syntaxes(self, abstract_syntax: str) -> tuple[str, ...]:
         """The transfer syntaxes in which this caller may use `abstract_syntax`; none when it may not."""
         syntaxes = find_syntaxes(abstract_syntax)
+        if abstract_syntax in WORKITEM_CLASSES and not self.may_work:
+            return ()
         if not is_storage(abstract_syntax):
             return syntaxes
         if not self.may_store or (self.sop_classes and abstract_syntax not in self.sop_classes):
@@ -69,7 +73,8 @@ class Access:
         peer = self._peers.get(caller.ae_title)
         if peer is not None:
             self._check_origin(peer, caller)
-            return Admission(caller, peer.send, frozenset(peer.sop_classes), frozenset(peer.transfer_syntaxes))
+            classes, syntaxes = frozenset(peer.sop_classes), frozenset(peer.transfer_syntaxes)
+            return Admission(caller, peer.send, classes, syntaxes, peer.workitems)
         if self._admits_unknown(caller.address):
             return Admission(caller, may_store=True)
         if caller.ae_title == self._title:  # `wetread doctor` asks us by C-ECHO from another container

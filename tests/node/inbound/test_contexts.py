@@ -43,6 +43,7 @@ unknown_callers = "none"
 ae_title = "SCANNER"
 address = "127.0.0.1:1"
 send = true
+workitems = true
 """
 
 
