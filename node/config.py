@@ -16,6 +16,7 @@ from node.sections import (
     Completeness,
     Condition,
     Deliver,
+    HookName,
     Keep,
     Listen,
     Node,
@@ -26,6 +27,8 @@ from node.sections import (
     Tls,
     Trust,
     Web,
+    WebAccess,
+    Webhook,
     Work,
 )
 from pipelines.terms import Allowance, find_manifests, use_shelf
@@ -53,6 +56,7 @@ class Settings(Section):
     bundles: dict[str, Bundle] = Field(default_factory=dict)
     keep: Keep = Keep()
     web: Web = Web()
+    webhooks: dict[HookName, Webhook] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def check_names(self) -> "Settings":
@@ -76,6 +80,16 @@ class Settings(Section):
         _refuse_twice("peers: the web_user", [peer.web_user for peer in self.peers.values() if peer.web_user])
         _refuse_twice("routes", [route.name for route in self.routes])
         _refuse_twice("peers: the AE title", [peer.ae_title for peer in self.peers.values() if peer.ae_title])
+        return self
+
+    @model_validator(mode="after")
+    def check_hooks(self) -> "Settings":
+        """The pipelines that webhooks name are there."""
+        installed = find_manifests()
+        for name, hook in self.webhooks.items():
+            if unknown := sorted(set(hook.pipelines) - set(installed)):
+                there = ", ".join(sorted(installed))
+                raise ValueError(f"webhooks.{name}.pipelines: no pipeline {unknown[0]!r}; there are: {there}")
         return self
 
     @model_validator(mode="after")
@@ -146,6 +160,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     web_places = {name: _absolute(place, base) for name, place in dict(settings.web).items() if isinstance(place, Path)}
     updates["web"] = settings.web.model_copy(update=web_places)
     updates["peers"] = {name: _absolute_peer(peer, base) for name, peer in settings.peers.items()}
+    updates["webhooks"] = {name: _absolute_hook(hook, base) for name, hook in settings.webhooks.items()}
     settings = settings.model_copy(update=updates)
     allowed = {name: Allowance(one.trust is Trust.CODE, one.memory_gb) for name, one in settings.bundles.items()}
     use_shelf(settings.shelf, allowed)
@@ -171,8 +186,17 @@ def _absolute_tls(tls: Tls, base: Path) -> Tls:
 
 
 def _absolute_peer(peer: Peer, base: Path) -> Peer:
-    places = {name: _absolute(place, base) for name, place in dict(peer.web).items() if isinstance(place, Path)}
-    return peer.model_copy(update={"web": peer.web.model_copy(update=places)})
+    return peer.model_copy(update={"web": _absolute_access(peer.web, base)})
+
+
+def _absolute_hook(hook: Webhook, base: Path) -> Webhook:
+    places = {"secret_file": _absolute(hook.secret_file, base), "web": _absolute_access(hook.web, base)}
+    return hook.model_copy(update=places)
+
+
+def _absolute_access(access: WebAccess, base: Path) -> WebAccess:
+    places = {name: _absolute(place, base) for name, place in dict(access).items() if isinstance(place, Path)}
+    return access.model_copy(update=places)
 
 
 def _find(environ: Mapping[str, str]) -> Path | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from node.ledger.hooks import Hooks
 from node.ledger.lists import Lists
 from node.model.batch import Batch
 from node.model.circuit import Backlog, Circuit
@@ -14,7 +15,7 @@ from node.model.study import Finished, Instance, Quarantined, Study
 from node.model.worker import Worker
 
 
-class Ledger(Lists, Protocol):
+class Ledger(Lists, Hooks, Protocol):
     """The truth of this node. Times are seconds since the epoch, UTC."""
 
     # What came in

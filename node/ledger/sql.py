@@ -17,6 +17,7 @@ from node.ledger.expectations import ExpectationLedger
 from node.ledger.gathering import GatheringLedger, ask_again
 from node.ledger.jobs import get_job, remember, to_job
 from node.ledger.listing import ListingLedger, add_indexes
+from node.ledger.notices import HookLedger
 from node.ledger.record import find_classes, record_batch
 from node.ledger.studies import to_study
 from node.ledger.versions import note_late, supersede
@@ -37,6 +38,7 @@ class SqlLedger(
     CircuitLedger,
     WorkerLedger,
     ListingLedger,
+    HookLedger,
 ):
     """`Ledger` on one database. Safe to use from many threads and processes at once."""
 

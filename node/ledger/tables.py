@@ -232,3 +232,38 @@ circuit = Table(
     Column("heard_at", Float, nullable=False, default=0.0),
     Column("answer", Text, nullable=False, default=""),
 )
+
+hook = Table(
+    "hook",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("after", Integer, nullable=False),
+    Column("paused_at", Float, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("heard_at", Float, nullable=False),
+    Column("answer", Text, nullable=False),
+)
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("hook", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("job_id", String(32), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("job_state", String(12), nullable=False),
+    Column("station", String(32), nullable=False),
+    Column("code", String(40), nullable=False),
+    Column("study_uid", String(64), nullable=False),
+    Column("route", String(200), nullable=False),
+    Column("pipeline", String(200), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("answer", Text, nullable=False),
+    Index("notice_due", "hook", "state", "job_id", "number"),
+)

@@ -5,6 +5,7 @@ from node.sections.peers import Confirm, CountBy, DeliverBy, Peer, Retrieve, Seg
 from node.sections.routes import Completeness, Condition, Day, Gather, OnGiveUp, Route, Schedule, When
 from node.sections.values import Address, AeTitle, Network, Origin, Plain, Section, SpokenUid, WebRoot
 from node.sections.web import Web
+from node.sections.webhooks import HookEvent, HookName, Webhook, is_loopback
 from node.sections.work import Bundle, Deliver, Keep, Queue, Trust, Work
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "Deliver",
     "DeliverBy",
     "Gather",
+    "HookEvent",
+    "HookName",
     "Keep",
     "Listen",
     "Network",
@@ -41,6 +44,8 @@ __all__ = [
     "Web",
     "WebAccess",
     "WebRoot",
+    "Webhook",
     "When",
     "Work",
+    "is_loopback",
 ]

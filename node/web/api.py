@@ -22,12 +22,14 @@ from node.model.job import Job
 from node.oversight.overview import Row, list_rows
 from node.oversight.peers import list_peers
 from node.oversight.waiting import describe_job
+from node.oversight.webhooks import list_hooks
 from node.web.access.who import note
 from node.web.body import read_bounded
 from node.web.dicomweb.problem import Problem
 from node.web.pages import actions
 from node.web.pages.jobs import act_on, find_mentioned, list_page, read_turn, read_wanted, to_dict
 from node.web.pages.peers import ask_peer
+from node.web.pages.webhooks import act_on_hook
 from node.web.refusal import answer_refusal
 
 ROOT = "/api/v1"
@@ -54,12 +56,15 @@ class Api:
             "/jobs": self.list_jobs,
             "/jobs/{job}": self.show_job,
             "/peers": self.list_peers,
+            "/webhooks": self.list_hooks,
             "/openapi.json": lambda _request: FileResponse(OPENAPI, media_type="application/json"),
         }
         done: dict[str, Callable[[Request, Body], Response]] = {
             "/jobs/{job}/{action}": self.act,
             "/studies/{study}/complete": self.complete,
             "/peers/{peer}/echo": self.echo,
+            "/webhooks/{hook}/resume": self.resume_hook,
+            "/webhooks/{hook}/retry": self.retry_hook,
         }
         return [
             *(Route(ROOT + path, _refusing(answer), methods=["GET"]) for path, answer in read.items()),
@@ -99,6 +104,18 @@ class Api:
     def echo(self, request: Request, _body: Body) -> Response:
         """POST /peers/{peer}/echo"""
         return JSONResponse({"said": ask_peer(self._settings, request.path_params["peer"])})
+
+    def list_hooks(self, _request: Request) -> Response:
+        """GET /webhooks"""
+        return JSONResponse([row.to_dict() for row in list_hooks(self._settings, self._ledger)])
+
+    def resume_hook(self, request: Request, _body: Body) -> Response:
+        """POST /webhooks/{hook}/resume"""
+        return JSONResponse({"said": act_on_hook(self._ledger, request, "resume")})
+
+    def retry_hook(self, request: Request, _body: Body) -> Response:
+        """POST /webhooks/{hook}/retry"""
+        return JSONResponse({"said": act_on_hook(self._ledger, request, "retry")})
 
     def _describe(self, job: Job) -> dict[str, Any]:
         ledger = self._ledger

@@ -30,6 +30,7 @@ NAVIGATION = {
     "/queue": "Queue",
     "/workers": "Workers",
     "/peers": "Peers",
+    "/webhooks": "Webhooks",
     "/routes": "Routes",
     "/pipelines": "Pipelines",
     "/quarantine": "Quarantine",

@@ -20,6 +20,7 @@ from node.web.pages.pipelines import PipelinePages
 from node.web.pages.queue import QueuePages
 from node.web.pages.routes import RoutePages
 from node.web.pages.studies import StudyPages
+from node.web.pages.webhooks import WebhookPages
 
 Act = Callable[[Request, dict[str, str]], Response]
 
@@ -34,6 +35,7 @@ def make_pages(
     frame = Frame(find_csrf, lambda: find_troubles(settings, ledger))
     jobs, peers = JobPages(settings, ledger, frame), PeerPages(settings, ledger, frame)
     studies = StudyPages(ledger, frame, find_modalities)
+    hooks = WebhookPages(settings, ledger, frame)
     queue, routes = QueuePages(ledger, frame), RoutePages(settings, frame)
     shown = {
         "/": jobs.show_list,
@@ -44,6 +46,7 @@ def make_pages(
         "/workers": queue.show_workers,
         "/quarantine": queue.show_quarantine,
         "/peers": peers.show,
+        "/webhooks": hooks.show,
         "/routes": routes.show,
         "/pipelines": PipelinePages(frame).show,
     }
@@ -51,6 +54,8 @@ def make_pages(
         "/jobs/{job}/{action}": jobs.act,
         "/studies/{study}/complete": studies.act,
         "/peers/{peer}/echo": peers.act,
+        "/webhooks/{hook}/resume": hooks.resume,
+        "/webhooks/{hook}/retry": hooks.retry,
     }
     return [
         *(Route(path, answer, methods=["GET"]) for path, answer in shown.items()),
