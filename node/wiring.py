@@ -16,8 +16,11 @@ from node.ledger.integrity import check_ledger
 from node.sections import CountBy, Retrieve
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from node.inbound.gather import Gatherer
     from node.inbound.listener import Listener
+    from node.inbound.submit import Submitter
     from node.model.archive import Archive
 
 
@@ -48,6 +51,18 @@ def make_listener(settings: Settings, number: int = 0) -> "Listener":
 def make_gatherer(settings: Settings, ledger: Ledger, spool: Spool) -> "Gatherer":
     """Who fetches what jobs wait for."""
     from node.inbound.gather import Gatherer
+
+    return Gatherer(settings, ledger, spool, _find_archives(settings))
+
+
+def make_submitter(settings: Settings, ledger: Ledger, spool: Spool) -> "Submitter":
+    """Who fetches studies that are named by their uid."""
+    from node.inbound.submit import Submitter
+
+    return Submitter(settings, ledger, spool, _find_archives(settings))
+
+
+def _find_archives(settings: Settings) -> "Callable[[str], Archive]":
     from node.outbound.retrieve import DimseArchive
     from node.outbound.wado import WebArchive
 
@@ -55,7 +70,7 @@ def make_gatherer(settings: Settings, ledger: Ledger, spool: Spool) -> "Gatherer
         by_web = settings.peers[name].retrieve == Retrieve.WADO
         return WebArchive(name, settings) if by_web else DimseArchive(name, settings)
 
-    return Gatherer(settings, ledger, spool, open_archive)
+    return open_archive
 
 
 def run_keeping(settings: Settings, stop: Event) -> None:
@@ -82,6 +97,8 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     runs += [Notifier(name, settings, ledger).run for name in sorted(settings.webhooks)]
     if any(route.gather for route in settings.routes) or ledger.find_waiting():
         runs.append(make_gatherer(settings, ledger, spool).run)
+    if any(peer.query for peer in settings.peers.values()):
+        runs.append(make_submitter(settings, ledger, spool).run)
     threads = [Thread(target=run, args=(stop,)) for run in runs]
     for thread in threads:
         thread.start()

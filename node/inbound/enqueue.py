@@ -97,7 +97,7 @@ class Enqueuer:
         jobs, reason = late.jobs, reason or late.reason
         if judgment.verdict == Verdict.GAVE_UP and self._settings.completeness.on_give_up == OnGiveUp.FAIL:
             jobs = [replace(job, state=State.FAILED, reason=f"{IncompleteStudy.__name__}: {evidence}") for job in jobs]
-        jobs = [with_gathering(job, self._settings) for job in jobs]
+        jobs = [with_gathering(job, self._settings) for job in self._find_fresh(study, jobs)]
         if not self._ledger.close_study(study, now, evidence, reason, jobs, late.remarks):
             return False
         self._expected.forget(study)
@@ -130,6 +130,11 @@ class Enqueuer:
             return settle_late(jobs, [])
         held, present = self._ledger.find_digests(study.study_uid), self._ledger.find_instances(study.study_uid)
         return settle_late(jobs, self._ledger.find_jobs(study.study_uid), has_gone=len(present) < len(held))
+
+    def _find_fresh(self, study: Study, jobs: Sequence[Job]) -> list[Job]:
+        """Without those that an operator had made before, of a study that was fetched and is sent now."""
+        held = {job.id for job in self._ledger.find_jobs(study.study_uid)} if jobs else set()
+        return [job for job in jobs if job.id not in held]
 
     def _match(self, study: Study, callers: set[str], now: float, evidence: str) -> tuple[list[Job], str]:
         try:

@@ -18,6 +18,9 @@ from node.model.study import Study, StudyState
 GATHERED = "gathered as a prior: it opens no jobs of its own"
 """Why such a study has none, in study.reason."""
 
+SUBMITTED = "submitted by an operator: no route but the one that was named was asked"
+"""Evidence of a study that was fetched for one route alone."""
+
 NEVER = 253_402_300_800.0
 """The year 10000: until then a job that requires a prior waits for whoever gathers."""
 
@@ -100,7 +103,7 @@ class GatheringLedger:
         values = {"state": StudyState.RECEIVING, "closed_at": None, "reason": ""}
         for uid in uids:
             with self._engine.begin() as db:
-                db.execute(update(s).where((s.c.study_uid == uid) & (s.c.reason == GATHERED)).values(values))
+                db.execute(update(s).where((s.c.study_uid == uid) & _is_fetched()).values(values))
         return uids
 
 
@@ -115,9 +118,13 @@ def ask_again(job: Table, at: float) -> dict[str, ColumnElement[Any]]:
     }
 
 
+def _is_fetched() -> ColumnElement[bool]:
+    return (t.study.c.reason == GATHERED) | (t.study.c.evidence == SUBMITTED)
+
+
 def _find_sent(db: Connection) -> list[str]:
     s, a, link, came = t.study, t.asking, t.association_study, t.association
-    gathered = (s.c.state == StudyState.COMPLETE) & (s.c.reason == GATHERED)
+    gathered = (s.c.state == StudyState.COMPLETE) & _is_fetched()
     window = (a.c.study_uid == s.c.study_uid) & (came.c.opened_at <= a.c.until)
     window &= came.c.ended_at.is_(None) | (came.c.ended_at >= a.c.asked_at)
     # Where it was forgotten with the images that it was asked for, whoever brings them now sends.

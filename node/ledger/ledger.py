@@ -5,6 +5,7 @@ from typing import Protocol
 
 from node.ledger.hooks import Hooks
 from node.ledger.lists import Lists
+from node.ledger.submitted import Submitted
 from node.model.batch import Batch
 from node.model.circuit import Backlog, Circuit
 from node.model.commitment import Commitment
@@ -15,7 +16,7 @@ from node.model.study import Finished, Instance, Quarantined, Study
 from node.model.worker import Worker
 
 
-class Ledger(Lists, Hooks, Protocol):
+class Ledger(Lists, Hooks, Submitted, Protocol):
     """The truth of this node. Times are seconds since the epoch, UTC."""
 
     # What came in

@@ -20,6 +20,7 @@ from node.ledger.listing import ListingLedger, add_indexes
 from node.ledger.notices import HookLedger
 from node.ledger.record import find_classes, record_batch
 from node.ledger.studies import to_study
+from node.ledger.submissions import SubmissionLedger
 from node.ledger.versions import note_late, supersede
 from node.ledger.workers import WorkerLedger
 from node.model.batch import Batch
@@ -39,6 +40,7 @@ class SqlLedger(
     WorkerLedger,
     ListingLedger,
     HookLedger,
+    SubmissionLedger,
 ):
     """`Ledger` on one database. Safe to use from many threads and processes at once."""
 

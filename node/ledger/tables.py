@@ -267,3 +267,18 @@ notice = Table(
     Column("answer", Text, nullable=False),
     Index("notice_due", "hook", "state", "job_id", "number"),
 )
+
+submission = Table(
+    "submission",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("study_uid", String(64), nullable=False, index=True),
+    Column("peer", String(64), nullable=False),
+    Column("route", String(200), nullable=False),
+    Column("pipeline", String(200), nullable=False),
+    Column("state", String(8), nullable=False, index=True),
+    Column("asked_at", Float, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("jobs", JSON, nullable=False),
+)

@@ -31,6 +31,7 @@ from node.web.pages.jobs import act_on, find_mentioned, list_page, read_turn, re
 from node.web.pages.peers import ask_peer
 from node.web.pages.webhooks import act_on_hook
 from node.web.refusal import answer_refusal
+from node.web.submissions import describe_submission, submit_study
 
 ROOT = "/api/v1"
 OPENAPI = Path(__file__).with_name("openapi.json")
@@ -55,12 +56,14 @@ class Api:
         read: dict[str, Callable[[Request], Response]] = {
             "/jobs": self.list_jobs,
             "/jobs/{job}": self.show_job,
+            "/submissions/{submission}": self.show_submission,
             "/peers": self.list_peers,
             "/webhooks": self.list_hooks,
             "/openapi.json": lambda _request: FileResponse(OPENAPI, media_type="application/json"),
         }
         done: dict[str, Callable[[Request, Body], Response]] = {
             "/jobs/{job}/{action}": self.act,
+            "/studies": self.submit,
             "/studies/{study}/complete": self.complete,
             "/peers/{peer}/echo": self.echo,
             "/webhooks/{hook}/resume": self.resume_hook,
@@ -96,6 +99,20 @@ class Api:
         note(request, study=study.study_uid)
         said = actions.complete(self._ledger, study)
         return JSONResponse({"study_uid": study.study_uid, "said": said}, 202)
+
+    def submit(self, request: Request, body: Body) -> Response:
+        """POST /studies: fetched from a peer and read; 202, or 200 where that was asked for before."""
+        one, begins = submit_study(self._settings, self._ledger, body)
+        note(request, study=one.study_uid, peer=one.peer, submission=one.id)
+        headers = {"Location": f"{ROOT}/submissions/{one.id}"}
+        return JSONResponse(describe_submission(one, ROOT), 202 if begins else 200, headers)
+
+    def show_submission(self, request: Request) -> Response:
+        """GET /submissions/{submission}"""
+        one = self._ledger.find_submission(request.path_params["submission"])
+        if one is None:
+            raise Problem(404, "there is no such submission")
+        return JSONResponse(describe_submission(one, ROOT))
 
     def list_peers(self, _request: Request) -> Response:
         """GET /peers"""
