@@ -20,6 +20,7 @@ from node.sections import (
     Keep,
     Listen,
     Node,
+    Oidc,
     Peer,
     Queue,
     Route,
@@ -157,7 +158,11 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     updates: dict[str, Any] = {"node": settings.node.model_copy(update={"home": _absolute(settings.node.home, base)})}
     if settings.listen.tls:
         updates["listen"] = settings.listen.model_copy(update={"tls": _absolute_tls(settings.listen.tls, base)})
-    web_places = {name: _absolute(place, base) for name, place in dict(settings.web).items() if isinstance(place, Path)}
+    web_places: dict[str, Any] = {
+        name: _absolute(place, base) for name, place in dict(settings.web).items() if isinstance(place, Path)
+    }
+    if settings.web.oidc:
+        web_places |= {"oidc": _absolute_oidc(settings.web.oidc, base)}
     updates["web"] = settings.web.model_copy(update=web_places)
     updates["peers"] = {name: _absolute_peer(peer, base) for name, peer in settings.peers.items()}
     updates["webhooks"] = {name: _absolute_hook(hook, base) for name, hook in settings.webhooks.items()}
@@ -187,6 +192,10 @@ def _absolute_tls(tls: Tls, base: Path) -> Tls:
 
 def _absolute_peer(peer: Peer, base: Path) -> Peer:
     return peer.model_copy(update={"web": _absolute_access(peer.web, base)})
+
+
+def _absolute_oidc(oidc: Oidc, base: Path) -> Oidc:
+    return oidc.model_copy(update={k: _absolute(v, base) for k, v in dict(oidc).items() if isinstance(v, Path)})
 
 
 def _absolute_hook(hook: Webhook, base: Path) -> Webhook:

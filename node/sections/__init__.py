@@ -1,6 +1,7 @@
 """The sections of the configuration: every key, what it means and its default."""
 
 from node.sections.door import Busy, Callers, Listen, Node, Tls
+from node.sections.oidc import Oidc
 from node.sections.peers import Confirm, CountBy, DeliverBy, Peer, Retrieve, SegmentationForm, WebAccess
 from node.sections.routes import Completeness, Condition, Day, Gather, OnGiveUp, Route, Schedule, When
 from node.sections.values import Address, AeTitle, Network, Origin, Plain, Section, SpokenUid, WebRoot
@@ -28,6 +29,7 @@ __all__ = [
     "Listen",
     "Network",
     "Node",
+    "Oidc",
     "OnGiveUp",
     "Origin",
     "Peer",

@@ -45,6 +45,7 @@ EXAMPLES = {
     "queue.url",
     "queue.url_file",
     *(f"webhooks.ris.{key}" for key in ("url", "secret_file", "states", "pipelines", "events", "allow_http")),
+    *(f"web.oidc.{key}" for key in ("issuer", "client_id", "secret_file", "roles", "claim", "audience")),
     "web.anonymous",
     "web.users",
     "web.cert",
