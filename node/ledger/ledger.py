@@ -141,10 +141,11 @@ class Ledger(Lists, Hooks, Submitted, Protocol):
         reason: str,
         jobs: Sequence[Job],
         remarks: Mapping[str, str] | None = None,
+        patient: str = "",
     ) -> bool:
         """RECEIVING -> COMPLETE with its jobs, in one step. Where a job replaces earlier results of its route, its
         earlier jobs that are unfinished are canceled, and what waits to be sent of those that failed stays here.
-        remarks: job id -> a line for the history of an earlier job.
+        remarks: job id -> a line for the history of an earlier job. patient: key by which its patient is found.
         False when an image arrived since `study` was read: look again. A job may come FAILED, with its reason."""
         ...
 

@@ -203,13 +203,14 @@ class SqlLedger(
         reason: str,
         jobs: Sequence[Job],
         remarks: Mapping[str, str] | None = None,
+        patient: str = "",
     ) -> bool:
         s = t.study
         with self._engine.begin() as db:
             as_read = (s.c.study_uid == study.study_uid) & (s.c.state == StudyState.RECEIVING)
             as_read &= (s.c.version == study.version) & (s.c.last_at == study.last_at)
             values = {"state": StudyState.COMPLETE, "closed_at": at, "evidence": evidence, "reason": reason}
-            values |= {"waits": ""}
+            values |= {"waits": ""} | ({"patient": patient} if patient else {})
             if not db.execute(update(s).where(as_read).values(values)).rowcount:
                 return False
             supersede(db, study, jobs, at)

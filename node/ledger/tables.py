@@ -82,7 +82,9 @@ study = Table(
     Column("evidence", Text, nullable=False, default=""),
     Column("reason", Text, nullable=False, default=""),
     Column("waits", Text, nullable=False, server_default=""),
+    Column("patient", String(32), nullable=False, server_default=""),
     Index("study_by_time", "last_at", "study_uid"),
+    Index("study_by_patient", "patient", "last_at", "study_uid"),
 )
 
 expectation = Table(

@@ -38,7 +38,7 @@ OPENAPI = Path(__file__).with_name("openapi.json")
 DEFAULT, MOST = 100, 1000
 """Jobs on a page."""
 
-PAGING = frozenset({"limit", "before", "after", "state", "pipeline", "route", "peer", "text"})
+PAGING = frozenset({"limit", "before", "after", "state", "pipeline", "route", "peer", "text", "patient"})
 """Whoever says one of these gets a page of jobs; whoever says none gets everything, as ever."""
 
 Body = dict[str, Any]

@@ -142,8 +142,8 @@ def read_wanted(request: Request) -> Wanted:
     state = said.get("state", "")
     if state and state not in set(State):
         raise Problem(400, f"state is one of {', '.join(State)}")
-    pipeline, route, peer, text = (said.get(name, "").strip() for name in ("pipeline", "route", "peer", "text"))
-    return Wanted(State(state) if state else None, pipeline, route, peer, text)
+    names = ("pipeline", "route", "peer", "text", "patient")
+    return Wanted(State(state) if state else None, *(said.get(name, "").strip() for name in names))
 
 
 def read_turn(request: Request) -> Turn | None:

@@ -15,6 +15,7 @@ from node.web.body import read_form
 from node.web.dicomweb.problem import Problem
 from node.web.pages.frame import STATIC, Frame
 from node.web.pages.jobs import JobPages
+from node.web.pages.patient import PatientSearch
 from node.web.pages.peers import PeerPages
 from node.web.pages.pipelines import PipelinePages
 from node.web.pages.queue import QueuePages
@@ -51,6 +52,7 @@ def make_pages(
         "/pipelines": PipelinePages(frame).show,
     }
     acts: dict[str, Act] = {
+        "/patient": PatientSearch(settings).find,
         "/jobs/{job}/{action}": jobs.act,
         "/studies/{study}/complete": studies.act,
         "/peers/{peer}/echo": peers.act,
