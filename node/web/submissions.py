@@ -59,6 +59,6 @@ def describe_submission(one: Submission, root: str) -> dict[str, Any]:
 
 def _read(body: dict[str, Any], key: str) -> str:
     value = body.get(key, "")
-    if not isinstance(value, str):
-        raise Problem(400, f"{key} is a text")
+    if not isinstance(value, str) or (key in body and not value):
+        raise Problem(400, f"{key} is a text, and not an empty one")
     return value

@@ -51,13 +51,19 @@ def test_what_was_made_of_it_is_linked(site):
         ({"patient": "x"}, 400),
         ({"from": "pacs"}, 404),
         ({"route": "none"}, 404),
-        ({"route": "", "pipeline": "none"}, 404),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_not_written_down(site, change, status):
     answer = site.client.post("/api/v1/studies", json=ASKED | change)
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
     assert site.ledger.find_submissions() == []
+
+
+def test_a_pipeline_in_place_of_a_route_is_one_that_there_is(site):
+    asked = {"study_uid": "1.2.3.77", "from": "archive"}
+    assert site.client.post("/api/v1/studies", json=asked).status_code == 400
+    assert site.client.post("/api/v1/studies", json=asked | {"pipeline": "none"}).status_code == 404
+    assert site.client.post("/api/v1/studies", json=asked | {"pipeline": "lung-seg"}).status_code == 202
 
 
 def test_a_submission_that_there_is_not_is_said_with_404(site):
