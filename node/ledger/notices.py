@@ -15,6 +15,9 @@ from node.ledger import tables as t
 from node.model.job import State
 from node.model.webhook import Hook, Notice, NoticeState, Told
 
+UNFORESEEN = "unforeseen"
+"""How the history begins to speak of a bug."""
+
 
 class HookLedger:
     """The part of `SqlLedger` that webhooks use."""
@@ -169,8 +172,10 @@ def _to_notice(hook: str, row: Row[Any], now: float) -> Notice:
 def find_code(text: str) -> str:
     """The name of the error with which a line begins ("TooFewSlices: 2 planes"), "" where it begins with none: what is
     said beyond it may be long, and stays here."""
+    if text.startswith(f"{UNFORESEEN} "):
+        return UNFORESEEN
     name, colon, _ = text.partition(":")
-    return name if colon and name.isidentifier() and len(name) <= 40 else ""
+    return name if colon and name.isidentifier() and name[0].isupper() and len(name) <= 40 else ""
 
 
 def _read(row: Row[Any]) -> Notice:

@@ -21,6 +21,7 @@ from node.cli import app
 from node.config import Settings, load_settings
 from node.errors import ConfigError, PeerUnreachable
 from node.ledger import SqlLedger
+from node.ledger.notices import find_code
 from node.model.job import State
 from node.outbound.notify import Notifier
 from node.outbound.signature import make_headers, read_secrets
@@ -148,6 +149,12 @@ def test_what_is_told_is_uids_states_and_codes_alone(bench, receiver):
         "code": "TooFewSlices",
     }
     assert not [body for body in receiver.bodies() if b"somebody" in body]
+    assert [json.loads(body)["data"]["code"] for body in receiver.bodies()] == ["", "TooFewSlices"]
+
+
+def test_a_code_is_the_name_of_an_error_and_nothing_else():
+    lines = ("WorkerLost: no heartbeat", "unforeseen KeyError; a bug", "complete: all is here", "priority stat", "")
+    assert [find_code(line) for line in lines] == ["WorkerLost", "unforeseen", "", "", ""]
 
 
 def test_a_line_that_changes_no_state_is_told_only_to_who_wants_notes(tmp_path, receiver):

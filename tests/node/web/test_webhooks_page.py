@@ -26,6 +26,7 @@ def test_a_paused_hook_says_why_and_is_resumed_by_its_button(site):
     assert "ris PAUSED" in said
     assert "HTTP 410: the receiver wants no more" in said
     assert "FAILED" in said
+    assert 'wetread_webhook_paused{hook="ris"} 1' in site.get("/metrics").text
     assert site.post("/webhooks/ris/resume").headers["Location"] == "/webhooks?said=resume"
     assert site.ledger.find_hooks()["ris"].paused_at == 0.0
     assert "The webhook is told again." in site.show("/webhooks?said=resume")
@@ -46,6 +47,7 @@ def test_what_was_given_up_is_listed_and_waits_again(site):
     said = site.show("/webhooks")
     assert job.id[:12] in said
     assert "HTTP 500" in said
+    assert 'wetread_webhook_events{hook="ris",state="DEAD"} 1' in site.get("/metrics").text
     assert site.post("/webhooks/ris/retry").status_code == 303
     assert site.ledger.count_notices()["ris"].waiting == 1
 
