@@ -14,9 +14,12 @@ from node.ledger.jobs import remember
 from node.ledger.studies import to_study
 from node.model.job import FINAL, Gathering, Job, State
 from node.model.study import Study, StudyState
+from node.model.submission import SubmissionState
 
 GATHERED = "gathered as a prior: it opens no jobs of its own"
 """Why such a study has none, in study.reason."""
+
+UNDER_WAY = (SubmissionState.ASKED, SubmissionState.FETCHED)
 
 SUBMITTED = "submitted by an operator: no route but the one that was named was asked"
 """Evidence of a study that was fetched for one route alone."""
@@ -31,9 +34,12 @@ def is_ready(job: Table, now: float) -> ColumnElement[bool]:
 
 
 def is_prior_in_use(study: Table) -> ColumnElement[bool]:
-    """True for rows of `study` that an unfinished job asked for: retention leaves them alone."""
-    a, j = t.asking, t.job.alias()
-    return exists().where((a.c.study_uid == study.c.study_uid) & (j.c.id == a.c.job_id) & j.c.state.not_in(list(FINAL)))
+    """True for rows of `study` that an unfinished job asked for, or that are fetched to be read: retention leaves them
+    alone."""
+    a, j, s = t.asking, t.job.alias(), t.submission
+    asked = (a.c.study_uid == study.c.study_uid) & (j.c.id == a.c.job_id) & j.c.state.not_in(list(FINAL))
+    fetched = (s.c.study_uid == study.c.study_uid) & s.c.state.in_(UNDER_WAY)
+    return exists().where(asked) | exists().where(fetched)
 
 
 class GatheringLedger:

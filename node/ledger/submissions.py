@@ -6,14 +6,12 @@ from typing import Any
 from sqlalchemy import Engine, Row, insert, select, update
 
 from node.ledger import tables as t
-from node.ledger.gathering import GATHERED
+from node.ledger.gathering import GATHERED, UNDER_WAY
 from node.ledger.jobs import remember
 from node.ledger.versions import supersede
 from node.model.job import Job
 from node.model.study import Study, StudyState
 from node.model.submission import Submission, SubmissionState
-
-UNDER_WAY = (SubmissionState.ASKED, SubmissionState.FETCHED)
 
 
 class SubmissionLedger:

@@ -216,6 +216,18 @@ def test_a_peer_that_is_away_is_asked_again_until_time_is_over(tmp_path, monkeyp
     bench.close()
 
 
+def test_retention_leaves_alone_what_waits_for_its_job(run):
+    bench = run(make_study())
+    one, _ = bench.submit()
+    bench.go_on(lambda: bench.ledger.find_submission(one.id).state == SubmissionState.FETCHED, close=False)
+    bench.enqueuer.close_complete(time.time() + 60)
+    assert bench.ledger.find_study(STUDY).state == StudyState.COMPLETE
+    assert bench.ledger.find_finished(9e9, 9e9, 10) == []
+    job = bench.ledger.get_job(bench.end(one).jobs[-1])
+    bench.ledger.move_job(job, State.CANCELED, time.time(), "cancel")
+    assert [found.study_uid for found in bench.ledger.find_finished(9e9, 9e9, 10)] == [STUDY]
+
+
 def test_a_crash_between_asking_and_matching_makes_the_job_all_the_same(run, tmp_path):
     bench = run(make_study())
     one, _ = bench.submit()
