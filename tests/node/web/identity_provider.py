@@ -91,6 +91,12 @@ def open_provider():
         def say(self, form):
             parts = urlsplit(self.path)
             provider.asked.append(parts.path)
+            if parts.path == "/authorize":
+                self.send_response(303)
+                self.send_header("Location", provider.authorize(parts.query))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             status, body = provider.answer(parts.path, parts.query, form, self.headers.get("Authorization"))
             text = json.dumps(body).encode()
             self.send_response(status)
