@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from node.ledger.hands import Hands
 from node.ledger.hooks import Hooks
 from node.ledger.lists import Lists
 from node.ledger.submitted import Submitted
@@ -13,10 +14,9 @@ from node.model.delivery import Delivery, DeliveryState, ResultObject
 from node.model.expectation import Expectation, Question, Tally
 from node.model.job import Event, Gathering, Job, Priority, State
 from node.model.study import Finished, Instance, Quarantined, Study
-from node.model.worker import Worker
 
 
-class Ledger(Lists, Hooks, Submitted, Protocol):
+class Ledger(Lists, Hands, Hooks, Submitted, Protocol):
     """The truth of this node. Times are seconds since the epoch, UTC."""
 
     # What came in
@@ -293,24 +293,6 @@ class Ledger(Lists, Hooks, Submitted, Protocol):
 
     def mark_rung(self, job_ids: Sequence[str], at: float) -> None:
         """Remembers that a wake-up was sent."""
-        ...
-
-    # Workers
-
-    def put_worker(self, worker: Worker) -> None:
-        """In place of the row of the same name; workers not seen for a day are forgotten."""
-        ...
-
-    def remove_worker(self, name: str) -> None:
-        """It ended as it should."""
-        ...
-
-    def find_workers(self, now: float) -> list[Worker]:
-        """Those seen within a day, the gone among them, oldest first."""
-        ...
-
-    def note_progress(self, job_id: str, token: str, share: float, activity: str) -> bool:
-        """How far the holder of the lease is. False, and nothing is written, when the lease is no longer ours."""
         ...
 
     # Deliveries
