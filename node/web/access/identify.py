@@ -96,9 +96,9 @@ class Doorman:
             for one in user.tokens:
                 if one.id == identifier and hmac.compare_digest(one.kept, kept) and one.is_valid(datetime.now(UTC)):
                     return Who(user.name, user.role, address, "token")
-        self._check_tries("", address)
         if self._find_bearer and token.count(".") == 2:
             return self._check_bearer(token, address, self._find_bearer)
+        self._check_tries("", address)
         self.tries.fail("", address)
         raise Refusal(401, "the token is none of ours, or no longer", challenge=CHALLENGE, close=True)
 
@@ -107,6 +107,7 @@ class Doorman:
             name, role = find(token)
         except Refusal as refusal:
             if refusal.status == 401:
+                self._check_tries("", address)
                 self.tries.fail("", address)
             raise
         return Who(name, role, address, "token")

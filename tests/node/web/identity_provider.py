@@ -27,11 +27,16 @@ class IdentityProvider:
     document(document): what discovery answers. asked: paths of all requests."""
 
     def __init__(self):
+        self.issuer = ""
+        self.do_right()
+
+    def do_right(self):
+        """As at first."""
         self.person = {"sub": "17", "preferred_username": "ann", "groups": ["radiology"]}
         self.claims = lambda claims: claims
         self.document = lambda document: document
         self.key, self.listed = FIRST, [FIRST]
-        self.codes, self.asked, self.issuer = {}, [], ""
+        self.codes, self.asked = {}, []
 
     def sign(self, **changes):
         """A token for the client, or as `changes` say; None removes a claim."""

@@ -65,20 +65,37 @@ class Browser:
         return json.loads(text) if status == 200 else status
 
 
-@pytest.fixture
-def provider():
+@pytest.fixture(scope="module")
+def any_provider():
     with open_provider() as provider:
         yield provider
 
 
 @pytest.fixture
-def service(tmp_path, provider):
+def provider(any_provider):
+    any_provider.do_right()
+    return any_provider
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory, any_provider):
+    with open_service(tmp_path_factory.mktemp("home"), any_provider) as service:
+        yield service
+
+
+@pytest.fixture
+def fresh(tmp_path, provider):
+    """A service that has not met the provider."""
+    with open_service(tmp_path, provider) as service:
+        yield service
+
+
+def open_service(tmp_path, provider):
     (tmp_path / "oidc-secret").write_text(SECRET + "\n")
     roles = {"radiology": "viewer", "pacs-team": "operator", "chiefs": "admin"}
     oidc = {"issuer": provider.issuer, "client_id": CLIENT, "secret_file": tmp_path / "oidc-secret", "roles": roles}
     web = {"public_url": ROOT, "oidc": oidc | {"audience": API, "label": "Log in by St. Elsewhere"}}
-    with Service(tmp_path, web=web) as service:
-        yield service
+    return Service(tmp_path, web=web)
 
 
 @pytest.fixture
@@ -112,7 +129,8 @@ def test_of_several_groups_the_highest_role_counts_and_a_session_has_a_secret_fo
     assert browser.ask("/api/v1/jobs/none/retry", "POST", "{}", **head | {"X-CSRF-Token": me["csrf"]})[0] == 404
 
 
-def test_the_login_page_leads_to_the_provider_and_local_users_stay(browser, service, tmp_path):
+def test_the_login_page_leads_to_the_provider_and_local_users_stay(fresh, provider, tmp_path):
+    browser = Browser(fresh, provider)
     page = browser.ask("/login?next=/queue")[2]
     assert 'href="/login/oidc?next=%2Fqueue">Log in by St. Elsewhere<' in page
     UserFile(tmp_path / "users.toml").add("bob", Role.OPERATOR, "correct horse battery")
@@ -146,7 +164,8 @@ def test_the_session_that_was_ended_cannot_be_used_again(browser):
     assert browser.me() == 401
 
 
-def test_a_provider_that_changes_its_key_is_believed_at_once(browser, provider):
+def test_a_provider_that_changes_its_key_is_believed_at_once(fresh, provider):
+    browser = Browser(fresh, provider)
     browser.log_in()
     provider.key, provider.listed = SECOND, [FIRST, SECOND]
     browser.cookies.clear()
@@ -258,7 +277,8 @@ def test_a_login_leads_to_no_other_site(browser):
     assert 'url=/"' in browser.log_in("//evil.test/")[2]
 
 
-def test_a_provider_that_is_away_or_calls_itself_otherwise_is_named_in_the_log(browser, provider, caplog):
+def test_a_provider_that_is_away_or_calls_itself_otherwise_is_named_in_the_log(fresh, provider, caplog):
+    browser = Browser(fresh, provider)
     provider.document = lambda document: document | {"issuer": "https://evil.test"}
     status, _, text = browser.ask("/login/oidc")
     assert status == 502
@@ -307,9 +327,10 @@ def test_a_token_for_anything_else_opens_nothing(service, provider, monkeypatch)
     assert service.ask("GET", "/api/v1/jobs", headers=bearer(provider.sign(aud=API, groups=["golf"])))[0] == 403
 
 
-def test_tokens_that_are_none_are_slowed(service, provider):
-    answers = [service.ask("GET", "/api/v1/jobs", headers=bearer("a.b.c"))[0] for _ in range(40)]
+def test_tokens_that_are_none_are_slowed_and_a_right_one_counts_all_the_same(fresh, provider):
+    answers = [fresh.ask("GET", "/api/v1/jobs", headers=bearer("a.b.c"))[0] for _ in range(40)]
     assert set(answers) == {401, 429}
+    assert fresh.ask("GET", "/api/v1/jobs", headers=bearer(provider.sign(aud=API)))[0] == 200
 
 
 # The configuration
