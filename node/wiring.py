@@ -80,8 +80,8 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     from node.inbound.enqueue import Enqueuer
     from node.outbound.count import Counter
     from node.outbound.deliver import Deliverer
-    from node.outbound.notify import Notifier
     from node.outbound.report import Reporter
+    from node.outbound.webhook import WebhookNotifier
     from node.queue import Doorbell
     from node.retention import Retention, find_free_gb
 
@@ -94,7 +94,7 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     runs = [housekeeper.run, retention.run, *(one.run for one in deliverers), *(one.run for one in reporters)]
     counted = [name for name, peer in sorted(settings.peers.items()) if peer.count_by != CountBy.NONE]
     runs += [Counter(name, settings, ledger).run for name in counted]
-    runs += [Notifier(name, settings, ledger).run for name in sorted(settings.webhooks)]
+    runs += [WebhookNotifier(name, settings, ledger).run for name in sorted(settings.webhooks)]
     if any(route.gather for route in settings.routes) or ledger.find_waiting():
         runs.append(make_gatherer(settings, ledger, spool).run)
     if any(peer.query for peer in settings.peers.values()):

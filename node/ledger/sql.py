@@ -17,11 +17,11 @@ from node.ledger.expectations import ExpectationLedger
 from node.ledger.gathering import GatheringLedger, ask_again
 from node.ledger.jobs import get_job, remember, to_job
 from node.ledger.listing import ListingLedger, add_indexes
-from node.ledger.notices import HookLedger
 from node.ledger.record import find_classes, record_batch
 from node.ledger.studies import to_study
 from node.ledger.submissions import SubmissionLedger
 from node.ledger.versions import note_late, supersede
+from node.ledger.webhooks import HookLedger
 from node.ledger.workers import WorkerLedger
 from node.model.batch import Batch
 from node.model.commitment import Commitment

@@ -21,10 +21,10 @@ from node.cli import app
 from node.config import Settings, load_settings
 from node.errors import ConfigError, PeerUnreachable
 from node.ledger import SqlLedger
-from node.ledger.notices import find_code
+from node.ledger.webhooks import find_code
 from node.model.job import State
-from node.outbound.notify import Notifier
 from node.outbound.signature import make_headers, read_secrets
+from node.outbound.webhook import WebhookNotifier
 from node.oversight.webhooks import list_hooks
 from tests.jobs import JOB, add_job
 from tests.waiting import wait_until
@@ -82,7 +82,7 @@ class Bench:
         deliver = {"retry_first": "PT0S", "answer_wait": "PT5S"}
         self.settings = Settings.model_validate({"node": {"home": home}, "webhooks": {"ris": hook}, "deliver": deliver})
         self.ledger = SqlLedger(self.settings.ledger_url)
-        self.notifier = Notifier("ris", self.settings, self.ledger)
+        self.notifier = WebhookNotifier("ris", self.settings, self.ledger)
 
     def finish(self, job):
         """A job goes its way to CONFIRMED."""

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from node.outbound.notify import Notifier
+from node.outbound.webhook import WebhookNotifier
 from tests.jobs import add_job
 from tests.node.web.test_api import check, find_schema
 from tests.node.web.test_pages import Site
@@ -15,7 +15,7 @@ HOOK = {"url": "http://127.0.0.1:1/hook?key=not-shown", "secret_file": "none", "
 @pytest.fixture
 def site(tmp_path):
     site = Site(tmp_path, webhooks={"ris": HOOK})
-    Notifier("ris", site.settings, site.ledger)
+    WebhookNotifier("ris", site.settings, site.ledger)
     yield site
     site.ledger.close()
 

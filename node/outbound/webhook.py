@@ -35,7 +35,7 @@ FORGET = 3600.0
 GONE = 410
 
 
-class Notifier:
+class WebhookNotifier:
     """Serves one hook. A new one is told of what happens from the moment that this is made."""
 
     def __init__(self, name: str, settings: Settings, ledger: Ledger) -> None:
