@@ -247,8 +247,8 @@ hook = Table(
     Column("answer", Text, nullable=False),
 )
 
-notice = Table(
-    "notice",
+hook_notice = Table(
+    "hook_notice",
     metadata,
     Column("hook", String(64), primary_key=True),
     Column("number", Integer, primary_key=True),
@@ -267,7 +267,7 @@ notice = Table(
     Column("since", Float, nullable=False),
     Column("next_at", Float, nullable=False),
     Column("answer", Text, nullable=False),
-    Index("notice_due", "hook", "state", "job_id", "number"),
+    Index("hook_notice_due", "hook", "state", "job_id", "number"),
 )
 
 submission = Table(

@@ -54,12 +54,12 @@ class HookLedger:
             if not db.execute(update(h).where(as_read).values(after=rows[-1].number)).rowcount:
                 return 0
             if wanted:
-                db.execute(insert(t.notice), [asdict(notice) for notice in wanted])
+                db.execute(insert(t.hook_notice), [asdict(notice) for notice in wanted])
             return len(rows)
 
     def find_notices_due(self, name: str, at: float, limit: int) -> list[Notice]:
         """See Hooks.find_notices_due."""
-        n = t.notice
+        n = t.hook_notice
         waiting = (n.c.hook == name) & (n.c.state == NoticeState.PENDING)
         first = select(func.min(n.c.number)).where(waiting).group_by(n.c.job_id)
         query = select(n).where(waiting & n.c.number.in_(first) & (n.c.next_at <= at))
@@ -68,7 +68,7 @@ class HookLedger:
 
     def move_notice(self, notice: Notice, to: NoticeState, answer: str, next_at: float) -> bool:
         """See Hooks.move_notice."""
-        n = t.notice
+        n = t.hook_notice
         as_read = (n.c.hook == notice.hook) & (n.c.number == notice.number) & (n.c.state == notice.state)
         values = {"state": to, "answer": answer, "next_at": next_at, "attempts": n.c.attempts + 1}
         with self._engine.begin() as db:
@@ -76,7 +76,7 @@ class HookLedger:
 
     def revive_notices(self, name: str, at: float) -> int:
         """See Hooks.revive_notices."""
-        n = t.notice
+        n = t.hook_notice
         dead = (n.c.hook == name) & (n.c.state == NoticeState.DEAD)
         values = {"state": NoticeState.PENDING, "since": at, "next_at": at, "attempts": 0}
         with self._engine.begin() as db:
@@ -96,7 +96,7 @@ class HookLedger:
 
     def resume_hook(self, name: str, at: float) -> bool:
         """See Hooks.resume_hook. What waits is as if it waited from now on: the pause is not its fault."""
-        n = t.notice
+        n = t.hook_notice
         if not self._put(name, paused_at=0.0, failures=0, next_at=at):
             return False
         waiting = (n.c.hook == name) & (n.c.state == NoticeState.PENDING)
@@ -106,7 +106,7 @@ class HookLedger:
 
     def count_notices(self) -> dict[str, Told]:
         """See Hooks.count_notices."""
-        n = t.notice
+        n = t.hook_notice
         counts = [func.sum(case((n.c.state == state, 1), else_=0)).label(state.lower()) for state in NoticeState]
         oldest = func.min(case((n.c.state == NoticeState.PENDING, n.c.at))).label("oldest_at")
         query = select(n.c.hook, *counts, oldest).group_by(n.c.hook)
@@ -115,14 +115,14 @@ class HookLedger:
 
     def find_dead(self, name: str, limit: int) -> list[Notice]:
         """See Hooks.find_dead."""
-        n = t.notice
+        n = t.hook_notice
         query = select(n).where((n.c.hook == name) & (n.c.state == NoticeState.DEAD)).order_by(n.c.number.desc())
         with self._reader.connect() as db:
             return [_read(row) for row in db.execute(query.limit(limit))]
 
     def forget_notices(self, before: float) -> int:
         """See Hooks.forget_notices."""
-        n = t.notice
+        n = t.hook_notice
         with self._engine.begin() as db:
             return db.execute(delete(n).where((n.c.state != NoticeState.PENDING) & (n.c.since < before))).rowcount
 
