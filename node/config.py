@@ -17,6 +17,7 @@ from node.sections import (
     Condition,
     Deliver,
     Hl7,
+    HookName,
     Keep,
     Listen,
     Node,
@@ -28,6 +29,7 @@ from node.sections import (
     Section,
     Trust,
     Web,
+    Webhook,
     Work,
 )
 from pipelines.terms import Allowance, find_manifests, use_shelf
@@ -60,6 +62,7 @@ class Settings(Section):
     web: Web = Web()
     messages: dict[str, Receiver] = Field(default_factory=dict)
     hl7: Hl7 = Hl7()
+    webhooks: dict[HookName, Webhook] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def check_names(self) -> "Settings":
@@ -87,6 +90,16 @@ class Settings(Section):
         _refuse_twice("peers and messages: the name", [*self.peers, *self.messages])
         _refuse_twice("routes", [route.name for route in self.routes])
         _refuse_twice("peers: the AE title", [peer.ae_title for peer in self.peers.values() if peer.ae_title])
+        return self
+
+    @model_validator(mode="after")
+    def check_hooks(self) -> "Settings":
+        """The pipelines that webhooks name are there."""
+        installed = find_manifests()
+        for name, hook in self.webhooks.items():
+            if unknown := sorted(set(hook.pipelines) - set(installed)):
+                there = ", ".join(sorted(installed))
+                raise ValueError(f"webhooks.{name}.pipelines: no pipeline {unknown[0]!r}; there are: {there}")
         return self
 
     @model_validator(mode="after")
@@ -159,8 +172,11 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     updates: dict[str, Any] = {"node": settings.node.model_copy(update={"home": _absolute(settings.node.home, base)})}
     if settings.listen.tls:
         updates["listen"] = settings.listen.model_copy(update={"tls": _absolute_places(settings.listen.tls, base)})
-    updates["web"] = _absolute_places(settings.web, base)
+    web = _absolute_places(settings.web, base)
+    oidc = _absolute_places(settings.web.oidc, base) if settings.web.oidc else None
+    updates["web"] = web.model_copy(update={"oidc": oidc})
     updates["peers"] = {name: _absolute_peer(peer, base) for name, peer in settings.peers.items()}
+    updates["webhooks"] = {name: _absolute_hook(hook, base) for name, hook in settings.webhooks.items()}
     updates["messages"] = {name: _absolute_receiver(one, base) for name, one in settings.messages.items()}
     if settings.hl7.tls:
         updates["hl7"] = settings.hl7.model_copy(update={"tls": _absolute_places(settings.hl7.tls, base)})
@@ -196,6 +212,10 @@ def _absolute_peer(peer: Peer, base: Path) -> Peer:
 def _absolute_receiver(receiver: Receiver, base: Path) -> Receiver:
     tls = _absolute_places(receiver.tls, base) if receiver.tls else None
     return receiver.model_copy(update={"web": _absolute_places(receiver.web, base), "tls": tls})
+
+
+def _absolute_hook(hook: Webhook, base: Path) -> Webhook:
+    return _absolute_places(hook, base).model_copy(update={"web": _absolute_places(hook.web, base)})
 
 
 def _find(environ: Mapping[str, str]) -> Path | None:

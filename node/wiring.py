@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from node.inbound.gather import Gatherer
     from node.inbound.listener import Listener
     from node.inbound.orders.door import OrderDoor
+    from node.inbound.submit import Submitter
     from node.model.archive import Archive
     from node.outbound.telling.teller import Teller
     from node.worklist import Worklist
@@ -63,6 +64,18 @@ def make_listener(settings: Settings, number: int = 0) -> "Listener":
 def make_gatherer(settings: Settings, ledger: Ledger, spool: Spool) -> "Gatherer":
     """Who fetches what jobs wait for."""
     from node.inbound.gather import Gatherer
+
+    return Gatherer(settings, ledger, spool, _find_archives(settings))
+
+
+def make_submitter(settings: Settings, ledger: Ledger, spool: Spool) -> "Submitter":
+    """Who fetches studies that are named by their uid."""
+    from node.inbound.submit import Submitter
+
+    return Submitter(settings, ledger, spool, _find_archives(settings))
+
+
+def _find_archives(settings: Settings) -> "Callable[[str], Archive]":
     from node.outbound.retrieve import DimseArchive
     from node.outbound.wado import WebArchive
 
@@ -70,7 +83,7 @@ def make_gatherer(settings: Settings, ledger: Ledger, spool: Spool) -> "Gatherer
         by_web = settings.peers[name].retrieve == Retrieve.WADO
         return WebArchive(name, settings) if by_web else DimseArchive(name, settings)
 
-    return Gatherer(settings, ledger, spool, open_archive)
+    return open_archive
 
 
 def make_order_door(settings: Settings) -> "OrderDoor":
@@ -100,10 +113,11 @@ def make_tellers(settings: Settings, ledger: Ledger) -> "list[Teller]":
 
 
 def run_keeping(settings: Settings, stop: Event) -> None:
-    """Housekeeping, retention, the worklist, and whoever serves a peer or a receiver of messages, each on a thread of
-    its own, until `stop` is set."""
+    """Housekeeping, retention, the worklist, and whoever serves a peer, a receiver of messages or a webhook, each on a
+    thread of its own, until `stop` is set."""
     from node.housekeeping import Housekeeper
     from node.inbound.enqueue import Enqueuer
+    from node.outbound.webhook import WebhookNotifier
     from node.queue import Doorbell
     from node.retention import Retention, find_free_gb
     from node.worklist import Worklist
@@ -118,9 +132,12 @@ def run_keeping(settings: Settings, stop: Event) -> None:
         Mirror(settings, ledger, worklist).run,
         *_serve_peers(settings, ledger, worklist),
         *(teller.run for teller in make_tellers(settings, ledger)),
+        *(WebhookNotifier(name, settings, ledger).run for name in sorted(settings.webhooks)),
     ]
     if any(route.gather for route in settings.routes) or ledger.find_waiting():
         runs.append(make_gatherer(settings, ledger, spool).run)
+    if any(peer.query for peer in settings.peers.values()):
+        runs.append(make_submitter(settings, ledger, spool).run)
     threads = [Thread(target=run, args=(stop,)) for run in runs]
     for thread in threads:
         thread.start()

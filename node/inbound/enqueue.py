@@ -8,6 +8,7 @@ whose bell housekeeping rings.
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from node.config import Settings
+from node.dicom.header import read_header
 from node.errors import CannotUnderstand, IncompleteStudy
 from node.inbound.assemble import Arrival, Judgment, Verdict, judge_study
 from node.inbound.expected import Expected, Word
@@ -29,6 +31,7 @@ from node.model.study import Study, StudyState
 from node.orders.book import OrderBook
 from node.queue import Doorbell
 from node.sections import OnGiveUp
+from node.security.patient_key import PatientKeys
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ class Enqueuer:
         self._book = OrderBook(settings.order_book)
         self._expected = Expected(settings, ledger, self._book)
         self._order_wait = OrderWait(settings)
+        self._patients = PatientKeys(settings.node.home)
         self._not_before: dict[str, float] = {}
         self._silent_until = 0.0
 
@@ -102,10 +106,12 @@ class Enqueuer:
         jobs, reason = late.jobs, reason or late.reason
         if judgment.verdict == Verdict.GAVE_UP and self._settings.completeness.on_give_up == OnGiveUp.FAIL:
             jobs = [replace(job, state=State.FAILED, reason=f"{IncompleteStudy.__name__}: {evidence}") for job in jobs]
-        jobs = [with_gathering(with_order(job, ordered, self._settings), self._settings) for job in jobs]
+        fresh = self._find_fresh(study, jobs)
+        jobs = [with_gathering(with_order(job, ordered, self._settings), self._settings) for job in fresh]
         for job in jobs:
             self._book.assign(job.id, ordered.find(job.series_uids), now)
-        if not self._ledger.close_study(study, now, evidence, reason, jobs, late.remarks):
+        patient = self._find_patient(study)
+        if not self._ledger.close_study(study, now, evidence, reason, jobs, late.remarks, patient):
             return False
         self._expected.forget(study)
         self._order_wait.forget(study)
@@ -142,6 +148,20 @@ class Enqueuer:
             return settle_late(jobs, [])
         held, present = self._ledger.find_digests(study.study_uid), self._ledger.find_instances(study.study_uid)
         return settle_late(jobs, self._ledger.find_jobs(study.study_uid), has_gone=len(present) < len(held))
+
+    def _find_patient(self, study: Study) -> str:
+        """The key by which people find what is of its patient; "" when no image says who it is."""
+        for instance in self._ledger.find_instances(study.study_uid):
+            with suppress(CannotUnderstand, OSError):
+                return self._patients.derive(
+                    str(read_header(self._settings.spool / instance.path).get("PatientID") or "")
+                )
+        return ""
+
+    def _find_fresh(self, study: Study, jobs: Sequence[Job]) -> list[Job]:
+        """Without those that an operator had made before, of a study that was fetched and is sent now."""
+        held = {job.id for job in self._ledger.find_jobs(study.study_uid)} if jobs else set()
+        return [job for job in jobs if job.id not in held]
 
     def _match(self, study: Study, callers: set[str], now: float, evidence: str) -> tuple[list[Job], str, Ordered]:
         try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from node.config import Settings
 from node.dicom.header import read_header
 from node.errors import CannotUnderstand, OutOfResources, PeerRefused, PeerUnreachable, PriorMissing
+from node.inbound.fetch import Fetcher
 from node.inbound.priors import (
     STRANGER,
     Subject,
@@ -31,9 +32,6 @@ from node.sections import Gather
 TRY_AGAIN = 3.0
 """Seconds between two tries of a peer that does not answer."""
 
-ROWS = 5.0
-"""Seconds for the rows of what the door took to reach the ledger."""
-
 LINGER = 3600.0
 """Seconds for which a peer that ran out of time may still bring what it was asked for."""
 
@@ -42,8 +40,6 @@ GRACE = 2.0
 
 MORE = 3
 """Studies that turn out to be no priors by their images, before the search ends."""
-
-NO_IMAGES = {"SR", "SEG", "KO", "PR", "DOC", "REG", "RTSTRUCT", "RTPLAN", "RTDOSE", "AU", "FID", "RWV"}
 
 
 @dataclass(slots=True)
@@ -64,7 +60,7 @@ class Errand:
         self._rules = rules
         self._settings = settings
         self._ledger = ledger
-        self._door = door
+        self._fetcher = Fetcher(ledger, door, until)
         self._until = until
 
     def find_priors(self, archives: Sequence[Archive]) -> Found:
@@ -85,19 +81,13 @@ class Errand:
         """Brings the images of the job's own study that are not here; how many came, and notes."""
         notes, before = list[str](), len(self._ledger.find_digests(self._job.study_uid))
         for archive in archives:
-            notes += self._listen(archive, self._complete)
+            notes += self._listen(archive, lambda one: self._fetcher.fetch_study(one, self._job.study_uid))
         came = len(self._ledger.find_digests(self._job.study_uid)) - before
         if came:
             notes.append(f"{came} images that were missing gathered")
         return came, notes or [f"nothing is missing at {' or '.join(archive.name for archive in archives)}"]
 
-    def _complete(self, archive: Archive) -> None:
-        for series in archive.find_series(self._job.study_uid, self._until):
-            if series.series_uid and series.modality not in NO_IMAGES:
-                wanted = archive.find_instances(self._job.study_uid, series.series_uid, self._until)
-                self._fetch(archive, self._job.study_uid, series.series_uid, wanted)
-
-    def _listen(self, archive: Archive, ask: Callable[[Archive], None]) -> list[str]:
+    def _listen(self, archive: Archive, ask: Callable[[Archive], object]) -> list[str]:
         """Asks, again and again while the peer does not answer and time is left; what it said instead, if it did."""
         while True:
             try:
@@ -149,7 +139,7 @@ class Errand:
             study.study_uid, self._job.id, archive.title or archive.name[:16], time.time(), self._until + LINGER
         )
         for series_uid, instances in wanted.items():
-            self._fetch(archive, study.study_uid, series_uid, instances)
+            self._fetcher.fetch_series(archive, study.study_uid, series_uid, instances)
         count, lacking = (sum(map(len, lists)) for lists in (wanted.values(), self._list_lacking(study, wanted)))
         self._ledger.end_asking(study.study_uid, self._job.id, time.time() + GRACE)
         if count and lacking == count:
@@ -169,26 +159,10 @@ class Errand:
     def _list_lacking(
         self, study: FoundStudy, wanted: Mapping[str, Sequence[FoundInstance]]
     ) -> list[list[FoundInstance]]:
-        return [self._find_lacking(study.study_uid, instances) for instances in wanted.values()]
+        return [self._fetcher.find_lacking(study.study_uid, instances) for instances in wanted.values()]
 
     def _list(self, archive: Archive, study: FoundStudy, series: FoundSeries) -> list[FoundInstance]:
         return archive.find_instances(study.study_uid, series.series_uid, self._until)
-
-    def _fetch(self, archive: Archive, study_uid: str, series_uid: str, wanted: Sequence[FoundInstance]) -> int:
-        """Brings those of `wanted` that are not here; returns how many there were."""
-        lacking = self._find_lacking(study_uid, wanted)
-        if lacking:
-            whole = len(lacking) == len(wanted)
-            with self._door.open(archive.title or archive.name[:16], study_uid) as sink:
-                archive.fetch(study_uid, series_uid, lacking, sink, self._until, whole=whole)
-            patience = time.time() + ROWS
-            while self._find_lacking(study_uid, wanted) and time.time() < patience:
-                time.sleep(0.1)
-        return len(lacking)
-
-    def _find_lacking(self, study_uid: str, wanted: Sequence[FoundInstance]) -> list[FoundInstance]:
-        held = {instance.sop_instance_uid for instance in self._ledger.find_instances(study_uid)}
-        return [instance for instance in wanted if instance.sop_instance_uid not in held]
 
     def _find_images(self, study_uid: str, series_uids: Sequence[str] = ()) -> Iterator[Instance]:
         return (one for one in self._ledger.find_instances(study_uid, series_uids) if one.is_image)

@@ -24,9 +24,10 @@ LISTENER = "gather"
 
 
 class SideDoor:
-    """One per process, from `start` to `stop`."""
+    """One per process and `listener`, from `start` to `stop`."""
 
-    def __init__(self, spool: Spool, ledger: Ledger, inflate_ratio: int) -> None:
+    def __init__(self, spool: Spool, ledger: Ledger, inflate_ratio: int, listener: str = LISTENER) -> None:
+        self._listener = listener
         self._spool = spool
         self._ledger = ledger
         self._recorder = Recorder(ledger, spool)
@@ -34,7 +35,7 @@ class SideDoor:
 
     def start(self) -> None:
         """Begins to write rows."""
-        self._ledger.lose_associations(LISTENER, time.time())
+        self._ledger.lose_associations(self._listener, time.time())
         self._recorder.start()
 
     def stop(self) -> None:
@@ -50,7 +51,7 @@ class SideDoor:
         def take(pieces: Iterable[bytes]) -> None:
             nonlocal opened
             if not opened:
-                self._recorder.open_association(Opened(key, LISTENER, caller, time.time()))
+                self._recorder.open_association(Opened(key, self._listener, caller, time.time()))
                 opened = True
             part = Path(self._spool.new_file())
             try:

@@ -14,9 +14,15 @@ from node.ledger.jobs import remember
 from node.ledger.studies import to_study
 from node.model.job import FINAL, Gathering, Job, State
 from node.model.study import Study, StudyState
+from node.model.submission import SubmissionState
 
 GATHERED = "gathered as a prior: it opens no jobs of its own"
 """Why such a study has none, in study.reason."""
+
+UNDER_WAY = (SubmissionState.ASKED, SubmissionState.FETCHED)
+
+SUBMITTED = "submitted by an operator: no route but the one that was named was asked"
+"""Evidence of a study that was fetched for one route alone."""
 
 NEVER = 253_402_300_800.0
 """The year 10000: until then a job that requires a prior waits for whoever gathers."""
@@ -28,9 +34,12 @@ def is_ready(job: Table, now: float) -> ColumnElement[bool]:
 
 
 def is_prior_in_use(study: Table) -> ColumnElement[bool]:
-    """True for rows of `study` that an unfinished job asked for: retention leaves them alone."""
-    a, j = t.asking, t.job.alias()
-    return exists().where((a.c.study_uid == study.c.study_uid) & (j.c.id == a.c.job_id) & j.c.state.not_in(list(FINAL)))
+    """True for rows of `study` that an unfinished job asked for, or that are fetched to be read: retention leaves them
+    alone."""
+    a, j, s = t.asking, t.job.alias(), t.submission
+    asked = (a.c.study_uid == study.c.study_uid) & (j.c.id == a.c.job_id) & j.c.state.not_in(list(FINAL))
+    fetched = (s.c.study_uid == study.c.study_uid) & s.c.state.in_(UNDER_WAY)
+    return exists().where(asked) | exists().where(fetched)
 
 
 class GatheringLedger:
@@ -100,7 +109,7 @@ class GatheringLedger:
         values = {"state": StudyState.RECEIVING, "closed_at": None, "reason": ""}
         for uid in uids:
             with self._engine.begin() as db:
-                db.execute(update(s).where((s.c.study_uid == uid) & (s.c.reason == GATHERED)).values(values))
+                db.execute(update(s).where((s.c.study_uid == uid) & _is_fetched()).values(values))
         return uids
 
 
@@ -115,9 +124,13 @@ def ask_again(job: Table, at: float) -> dict[str, ColumnElement[Any]]:
     }
 
 
+def _is_fetched() -> ColumnElement[bool]:
+    return (t.study.c.reason == GATHERED) | (t.study.c.evidence == SUBMITTED)
+
+
 def _find_sent(db: Connection) -> list[str]:
     s, a, link, came = t.study, t.asking, t.association_study, t.association
-    gathered = (s.c.state == StudyState.COMPLETE) & (s.c.reason == GATHERED)
+    gathered = (s.c.state == StudyState.COMPLETE) & _is_fetched()
     window = (a.c.study_uid == s.c.study_uid) & (came.c.opened_at <= a.c.until)
     window &= came.c.ended_at.is_(None) | (came.c.ended_at >= a.c.asked_at)
     # Where it was forgotten with the images that it was asked for, whoever brings them now sends.

@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from node.ledger.evidence import Evidence
+from node.ledger.hands import Hands
+from node.ledger.hooks import Hooks
 from node.ledger.lists import Lists
 from node.ledger.notices import Notices
+from node.ledger.submitted import Submitted
 from node.model.batch import Batch
 from node.model.circuit import Backlog, Circuit
 from node.model.commitment import Commitment
@@ -13,10 +16,9 @@ from node.model.delivery import Delivery, DeliveryState, ResultObject
 from node.model.job import Event, Gathering, Job, Priority, State
 from node.model.message import Message, MessageState
 from node.model.study import Finished, Instance, Quarantined, Study
-from node.model.worker import Worker
 
 
-class Ledger(Lists, Evidence, Notices, Protocol):
+class Ledger(Lists, Hands, Evidence, Notices, Hooks, Submitted, Protocol):
     """The truth of this node. Times are seconds since the epoch, UTC."""
 
     # What came in
@@ -141,10 +143,11 @@ class Ledger(Lists, Evidence, Notices, Protocol):
         reason: str,
         jobs: Sequence[Job],
         remarks: Mapping[str, str] | None = None,
+        patient: str = "",
     ) -> bool:
         """RECEIVING -> COMPLETE with its jobs, in one step. Where a job replaces earlier results of its route, its
         earlier jobs that are unfinished are canceled, and what waits to be sent of those that failed stays here.
-        remarks: job id -> a line for the history of an earlier job.
+        remarks: job id -> a line for the history of an earlier job. patient: key by which its patient is found.
         False when an image arrived since `study` was read: look again. A job may come FAILED, with its reason."""
         ...
 
@@ -267,24 +270,6 @@ class Ledger(Lists, Evidence, Notices, Protocol):
 
     def mark_rung(self, job_ids: Sequence[str], at: float) -> None:
         """Remembers that a wake-up was sent."""
-        ...
-
-    # Workers
-
-    def put_worker(self, worker: Worker) -> None:
-        """In place of the row of the same name; workers not seen for a day are forgotten."""
-        ...
-
-    def remove_worker(self, name: str) -> None:
-        """It ended as it should."""
-        ...
-
-    def find_workers(self, now: float) -> list[Worker]:
-        """Those seen within a day, the gone among them, oldest first."""
-        ...
-
-    def note_progress(self, job_id: str, token: str, share: float, activity: str) -> bool:
-        """How far the holder of the lease is. False, and nothing is written, when the lease is no longer ours."""
         ...
 
     # Deliveries

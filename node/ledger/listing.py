@@ -54,12 +54,15 @@ class ListingLedger:
         if wanted.peer:
             named = dumps(wanted.peer)  # as it stands in the JSON of the list
             query = query.where(cast(j.c.deliver, String).contains(named, autoescape=True))
+        if wanted.patient:
+            of_patient = select(t.study.c.study_uid).where(t.study.c.patient == wanted.patient)
+            query = query.where(j.c.study_uid.in_(of_patient))
         with self._reader.connect() as db:
             if wanted.text:
                 query = query.where(_begins(db, (j.c.id, j.c.study_uid), wanted.text))
             return [to_job(row) for row in _turn(db, query, (j.c.created_at, j.c.id), turn, limit)]
 
-    def list_studies(self, state: str, text: str, turn: Turn | None, limit: int) -> list[Study]:
+    def list_studies(self, state: str, text: str, turn: Turn | None, limit: int, patient: str = "") -> list[Study]:
         """See Ledger.list_studies."""
         s = t.study
         query = select(s)
@@ -67,6 +70,8 @@ class ListingLedger:
             query = query.where((s.c.state == StudyState.COMPLETE) & (s.c.reason != ""))
         elif state:
             query = query.where(s.c.state == state)
+        if patient:
+            query = query.where(s.c.patient == patient)
         with self._reader.connect() as db:
             if text:
                 query = query.where(_begins(db, (s.c.study_uid,), text))

@@ -15,9 +15,9 @@ class Lists(Protocol):
         """At most `limit` jobs, newest first, from `turn` on: those next to it, older or newer as it says."""
         ...
 
-    def list_studies(self, state: str, text: str, turn: Turn | None, limit: int) -> list[Study]:
+    def list_studies(self, state: str, text: str, turn: Turn | None, limit: int, patient: str = "") -> list[Study]:
         """The same of studies, by their last image. state: a StudyState, NO_JOB, or "" for all; text: how the uid
-        begins."""
+        begins. patient: key of one patient, "" for all."""
         ...
 
     def count_states(self) -> dict[State, int]:

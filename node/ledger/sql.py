@@ -23,7 +23,9 @@ from node.ledger.notices import NoticeLedger, add_notices
 from node.ledger.record import find_classes, record_batch
 from node.ledger.steps import StepLedger
 from node.ledger.studies import to_study
+from node.ledger.submissions import SubmissionLedger
 from node.ledger.versions import note_late, supersede
+from node.ledger.webhooks import HookLedger
 from node.ledger.workers import WorkerLedger
 from node.model.batch import Batch
 from node.model.commitment import Commitment
@@ -45,6 +47,8 @@ class SqlLedger(
     WorkerLedger,
     ListingLedger,
     MessageLedger,
+    HookLedger,
+    SubmissionLedger,
 ):
     """`Ledger` on one database. Safe to use from many threads and processes at once."""
 
@@ -207,13 +211,14 @@ class SqlLedger(
         reason: str,
         jobs: Sequence[Job],
         remarks: Mapping[str, str] | None = None,
+        patient: str = "",
     ) -> bool:
         s = t.study
         with self._engine.begin() as db:
             as_read = (s.c.study_uid == study.study_uid) & (s.c.state == StudyState.RECEIVING)
             as_read &= (s.c.version == study.version) & (s.c.last_at == study.last_at)
             values = {"state": StudyState.COMPLETE, "closed_at": at, "evidence": evidence, "reason": reason}
-            values |= {"waits": ""}
+            values |= {"waits": ""} | ({"patient": patient} if patient else {})
             if not db.execute(update(s).where(as_read).values(values)).rowcount:
                 return False
             supersede(db, study, jobs, at)

@@ -9,4 +9,6 @@ from node.model.study import Study, StudyState
 
 def to_study(row: Row[Any]) -> Study:
     """A row of the table as a Study."""
-    return Study(**dict(row._mapping) | {"state": StudyState(row.state)})
+    values = dict(row._mapping)
+    values.pop("patient")
+    return Study(**values | {"state": StudyState(row.state)})

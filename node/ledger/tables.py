@@ -82,7 +82,9 @@ study = Table(
     Column("evidence", Text, nullable=False, default=""),
     Column("reason", Text, nullable=False, default=""),
     Column("waits", Text, nullable=False, server_default=""),
+    Column("patient", String(32), nullable=False, server_default=""),
     Index("study_by_time", "last_at", "study_uid"),
+    Index("study_by_patient", "patient", "last_at", "study_uid"),
 )
 
 expectation = Table(
@@ -261,4 +263,54 @@ message = Table(
     Column("told", String(20), nullable=False),
     Index("message_by_job", "job_id"),
     Index("message_due", "state", "destination", "next_at"),
+)
+
+hook = Table(
+    "hook",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("after", Integer, nullable=False),
+    Column("paused_at", Float, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("heard_at", Float, nullable=False),
+    Column("answer", Text, nullable=False),
+)
+
+hook_notice = Table(
+    "hook_notice",
+    metadata,
+    Column("hook", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("job_id", String(32), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("job_state", String(12), nullable=False),
+    Column("station", String(32), nullable=False),
+    Column("code", String(40), nullable=False),
+    Column("study_uid", String(64), nullable=False),
+    Column("route", String(200), nullable=False),
+    Column("pipeline", String(200), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("answer", Text, nullable=False),
+    Index("hook_notice_due", "hook", "state", "job_id", "number"),
+)
+
+submission = Table(
+    "submission",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("study_uid", String(64), nullable=False, index=True),
+    Column("peer", String(64), nullable=False),
+    Column("route", String(200), nullable=False),
+    Column("pipeline", String(200), nullable=False),
+    Column("state", String(8), nullable=False, index=True),
+    Column("asked_at", Float, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("jobs", JSON, nullable=False),
 )

@@ -20,7 +20,7 @@ class WorkerLedger:
     _reader: Engine
 
     def put_worker(self, worker: Worker) -> None:
-        """See Ledger.put_worker."""
+        """See Hands.put_worker."""
         w = t.worker
         row = {column.name: getattr(worker, column.name) for column in w.columns}
         row |= {"lanes": list(worker.lanes), "models": list(worker.models)}
@@ -29,12 +29,12 @@ class WorkerLedger:
             db.execute(insert(w).values(row))
 
     def remove_worker(self, name: str) -> None:
-        """See Ledger.remove_worker."""
+        """See Hands.remove_worker."""
         with self._engine.begin() as db:
             db.execute(delete(t.worker).where(t.worker.c.name == name))
 
     def find_workers(self, now: float) -> list[Worker]:
-        """See Ledger.find_workers."""
+        """See Hands.find_workers."""
         w = t.worker
         query = select(w).where(w.c.seen_at >= now - FORGET).order_by(w.c.started_at, w.c.name)
         with self._reader.connect() as db:
@@ -42,7 +42,7 @@ class WorkerLedger:
         return [Worker(**row | {"lanes": tuple(row["lanes"]), "models": tuple(row["models"])}) for row in rows]
 
     def note_progress(self, job_id: str, token: str, share: float, activity: str) -> bool:
-        """See Ledger.note_progress."""
+        """See Hands.note_progress."""
         j = t.job
         with self._engine.begin() as db:
             ours = (j.c.id == job_id) & (j.c.token == token) & (j.c.state == State.CLAIMED)

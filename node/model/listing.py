@@ -7,13 +7,15 @@ from node.model.job import Priority, State
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which jobs a list shows; "" asks nothing. peer: a destination. text: how a job id or study uid begins."""
+    """Which jobs a list shows; "" asks nothing. peer: a destination. text: how a job id or study uid begins. patient:
+    key of the patient, see node.security.patient_key."""
 
     state: State | None = None
     pipeline: str = ""
     route: str = ""
     peer: str = ""
     text: str = ""
+    patient: str = ""
 
 
 @dataclass(frozen=True, slots=True)

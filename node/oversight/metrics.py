@@ -18,6 +18,7 @@ def render_metrics(ledger: Ledger, free_bytes: float) -> str:
     lines.append("# TYPE wetread_deliveries gauge")
     lines += [f'wetread_deliveries{{destination="{d}",state="{s}"}} {n}' for (d, s), n in sorted(deliveries.items())]
     lines += _render_circuits(ledger)
+    lines += _render_hooks(ledger)
     lines += render_workers(ledger, time.time())
     lines.append("# TYPE wetread_studies gauge")
     lines += [f'wetread_studies{{state="{state.value}"}} {studies[state.value]}' for state in StudyState]
@@ -30,6 +31,17 @@ def render_metrics(ledger: Ledger, free_bytes: float) -> str:
     lines.append("# TYPE wetread_spool_free_bytes gauge")
     lines.append(f"wetread_spool_free_bytes {free_bytes:.0f}")
     return "\n".join(lines) + "\n"
+
+
+def _render_hooks(ledger: Ledger) -> list[str]:
+    """Of each webhook whether it is told, and what of it waits or was given up."""
+    lines = ["# TYPE wetread_webhook_paused gauge"]
+    lines += [f'wetread_webhook_paused{{hook="{n}"}} {int(h.paused_at > 0)}' for n, h in ledger.find_hooks().items()]
+    lines.append("# TYPE wetread_webhook_events gauge")
+    for name, told in sorted(ledger.count_notices().items()):
+        counts = {"PENDING": told.waiting, "SENT": told.sent, "DEAD": told.dead}
+        lines += [f'wetread_webhook_events{{hook="{name}",state="{state}"}} {n}' for state, n in counts.items()]
+    return lines
 
 
 def _render_circuits(ledger: Ledger) -> list[str]:

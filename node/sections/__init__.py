@@ -12,11 +12,13 @@ from node.sections.messages import (
     TellAt,
     Template,
 )
+from node.sections.oidc import Oidc
 from node.sections.orders import Orders
 from node.sections.peers import Confirm, CountBy, DeliverBy, Peer, Retrieve, SegmentationForm, WebAccess
 from node.sections.routes import Completeness, Condition, Day, Gather, OnGiveUp, Route, Schedule, When
 from node.sections.values import Address, AeTitle, Network, Origin, Plain, Section, SpokenUid, WebRoot
 from node.sections.web import Web
+from node.sections.webhooks import HookEvent, HookName, Webhook, is_loopback
 from node.sections.work import Bundle, Deliver, Keep, Queue, Trust, Work
 
 __all__ = [
@@ -37,11 +39,14 @@ __all__ = [
     "Gather",
     "Hl7",
     "Hl7Tls",
+    "HookEvent",
+    "HookName",
     "Keep",
     "Listen",
     "MessageKind",
     "Network",
     "Node",
+    "Oidc",
     "OnGiveUp",
     "OrderUpdate",
     "Orders",
@@ -63,6 +68,8 @@ __all__ = [
     "Web",
     "WebAccess",
     "WebRoot",
+    "Webhook",
     "When",
     "Work",
+    "is_loopback",
 ]

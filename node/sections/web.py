@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from node.model.role import Role
+from node.sections.oidc import Oidc
 from node.sections.values import Address, Network, Origin, Section, WebRoot
 
 Viewer = Annotated[str, StringConstraints(pattern=r"^(https?://[^\s{}]+\{study\}[^\s{}]*)?$")]
@@ -21,7 +22,7 @@ class Web(Section):
     who asks and by which scheme. public_url: the address under which clients see this service, where it is another.
     origins: sites whose pages may ask this service by a browser (CORS), as "https://viewer.hospital.test".
     most_results: of one search by QIDO-RS; a client asks for more by offset. viewer: address that opens a study in a
-    viewer, {study} stands for its uid.
+    viewer, {study} stands for its uid. oidc: people log in at the hospital's identity provider too.
     """
 
     listen: Address = "127.0.0.1:8042"
@@ -35,10 +36,18 @@ class Web(Section):
     origins: list[Origin] = Field(default_factory=list)
     most_results: int = Field(default=1000, ge=1, le=100_000)
     viewer: Viewer = ""
+    oidc: Oidc | None = None
 
     @model_validator(mode="after")
     def check_pair(self) -> "Web":
         """Half a pair is a mistake."""
         if (self.cert is None) != (self.key is None):
             raise ValueError("cert goes with key")
+        return self
+
+    @model_validator(mode="after")
+    def check_oidc(self) -> "Web":
+        """The provider sends browsers back to an address that it was told of."""
+        if self.oidc is not None and not self.public_url:
+            raise ValueError("oidc needs public_url, to which the identity provider sends browsers back")
         return self

@@ -22,20 +22,23 @@ from node.model.job import Job
 from node.oversight.overview import Row, list_rows
 from node.oversight.peers import list_peers
 from node.oversight.waiting import describe_job
+from node.oversight.webhooks import list_hooks
 from node.web.access.who import note
 from node.web.body import read_bounded
 from node.web.dicomweb.problem import Problem
 from node.web.pages import actions
 from node.web.pages.jobs import act_on, find_mentioned, list_page, read_turn, read_wanted, to_dict
 from node.web.pages.peers import ask_peer
+from node.web.pages.webhooks import act_on_hook
 from node.web.refusal import answer_refusal
+from node.web.submissions import describe_submission, submit_study
 
 ROOT = "/api/v1"
 OPENAPI = Path(__file__).with_name("openapi.json")
 DEFAULT, MOST = 100, 1000
 """Jobs on a page."""
 
-PAGING = frozenset({"limit", "before", "after", "state", "pipeline", "route", "peer", "text"})
+PAGING = frozenset({"limit", "before", "after", "state", "pipeline", "route", "peer", "text", "patient"})
 """Whoever says one of these gets a page of jobs; whoever says none gets everything, as ever."""
 
 Body = dict[str, Any]
@@ -53,13 +56,18 @@ class Api:
         read: dict[str, Callable[[Request], Response]] = {
             "/jobs": self.list_jobs,
             "/jobs/{job}": self.show_job,
+            "/submissions/{submission}": self.show_submission,
             "/peers": self.list_peers,
+            "/webhooks": self.list_hooks,
             "/openapi.json": lambda _request: FileResponse(OPENAPI, media_type="application/json"),
         }
         done: dict[str, Callable[[Request, Body], Response]] = {
             "/jobs/{job}/{action}": self.act,
+            "/studies": self.submit,
             "/studies/{study}/complete": self.complete,
             "/peers/{peer}/echo": self.echo,
+            "/webhooks/{hook}/resume": self.resume_hook,
+            "/webhooks/{hook}/retry": self.retry_hook,
         }
         return [
             *(Route(ROOT + path, _refusing(answer), methods=["GET"]) for path, answer in read.items()),
@@ -92,6 +100,20 @@ class Api:
         said = actions.complete(self._ledger, study)
         return JSONResponse({"study_uid": study.study_uid, "said": said}, 202)
 
+    def submit(self, request: Request, body: Body) -> Response:
+        """POST /studies: fetched from a peer and read; 202, or 200 where that was asked for before."""
+        one, begins = submit_study(self._settings, self._ledger, body)
+        note(request, study=one.study_uid, peer=one.peer, submission=one.id)
+        headers = {"Location": f"{ROOT}/submissions/{one.id}"}
+        return JSONResponse(describe_submission(one, ROOT), 202 if begins else 200, headers)
+
+    def show_submission(self, request: Request) -> Response:
+        """GET /submissions/{submission}"""
+        one = self._ledger.find_submission(request.path_params["submission"])
+        if one is None:
+            raise Problem(404, "there is no such submission")
+        return JSONResponse(describe_submission(one, ROOT))
+
     def list_peers(self, _request: Request) -> Response:
         """GET /peers"""
         return JSONResponse([row.to_dict() for row in list_peers(self._settings, self._ledger)])
@@ -99,6 +121,18 @@ class Api:
     def echo(self, request: Request, _body: Body) -> Response:
         """POST /peers/{peer}/echo"""
         return JSONResponse({"said": ask_peer(self._settings, request.path_params["peer"])})
+
+    def list_hooks(self, _request: Request) -> Response:
+        """GET /webhooks"""
+        return JSONResponse([row.to_dict() for row in list_hooks(self._settings, self._ledger)])
+
+    def resume_hook(self, request: Request, _body: Body) -> Response:
+        """POST /webhooks/{hook}/resume"""
+        return JSONResponse({"said": act_on_hook(self._ledger, request, "resume")})
+
+    def retry_hook(self, request: Request, _body: Body) -> Response:
+        """POST /webhooks/{hook}/retry"""
+        return JSONResponse({"said": act_on_hook(self._ledger, request, "retry")})
 
     def _describe(self, job: Job) -> dict[str, Any]:
         ledger = self._ledger

@@ -14,6 +14,7 @@ from node import wiring
 from node.config import Settings
 from node.inbound.enqueue import Enqueuer
 from node.inbound.priors import find_prior_files
+from node.inbound.submit import make_submission
 from node.ledger.gathering import GATHERED
 from node.model.job import Gathering, State
 from node.model.study import StudyState
@@ -61,6 +62,7 @@ class Node:
         runs = [
             lambda: keep_going("matching", enqueuer.close_complete, 0.1, self._stop),
             lambda: wiring.make_gatherer(self.settings, self.ledger, spool).run(self._stop),
+            lambda: wiring.make_submitter(self.settings, self.ledger, spool).run(self._stop),
         ]
         self._threads = [Thread(target=run) for run in runs]
 
@@ -206,6 +208,18 @@ def test_what_a_study_lacks_is_fetched_when_its_sender_broke_off(archive, retrie
     assert states == {State.QUEUED: 1, State.CANCELED: 1}
     assert len(node.ledger.find_instances(today, job.series_uids)) == 8
     assert not any("incomplete" in note for note in job.notes)
+
+
+@pytest.mark.parametrize("retrieve", ["move", "get", "wado"])
+def test_a_study_that_is_named_is_fetched_and_read(archive, retrieve, tmp_path):
+    node, held = open_node(tmp_path, archive, retrieve, missing=True)
+    older, paths = held["older"]
+    node.ledger.submit(make_submission(older, "pacs", "chest CT", "", time.time()))
+    with node:
+        job = node.wait_for(older, lambda job: True)
+    (submission,) = node.ledger.find_submissions(older)
+    assert submission.answer == f"{len(paths)} of {len(paths)} images of pacs are here"
+    assert len(node.ledger.find_instances(older, job.series_uids)) == len(paths)
 
 
 def send_and_break_off(paths, door):

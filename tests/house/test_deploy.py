@@ -51,6 +51,8 @@ EXAMPLES = {
     "routes.schedule",
     "queue.url",
     "queue.url_file",
+    *(f"webhooks.ris.{key}" for key in ("url", "secret_file", "states", "pipelines", "events", "allow_http")),
+    *(f"web.oidc.{key}" for key in ("issuer", "client_id", "secret_file", "roles", "claim", "audience")),
     "web.anonymous",
     "web.users",
     "web.cert",
@@ -77,7 +79,7 @@ def read_comments():
 
 def test_the_example_says_of_each_example_that_it_is_one():
     assert {
-        place for place, line in read_comments().items() if re.search(r"# example, (no )?default", line)
+        place for place, line in read_comments().items() if re.search(r"# example, (no |the )?default", line)
     } == EXAMPLES
 
 

@@ -20,17 +20,18 @@ def is_here_only(settings: Settings) -> bool:
 
 def find_role(settings: Settings, users: UserFile) -> Role | None:
     """What somebody may now who shows nothing: as web.anonymous says; else everything but rule on this machine alone
-    while there are no users; else nothing."""
+    while there are no users and no identity provider; else nothing."""
     if settings.web.anonymous is not None:
         return settings.web.anonymous
-    return Role.OPERATOR if is_here_only(settings) and not users.read() else None
+    nobody = not users.read() and settings.web.oidc is None
+    return Role.OPERATOR if is_here_only(settings) and nobody else None
 
 
 def find_anonymous(settings: Settings) -> Role | None:
     """The same for a node that starts. Raises ConfigError when nobody at all could come in from elsewhere."""
     users = find_users(settings)
     role = find_role(settings, users)
-    if role is not None or users.read():
+    if role is not None or users.read() or settings.web.oidc:
         return role
     raise ConfigError(
         f"web.listen = {settings.web.listen!r} can be reached from other machines and there are no users in "

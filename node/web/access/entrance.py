@@ -11,6 +11,9 @@ from node.web.access.anonymous import find_anonymous, find_role, is_here_only
 from node.web.access.guard import Guard
 from node.web.access.identify import Doorman
 from node.web.access.login import Login
+from node.web.access.oidc.flow import BACK, BEGIN, Flow
+from node.web.access.oidc.provider import Provider
+from node.web.access.oidc.token import find_bearer
 from node.web.access.sessions import Sessions
 from node.web.access.users import find_users
 from node.web.audit import find_audit
@@ -24,15 +27,27 @@ class Entrance:
         find_anonymous(settings)
         users = find_users(settings)
         self.audit = find_audit(settings)
-        self._doorman = Doorman(users, Sessions(length), partial(find_role, settings, users))
-        self._login = Login(self._doorman, self.audit, length)
+        sessions, rules = Sessions(length), settings.web.oidc
+        flow = bearer = None
+        if rules is not None:
+            provider = Provider(rules)
+            flow = Flow(rules, provider, sessions, self.audit, settings.web.public_url)
+            bearer = partial(find_bearer, provider, rules) if rules.audience else None
+        self._doorman = Doorman(users, sessions, partial(find_role, settings, users), bearer)
+        self._login = Login(self._doorman, self.audit, length, flow, rules.label if rules else "")
+        self._elsewhere = flow is not None
         self._origins = [origin.rstrip("/") for origin in settings.web.origins]
         self._here_only = is_here_only(settings)
 
     @property
     def routes(self) -> list[BaseRoute]:
         """Login, logout, and who one is."""
+        elsewhere = [
+            Route(BEGIN, self._login.go_elsewhere, methods=["GET"]),
+            Route(BACK, self._login.come_back, methods=["GET"]),
+        ]
         return [
+            *(elsewhere if self._elsewhere else ()),
             Route("/login", self._login.show, methods=["GET"]),
             Route("/login", self._login.log_in, methods=["POST"]),
             Route("/logout", self._login.log_out, methods=["POST"]),

@@ -1,7 +1,7 @@
 """Stands before every page and service: asks who it is, what that may, and writes down who changes something.
 
-viewer reads (GET, HEAD, OPTIONS); operator stores, retries and cancels (everything else); admin alone may ask for what
-lies under ADMIN, of which there is nothing yet.
+viewer reads (GET, HEAD, OPTIONS, and the POST of a question that must not be in an address); operator stores, retries
+and cancels (everything else); admin alone may ask for what lies under ADMIN, of which there is nothing yet.
 Health and the login page are open. A browser's cookie alone changes nothing: a form must repeat its session's secret,
 and what another site's page sends is refused whatever it shows.
 """
@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 
 from node.model.role import Role
 from node.web.access.identify import CHALLENGE, Doorman
+from node.web.access.oidc.flow import BACK, BEGIN
 from node.web.access.repeated import Repeated
 from node.web.access.sessions import Session, repeats
 from node.web.access.who import KEY, NOTES, Who
@@ -30,7 +31,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-OPEN = frozenset({"/healthz", "/readyz", "/login"})
+OPEN = frozenset({"/healthz", "/readyz", "/login", BEGIN, BACK})
 ADMIN = ("/api/v1/users", "/api/v1/audit")
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 CHANNELS = ("/dicom-web/subscribers/",)
@@ -52,7 +53,7 @@ def find_needed(method: str, path: str) -> Role:
     """What a request takes."""
     if path.startswith(ADMIN):
         return Role.ADMIN
-    if path == "/logout":
+    if path in {"/logout", "/patient"}:
         return Role.VIEWER
     return Role.VIEWER if method in READING else Role.OPERATOR
 

@@ -31,13 +31,21 @@ AT_ONCE = 2
 
 
 class Doorman:
-    """Knows users, sessions, and who has been guessing. find_anonymous: what somebody may now who shows nothing."""
+    """Knows users, sessions, and who has been guessing. find_anonymous: what somebody may now who shows nothing.
+    find_bearer: who shows an access token of the identity provider; it raises Refusal."""
 
-    def __init__(self, users: UserFile, sessions: Sessions, find_anonymous: Callable[[], Role | None]) -> None:
+    def __init__(
+        self,
+        users: UserFile,
+        sessions: Sessions,
+        find_anonymous: Callable[[], Role | None],
+        find_bearer: Callable[[str], tuple[str, Role]] | None = None,
+    ) -> None:
         self.users = users
         self.sessions = sessions
         self.tries = Tries()
         self._find_anonymous = find_anonymous
+        self._find_bearer = find_bearer
         self._key = secrets.token_bytes(32)
         self._believed: OrderedDict[bytes, float] = OrderedDict()
         self._lock = Lock()
@@ -60,6 +68,8 @@ class Doorman:
             raise Refusal(401, "Authorization is neither Basic nor Bearer", challenge=CHALLENGE, close=True)
         if cookie := connection.cookies.get(COOKIE, ""):
             session = self.sessions.find(cookie)
+            if session and session.role:
+                return Who(session.user, session.role, address, "session"), session
             known = self.users.read().get(session.user) if session else None
             if session and known and known.password == session.password:
                 return Who(known.name, known.role, address, "session"), session
@@ -86,9 +96,21 @@ class Doorman:
             for one in user.tokens:
                 if one.id == identifier and hmac.compare_digest(one.kept, kept) and one.is_valid(datetime.now(UTC)):
                     return Who(user.name, user.role, address, "token")
+        if self._find_bearer and token.count(".") == 2:
+            return self._check_bearer(token, address, self._find_bearer)
         self._check_tries("", address)
         self.tries.fail("", address)
         raise Refusal(401, "the token is none of ours, or no longer", challenge=CHALLENGE, close=True)
+
+    def _check_bearer(self, token: str, address: str, find: Callable[[str], tuple[str, Role]]) -> Who:
+        try:
+            name, role = find(token)
+        except Refusal as refusal:
+            if refusal.status == 401:
+                self._check_tries("", address)
+                self.tries.fail("", address)
+            raise
+        return Who(name, role, address, "token")
 
     def _check_tries(self, name: str, address: str) -> None:
         if wait := self.tries.find_wait(name, address):

@@ -8,6 +8,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
 
+from node.model.role import Role
+
 COOKIE = "wetread_session"
 MOST = 1000
 IDLE = 3600.0
@@ -16,13 +18,15 @@ IDLE = 3600.0
 
 @dataclass(slots=True)
 class Session:
-    """user: name and kept password at the login, so that it ends when either changes. csrf: what forms must repeat."""
+    """user: name and kept password at the login, so that it ends when either changes. csrf: what forms must repeat.
+    role: of somebody whom the identity provider vouches for, until the session ends; None for a local user."""
 
     user: str
     password: str
     csrf: str
     ends: float
     seen: float
+    role: Role | None = None
 
 
 class Sessions:
@@ -33,10 +37,10 @@ class Sessions:
         self._lock = Lock()
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
-    def open(self, user: str, password: str) -> str:
+    def open(self, user: str, password: str, role: Role | None = None) -> str:
         """The cookie's value."""
         cookie, now = secrets.token_urlsafe(32), time.monotonic()
-        session = Session(user, password, secrets.token_urlsafe(32), now + self._length, now)
+        session = Session(user, password, secrets.token_urlsafe(32), now + self._length, now, role)
         with self._lock:
             self._sessions[_hash(cookie)] = session
             while len(self._sessions) > MOST:

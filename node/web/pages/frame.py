@@ -31,6 +31,7 @@ NAVIGATION = {
     "/worklist": "Worklist",
     "/workers": "Workers",
     "/peers": "Peers",
+    "/webhooks": "Webhooks",
     "/routes": "Routes",
     "/pipelines": "Pipelines",
     "/quarantine": "Quarantine",

@@ -1,5 +1,6 @@
 """`/`: all jobs, a page at a time. `/jobs/{id}`: one job, its way, its objects, and what can be done about it."""
 
+import re
 from typing import Any
 
 from starlette.requests import Request
@@ -18,6 +19,7 @@ from node.web.pages.frame import Frame, change_query
 from node.web.pages.path import find_path
 
 PAGE = 50
+PLACE = re.compile(r"(?P<at>[0-9]{1,12}(\.[0-9]{1,20})?)(,(?P<key>.*))?")
 MOST_OPEN = 5
 """Studies that still arrive, shown above the jobs."""
 
@@ -143,19 +145,18 @@ def read_wanted(request: Request) -> Wanted:
     state = said.get("state", "")
     if state and state not in set(State):
         raise Problem(400, f"state is one of {', '.join(State)}")
-    pipeline, route, peer, text = (said.get(name, "").strip() for name in ("pipeline", "route", "peer", "text"))
-    return Wanted(State(state) if state else None, pipeline, route, peer, text)
+    names = ("pipeline", "route", "peer", "text", "patient")
+    return Wanted(State(state) if state else None, *(said.get(name, "").strip() for name in names))
 
 
 def read_turn(request: Request) -> Turn | None:
     """Where the page begins: before=AT,ID or after=AT,ID. Raises Problem 400."""
     for name in ("before", "after"):
         if text := request.query_params.get(name):
-            at, comma, key = text.partition(",")
-            try:
-                return Turn(float(at), key if comma else "", newer=name == "after")
-            except ValueError:
-                raise Problem(400, f"{name} is a place that an earlier page named") from None
+            place = PLACE.fullmatch(text)
+            if place is None:
+                raise Problem(400, f"{name} is a place that an earlier page named")
+            return Turn(float(place["at"]), place["key"] or "", newer=name == "after")
     return None
 
 

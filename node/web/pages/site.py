@@ -15,11 +15,13 @@ from node.web.body import read_form
 from node.web.dicomweb.problem import Problem
 from node.web.pages.frame import STATIC, Frame
 from node.web.pages.jobs import JobPages
+from node.web.pages.patient import PatientSearch
 from node.web.pages.peers import PeerPages
 from node.web.pages.pipelines import PipelinePages
 from node.web.pages.queue import QueuePages
 from node.web.pages.routes import RoutePages
 from node.web.pages.studies import StudyPages
+from node.web.pages.webhooks import WebhookPages
 from node.web.pages.worklist import WorklistPage
 from node.worklist import Worklist
 
@@ -37,6 +39,7 @@ def make_pages(
     frame = Frame(find_csrf, lambda: find_troubles(settings, ledger))
     jobs, peers = JobPages(settings, ledger, frame), PeerPages(settings, ledger, frame)
     studies = StudyPages(ledger, frame, find_modalities)
+    hooks = WebhookPages(settings, ledger, frame)
     queue, routes = QueuePages(ledger, frame), RoutePages(settings, frame)
     shown = {
         "/": jobs.show_list,
@@ -48,13 +51,17 @@ def make_pages(
         "/workers": queue.show_workers,
         "/quarantine": queue.show_quarantine,
         "/peers": peers.show,
+        "/webhooks": hooks.show,
         "/routes": routes.show,
         "/pipelines": PipelinePages(frame).show,
     }
     acts: dict[str, Act] = {
+        "/patient": PatientSearch(settings).find,
         "/jobs/{job}/{action}": jobs.act,
         "/studies/{study}/complete": studies.act,
         "/peers/{peer}/echo": peers.act,
+        "/webhooks/{hook}/resume": hooks.resume,
+        "/webhooks/{hook}/retry": hooks.retry,
     }
     return [
         *(Route(path, answer, methods=["GET"]) for path, answer in shown.items()),

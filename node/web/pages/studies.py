@@ -56,12 +56,12 @@ class StudyPages:
 
     def show_list(self, request: Request) -> Response:
         """GET /studies"""
-        state, text = request.query_params.get("state", ""), request.query_params.get("text", "").strip()
+        state, text, patient = (request.query_params.get(name, "").strip() for name in ("state", "text", "patient"))
         try:
             turn = read_turn(request)
         except Problem as problem:
             return self._frame.refuse(request, problem)
-        found = self._ledger.list_studies(state, text, turn, PAGE + 1)
+        found = self._ledger.list_studies(state, text, turn, PAGE + 1, patient)
         more, newer = len(found) > PAGE, turn is not None and turn.newer
         studies = found[-PAGE:] if newer else found[:PAGE]
         first, last = (f"{one.last_at!r},{one.study_uid}" for one in (studies[0], studies[-1])) if studies else ("", "")
@@ -71,6 +71,7 @@ class StudyPages:
             studies=studies,
             state=state,
             text=text,
+            patient=patient,
             tabs=[(key, label, change_query(request, state=key)) for key, label in STATES.items()],
             older=change_query(request, before=last) if studies and (more or newer) else "",
             newer=change_query(request, after=first) if studies and (more if newer else turn is not None) else "",

@@ -18,16 +18,16 @@ BOUNDARY = "-=bound=-"
 
 
 class Service:
-    """One web role with a home of its own, inside `with`; sections: of its settings."""
+    """One web role with a home of its own, inside `with`; sections: of its settings. port: 0 for any."""
 
-    def __init__(self, home, **sections):
+    def __init__(self, home, port=0, **sections):
         node = {"home": home, "listen": "127.0.0.1:1"}
         self.settings = Settings.model_validate({"node": node, "routes": [], **sections})
         self.ledger = SqlLedger(self.settings.ledger_url)
         self.spool = Spool(self.settings.spool, self.settings.listen.min_free_mb)
         app = make_web(self.settings, self.ledger, self.spool)
         self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind(("127.0.0.1", port))
         self.port = self._socket.getsockname()[1]
         self._server = uvicorn.Server(configure_server(self.settings, app))
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)

@@ -104,7 +104,7 @@ def test_what_still_arrives_stands_above_the_jobs(site):
 def test_every_page_is_there_and_asks_nothing_of_other_hosts(site):
     add_failed(site.ledger)
     for path in ("/", f"/jobs/{FAILED}", "/studies", "/studies/1.2.7", "/queue", "/workers", "/peers", "/routes",
-                 "/pipelines", "/quarantine"):  # fmt: skip
+                 "/webhooks", "/pipelines", "/quarantine"):  # fmt: skip
         answer = site.get(path)
         assert answer.status_code == 200, path
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'self';"), path
