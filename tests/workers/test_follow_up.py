@@ -6,12 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from node.dicom.stacking import read_stacks
 from node.model.delivery import Kind
 from node.model.job import Gathering, State
 from tests.jobs import JOB
 from tests.pipelines.chest import make_chest
 from tests.pipelines.registration.volumes import make_motion
 from tests.series import make_series
+from workers.context import Surroundings
+from workers.warm import Warm
 
 SPACING = (5.0, 2.5, 2.5)
 MOTION = make_motion((0, 0, 0), (12.0, -8.0, 400.0))
@@ -99,11 +102,26 @@ def test_what_grew_keeps_the_uid_of_the_earlier_report_and_the_registration_goes
 def test_in_a_prior_that_the_node_never_read_the_same_model_looks_now(node, studies):
     now, before = studies
     node.keep([*before, *now])
-    _, second = node.run(FIRST, replace(SECOND, priors=("1.2.7.1",), gathering=Gathering.DONE))
-    assert second.state == State.ENCODED, second.reason
-    report = node.read(second, "SR")
-    assert {"15454001", "FU-NEW", "FU-GONE"} <= set(codes_of(report))
-    assert any("spots was run on the earlier study now" in text for text in texts_of(report))
+    node.run(FIRST)
+    (stack,), _ = read_stacks([node.settings.spool / "kept" / f"{ds.SOPInstanceUID}.dcm" for ds in now])
+    job = replace(SECOND, priors=("1.2.7.1",), gathering=Gathering.DONE)
+    around = Surroundings(job, node.settings, node.ledger, stack, Warm("cpu"))
+    context = around.make()
+    (prior,) = context.priors
+    assert context.is_complete
+    assert (len(context.before), prior.days_before, prior.before()) == (2, 60, None)
+    assert prior.load().shape == studies_shape(before)
+    found = prior.before()
+    assert sorted(found) == ["nodule-1", "nodule-2"]
+    assert all(segment.tracking is None for segment in found.values())
+    assert around.notes == [
+        "spots was run on the earlier study now: nothing was found there under an earlier tracking uid."
+    ]
+    assert [one.study_uid for one in around.stacks] == ["1.2.7.1"]
+
+
+def studies_shape(slices):
+    return (len(slices), slices[0].Rows, slices[0].Columns)
 
 
 def test_without_a_prior_it_did_not_run_and_the_report_says_why(node, studies):

@@ -52,8 +52,6 @@ def test_a_chest_that_lay_elsewhere_and_was_scanned_shorter_is_found_within_a_mi
     assert found.correlation > 0.95
     assert found.turn_degrees == pytest.approx(7.8, abs=0.5)
     assert 0.6 < found.overlap < 0.9
-    again = register_rigid(chest, moving)
-    assert np.array_equal(found.matrix, again.matrix)
 
 
 def test_a_patient_turned_too_far_is_not_compared(chest):
@@ -76,9 +74,11 @@ def test_a_real_chest_in_another_kernel_and_place_is_found_within_a_millimeter(r
     fixed = thin(load(real_data / "ct_chest_LungDx_A0001" / "series3_soft_kernel"), (1, 3, 3))
     other = thin(load(real_data / "ct_chest_LungDx_A0001" / "series2_lung_kernel"), (1, 3, 3))
     motion = make_motion((-5, 2, 3), (-12, 30, -1500))
-    found = register_rigid(fixed, move(cut(other, slice(20, None)), motion))
+    moving = move(cut(other, slice(20, None)), motion)
+    found = register_rigid(fixed, moving)
     assert measure_error(found.matrix, motion, fixed) < 1.0
     assert found.correlation > 0.98
+    assert np.array_equal(found.matrix, register_rigid(fixed, moving).matrix)
 
 
 def test_another_patients_chest_is_refused(real_data):
