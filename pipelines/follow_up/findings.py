@@ -157,7 +157,7 @@ def _compare(before: Lesion, now: Lesion, days: int) -> tuple[Measurement, ...]:
         *_say_earlier(before, days),
         Measurement(VOLUME_CHANGE, round(now.ml - before.ml, 4), MILLILITER),
         Measurement(VOLUME_PERCENT, round(100 * (now.ml / before.ml - 1), 1), PERCENT),
-        Measurement(LONG_AXIS_CHANGE, round(now.long_mm - before.long_mm, 1), MILLIMETER),
+        Measurement(LONG_AXIS_CHANGE, round(now.long_mm - before.long_mm, 1) + 0.0, MILLIMETER),
         *((Measurement(DOUBLING_TIME, round(doubling, 1), DAY),) if doubling is not None else ()),
     )
 

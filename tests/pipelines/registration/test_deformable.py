@@ -59,6 +59,18 @@ def test_the_jacobian_tells_how_a_field_changes_volumes_and_where_it_folds():
     assert (find_jacobian(folded, 4.0) < 0).all()
 
 
+def test_points_go_through_a_field_and_a_motion_and_come_back():
+    k, j, i = np.mgrid[:6, :7, :8].astype(np.float32)
+    vectors = np.stack([0.1 * 4 * i, -0.2 * 4 * j, 0.15 * 4 * k + 2], axis=-1)
+    affine = np.array([[0, 0, 4, 0], [0, 4, 0, 0], [4, 0, 0, 0], [0, 0, 0, 1.0]])
+    motion = make_motion((3, -2, 4), (20, -10, 60))
+    bent = Registration("prior", "1.2", "prior", np.linalg.inv(motion), Field(vectors, affine))
+    points = np.array([[4.0, 8.0, 12.0], [10.0, 3.0, 15.0]])
+    moved = points * (1.1, 0.8, 1.15) + (0, 0, 2)
+    assert to_moving(points, bent) == pytest.approx(moved @ motion[:3, :3].T + motion[:3, 3], abs=1e-4)
+    assert to_fixed(to_moving(points, bent), bent) == pytest.approx(points, abs=1e-2)
+
+
 def test_vectors_are_read_along_their_axes_and_beyond_the_field_as_at_its_edge():
     vectors = np.zeros((3, 4, 5, 3), np.float32)
     vectors[1, 2, 3] = (1, 2, 3)
