@@ -22,7 +22,7 @@ from typing import Any
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
-PLACE = Path(__file__).parent.parent / "node" / "dicom" / "tables" / "iods.json"
+PLACE = Path(__file__).parent.parent / "node" / "dicom" / "gate" / "tables" / "iods.json"
 
 IODS = {
     "1.2.840.10008.5.1.4.1.1.66.4": "segmentation",
@@ -35,6 +35,8 @@ IODS = {
     "1.2.840.10008.5.1.4.1.1.30": "parametric-map",
     "1.2.840.10008.5.1.4.1.1.481.3": "rt-structure-set",
     "1.2.840.10008.5.1.4.1.1.104.1": "encapsulated-pdf",
+    "1.2.840.10008.5.1.4.1.1.66.1": "spatial-registration",
+    "1.2.840.10008.5.1.4.1.1.66.3": "deformable-spatial-registration",
 }
 """SOP class -> IOD. Segmentation and Label Map Segmentation share their modules (PS3.3 A.51)."""
 

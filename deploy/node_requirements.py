@@ -10,7 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-WORKER_ONLY = {"torch", "monai", "safetensors"}
+WORKER_ONLY = {"torch", "monai", "safetensors", "simpleitk"}
 
 
 def find_requirements(pyproject: Path) -> list[str]:

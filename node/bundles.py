@@ -91,6 +91,8 @@ def run(
     name: Name,
     folder: Annotated[Path, typer.Argument(help="images of a study", exists=True)],
     out_folder: Annotated[Path, typer.Option("--out", help="where the picture goes")] = Path(),
+    prior: Annotated[Path | None, typer.Option(help="images of an earlier study of the patient", exists=True)] = None,
+    after: Annotated[str, typer.Option(help="the pipeline it comes after, run on both studies first")] = "",
     config_file: ConfigFile = None,
 ) -> None:
     """Run a pipeline on the images in a folder: findings and a picture. Nothing is stored or sent."""
@@ -99,6 +101,7 @@ def run(
     if config_file is not None:
         environment["WETREAD_CONFIG"] = str(config_file.absolute())
     words = [name, str(folder.absolute()), str(out_folder.absolute())]
+    words += [str(prior.absolute()) if prior else "", after]
     said = _listen([sys.executable, "-m", "workers.tryout", *words], environment)
     out.print(make_findings(said))
     for line in (said["read"], *said["notes"]):

@@ -5,7 +5,10 @@ PipelineError
 ├── WeightsMissing      the weights' file is not installed
 ├── WeightsMismatch     the weights' sha256 is not the pinned one: never run
 ├── UnsuitableVolume     the volume cannot be answered honestly (all air, too small, not a number ...)
-│   └── MissingInputs    the pipeline reads several series together, and was given fewer
+│   ├── MissingInputs    the pipeline reads several series together, and was given fewer
+│   └── RegistrationFailed  two volumes cannot be laid on each other
+│       ├── NoOverlap    they share too little of the body
+│       └── NotConverged what was found is not to be believed
 └── BundleError          a MONAI bundle that is not run
     ├── BundleUnreadable no bundle, or an archive that may not be unpacked
     ├── BundleRefused    its configuration asks for what no configuration may: nothing of it was evaluated
@@ -40,6 +43,18 @@ class UnsuitableVolume(PipelineError):
 
 class MissingInputs(UnsuitableVolume):
     """The pipeline reads several series together, and was given fewer."""
+
+
+class RegistrationFailed(UnsuitableVolume):
+    """Two volumes cannot be laid on each other."""
+
+
+class NoOverlap(RegistrationFailed):
+    """Two volumes share too little of the body to be laid on each other."""
+
+
+class NotConverged(RegistrationFailed):
+    """The registration found nothing that is to be believed; the sentence says why."""
 
 
 class BundleError(PipelineError):

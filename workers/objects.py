@@ -17,6 +17,7 @@ from node.dicom.labelmap import encode_labelmap
 from node.dicom.output_gate import check_objects
 from node.dicom.parametric_map import encode_parametric_maps
 from node.dicom.presentation import encode_presentation
+from node.dicom.registration import encode_registrations
 from node.dicom.report import encode_report
 from node.dicom.segmentation import encode_segmentation
 from node.dicom.sheet import choose_window
@@ -35,13 +36,15 @@ Objects = dict[Kind, list[Dataset]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What a pipeline said of a stack. volume: the voxels of `stack`; notes: sentences of ours beside the result's."""
+    """What a pipeline said of a stack. volume: the voxels of `stack`; notes: sentences of ours beside the result's;
+    priors: the stacks of earlier studies that it was given."""
 
     stack: Stack
     volume: Volume
     result: Result
     author: Authorship
     notes: tuple[str, ...] = ()
+    priors: tuple[Stack, ...] = ()
 
     @property
     def has_segments(self) -> bool:
@@ -75,8 +78,9 @@ def encode_objects(answer: Answer, peers: Mapping[str, Peer], begin: Callable[[D
     others, lacking = _encode_others(answer, {kind for peer in peers.values() for kind in peer.objects})
     answer = replace(answer, notes=(*answer.notes, *lacking))
     forms = _encode_forms(answer, {_wish(peer) for peer in peers.values()} or {BINARY}, begin or _wait)
+    earlier = [header for stack in answer.priors for header in stack.headers]
     for objects in (*forms.values(), others):
-        check_objects(_flatten(objects), answer.stack.headers, answer.author.predecessors)
+        check_objects(_flatten(objects), answer.stack.headers, answer.author.predecessors, earlier)
     made = Made([dataset for objects in (*forms.values(), others) for dataset in _flatten(objects)])
     if LABELMAP in forms:
         made.substitutes.update(zip(_uids(forms[LABELMAP]), _uids(forms[BINARY]), strict=True))
@@ -159,6 +163,7 @@ ENCODERS: dict[Kind, Callable[[Answer], list[Dataset]]] = {
     Kind.CAPTURE: lambda a: [encode_capture(a.stack, a.volume, a.result, a.author)],
     Kind.MAP: lambda a: encode_parametric_maps(a.stack, a.result, a.author),
     Kind.STRUCTURES: _encode_structures,
+    Kind.REGISTRATION: lambda a: encode_registrations(a.stack, a.priors, a.result, a.author),
     Kind.DOCUMENT: lambda a: [encode_document(a.stack, a.volume, a.result, a.author, notes=a.notes)],
 }
 """All that names no segmentation. Nothing is made of a kind for which there is nothing to show."""

@@ -93,9 +93,11 @@ def process_job(
     author = make_author(job, settings, ledger)
     stack, volume, notes = watch.measure("load", lambda: _load(job, settings, ledger, author))
     model = watch.measure("warm", lambda: warm.get(job.pipeline))
-    around = Surroundings(job, settings, ledger, stack)
+    around = Surroundings(job, settings, ledger, stack, warm)
     result = watch.measure("run", lambda: _run(model, around, stack, volume, progress))
-    answer = Answer(stack, volume, result, author, (*notes, *state_version(author), *job.notes, *around.notes))
+    answer = Answer(
+        stack, volume, result, author, (*notes, *state_version(author), *job.notes, *around.notes), tuple(around.stacks)
+    )
     peers = find_destinations(job, settings)
     with _keeping(), Shelf(settings.outbox, job.id) as shelf:
         made = watch.measure("encode", lambda: encode_objects(answer, peers, shelf.begin))
@@ -145,7 +147,7 @@ def _load(job: Job, settings: Settings, ledger: Ledger, author: Authorship) -> t
     files = find_files(job, settings, ledger)
     if not files:
         raise NoMatchingSeries("the images of this job are no longer in the spool")
-    check_priors(job)
+    check_priors(job, manifest.requires.prior)
     requires = manifest.requires
     stacks, refusals = read_stacks(
         files, max_tilt_degrees=requires.max_tilt_degrees, max_uneven_mm=requires.max_uneven_mm

@@ -66,6 +66,17 @@ def frame_reference(stack: Stack, k: int) -> Dataset:
     return item
 
 
+def image_references(stack: Stack) -> list[Dataset]:
+    """Every image of the stack; of a multi-frame image the frames that are in it."""
+    images = []
+    for n, header in enumerate(stack.headers):
+        item = make_item(ReferencedSOPClassUID=header.SOPClassUID, ReferencedSOPInstanceUID=header.SOPInstanceUID)
+        if is_multi_frame(header):
+            item.ReferencedFrameNumber = sorted(number for index, number in stack.frames if index == n)
+        images.append(item)
+    return images
+
+
 def is_multi_frame(header: Dataset) -> bool:
     """Whether references to `header` may name a frame."""
     return int(header.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in header

@@ -20,7 +20,7 @@ from node.dicom.lesion import (
     plane_image,
     region_item,
 )
-from node.dicom.segmentation import check_masks, tracking_identifier
+from node.dicom.segmentation import check_masks, track
 from node.dicom.stack import Stack
 from node.errors import EncodingError
 from pipelines.terms import Finding, Measurement, Result, Segment
@@ -106,16 +106,17 @@ def _opening(finding: Finding, segment: Segment | None, context: Context, tool: 
     6.5.3.1-1). tool: put before the Tracking Identifier, so that both are said.
     """
     author, manifest = context.author, context.author.manifest
-    key = segment.key if segment is not None else finding.key
-    identifier = tracking_identifier(author, key)
-    tracking_uid = author.uid("track", key)
+    owner = segment or finding
+    tracking = track(author, owner.key, owner.tracking)
     items = [
         content.text(
-            codes.TRACKING_IDENTIFIER, f"{tool}:{identifier}" if tool else identifier, HAS_OBSERVATION_CONTEXT
+            codes.TRACKING_IDENTIFIER,
+            f"{tool}:{tracking.identifier}" if tool else tracking.identifier,
+            HAS_OBSERVATION_CONTEXT,
         ),
-        content.uid_reference(codes.TRACKING_UID, tracking_uid, HAS_OBSERVATION_CONTEXT),
+        content.uid_reference(codes.TRACKING_UID, tracking.uid, HAS_OBSERVATION_CONTEXT),
     ]
-    if segment is not None and tracking_uid in context.numbers:
+    if segment is not None and tracking.uid in context.numbers:
         items.append(content.coded(codes.FINDING_CATEGORY, segment.category))
     items.append(content.coded(codes.FINDING, finding.concept))
     items += _sites(finding)
@@ -149,8 +150,10 @@ def _measurement(measurement: Measurement, finding: Finding) -> Dataset:
 
 def _segment_reference(segment: Segment | None, context: Context) -> list[Dataset]:
     """The segment and the series that it was found in; nothing when it was empty and so was not written."""
-    number = context.numbers.get(context.author.uid("track", segment.key)) if segment is not None else None
-    if number is None or context.segmentation is None:
+    if segment is None or context.segmentation is None:
+        return []
+    number = context.numbers.get(track(context.author, segment.key, segment.tracking).uid)
+    if number is None:
         return []
     ds = context.segmentation
     return [

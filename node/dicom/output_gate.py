@@ -7,6 +7,7 @@ between them is seen. Messages name the object and the attribute, never a value 
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydicom import Dataset
 from pydicom.uid import (
@@ -26,6 +27,7 @@ from node.dicom.gate.derived import DERIVED, check_derived
 from node.dicom.gate.drawing import check_capture, check_caution, check_pdf, check_presentation
 from node.dicom.gate.iod_tables import find_sop_classes
 from node.dicom.gate.references import Known, check_references, check_series
+from node.dicom.gate.registrations import REGISTRATIONS, check_registration
 from node.dicom.gate.report import DOCUMENTS, check_document
 from node.dicom.gate.structures import check_structures
 from node.dicom.gate.succession import check_succession
@@ -47,13 +49,17 @@ OTHER_KINDS = {
     SecondaryCaptureImageStorage: check_capture,
     MultiFrameTrueColorSecondaryCaptureImageStorage: check_capture,
     EncapsulatedPDFStorage: check_pdf,
+    **dict.fromkeys(REGISTRATIONS, check_registration),
 }
 
 UNREADABLE = (AttributeError, IndexError, KeyError, OverflowError, StopIteration, TypeError, ValueError)
 
 
 def check_objects(
-    objects: Sequence[Dataset], stack_headers: Sequence[Dataset], earlier: Sequence[Predecessor] = ()
+    objects: Sequence[Dataset],
+    stack_headers: Sequence[Dataset],
+    earlier: Sequence[Predecessor] = (),
+    prior_headers: Sequence[Dataset] = (),
 ) -> None:
     """Raise EncodingError, naming object and attribute, unless `objects` are safe to send.
 
@@ -61,15 +67,22 @@ def check_objects(
     instances they speak of, all of one patient, study and frame of reference. Every object must be what PS3.3 says of
     its IOD, belong to that patient and study, be made by one algorithm and have new, valid uids; frames must lie on
     their source frames; whatever is referred to must be a source instance or another of `objects`. earlier: the objects
-    that these replace: they must name them as that, and may go on in their series.
+    that these replace: they must name them as that, and may go on in their series. prior_headers: instances of earlier
+    studies of the patient, which registrations may name and nothing else.
     """
     if not stack_headers:
         raise EncodingError("no source instance was given to check against")
     for keyword in ("StudyInstanceUID", "PatientID"):
         if len({str(find_value(header, keyword) or "") for header in stack_headers}) > 1:
             raise EncodingError(f"source instances differ in {keyword}")
+    if {str(find_value(one, "PatientID") or "") for one in prior_headers} - {
+        str(find_value(stack_headers[0], "PatientID") or "")
+    }:
+        raise EncodingError("instances of earlier studies differ from the source in PatientID")
     sources = {str(find_value(header, "SOPInstanceUID")): header for header in stack_headers}
-    uids = {str(find_value(header, keyword) or "") for header in stack_headers for keyword in SOURCE_UIDS}
+    uids = {
+        str(find_value(header, keyword) or "") for header in (*stack_headers, *prior_headers) for keyword in SOURCE_UIDS
+    }
     segments = {
         (str(ds.get("SOPInstanceUID", "")), item.get("SegmentNumber")): item
         for ds in objects
@@ -81,7 +94,9 @@ def check_objects(
         uids,
         segments,
         {one.sop_instance_uid: one for one in earlier},
+        {str(find_value(header, "SOPInstanceUID")): header for header in prior_headers},
     )
+    alone = replace(known, others={})
     classes = find_sop_classes()
     for ds in objects:
         try:
@@ -89,7 +104,7 @@ def check_objects(
             _check_identity(ds, known.first)
             if ds.SOPClassUID not in classes:
                 raise AttributeFault("SOPClassUID", "is none that this node sends")
-            _check_object(ds, known)
+            _check_object(ds, known if ds.SOPClassUID in REGISTRATIONS else alone)
             _check_equipment(ds, objects[0])
         except AttributeFault as fault:
             raise _fail(ds, str(fault)) from fault

@@ -5,6 +5,7 @@ since a hundred of them would not fit in memory.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom as hd
@@ -18,7 +19,7 @@ from node.dicom.geometry import SAME_DIRECTION, SAME_SPACING, is_negligible
 from node.dicom.header import DAMAGE, is_damage
 from node.dicom.read_frames import read_frames
 from node.dicom.stack import Stack
-from pipelines.terms import Mask, Segment
+from pipelines.terms import Mask, Segment, Tracking
 
 Planes = NDArray[np.intp]
 
@@ -132,7 +133,7 @@ def _to_segment(key: str, item: Dataset, mask: Mask) -> Segment:
     sided = region or item.SegmentedPropertyTypeCodeSequence[0]
     name = "AnatomicRegionModifierSequence" if region else "SegmentedPropertyTypeModifierCodeSequence"
     color = item.get("RecommendedDisplayCIELabValue")
-    return Segment(
+    segment = Segment(
         key,
         str(item.SegmentLabel),
         category,
@@ -140,8 +141,9 @@ def _to_segment(key: str, item: Dataset, mask: Mask) -> Segment:
         mask,
         site=find_code(region),
         laterality=find_code(next(iter(sided.get(name) or []), None)),
-        **({"color": _to_rgb(color)} if color else {}),
+        tracking=Tracking(str(item.TrackingID), str(item.TrackingUID)),
     )
+    return replace(segment, color=_to_rgb(color)) if color else segment
 
 
 def _to_rgb(color: list[int]) -> tuple[int, int, int]:

@@ -25,7 +25,7 @@ from node.dicom.packed_frames import PackedFrames
 from node.dicom.stack import Stack
 from node.dicom.succession import reference_predecessors
 from node.errors import EncodingError
-from pipelines.terms import Code, Result, Segment
+from pipelines.terms import Code, Result, Segment, Tracking
 
 Indices = NDArray[np.intp]
 
@@ -174,7 +174,7 @@ def add_frames(
 
 def _segment_item(number: int, segment: Segment, author: Authorship) -> Dataset:
     """Segment Description (PS3.3 C.8.20.4): what it is, where, who says so, and under which uid it is tracked."""
-    manifest = author.manifest
+    manifest, tracking = author.manifest, track(author, segment.key, segment.tracking)
     algorithm = hd.AlgorithmIdentificationSequence(
         manifest.name, to_concept(ARTIFICIAL_INTELLIGENCE), manifest.version, manifest.manufacturer
     )
@@ -185,8 +185,8 @@ def _segment_item(number: int, segment: Segment, author: Authorship) -> Dataset:
         segmented_property_type=to_concept(segment.kind),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=algorithm,
-        tracking_uid=author.uid("track", segment.key),
-        tracking_id=tracking_identifier(author, segment.key),
+        tracking_uid=tracking.uid,
+        tracking_id=tracking.identifier,
         anatomic_regions=[to_concept(segment.site)] if segment.site else None,
         display_color=hd.color.CIELabColor.from_rgb(*segment.color),
     )
@@ -204,6 +204,7 @@ def _add_laterality(item: Dataset, laterality: Code | None) -> None:
         item.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [to_concept(laterality)]
 
 
-def tracking_identifier(author: Authorship, key: str) -> str:
-    """Tracking Identifier, for people, of the segment or finding `key`: the same in the report and the segmentation."""
-    return f"{author.manifest.name}/{key}"
+def track(author: Authorship, key: str, earlier: Tracking | None = None) -> Tracking:
+    """How the segment or finding `key` is followed: as an earlier report does, else by author and key; the same in the
+    report and in the segmentation."""
+    return earlier or Tracking(f"{author.manifest.name}/{key}", author.uid("track", key))

@@ -24,9 +24,9 @@ from node.dicom.context import new_object
 from node.dicom.contours import Points, trace_contours
 from node.dicom.explicit_vr import encode_item, encode_sequence, encode_short
 from node.dicom.extent import PLANES_AT_ONCE, Extent
-from node.dicom.functional_groups import add_place, frame_reference, is_multi_frame, make_item
+from node.dicom.functional_groups import add_place, frame_reference, image_references, make_item
 from node.dicom.plain import encode_elements
-from node.dicom.segmentation import find_masks, plane_positions, tracking_identifier
+from node.dicom.segmentation import find_masks, plane_positions, track
 from node.dicom.stack import Stack
 from pipelines.terms import Result, Segment
 
@@ -78,7 +78,7 @@ def _add_structure_set(ds: Dataset, stack: Stack, author: Authorship, segments: 
     )[:1024]
     ds.StructureSetDate, ds.StructureSetTime = ds.ContentDate, ds.ContentTime
     del ds.ContentDate, ds.ContentTime  # those of images and documents
-    series = make_item(SeriesInstanceUID=stack.series_uid, ContourImageSequence=_images(stack))
+    series = make_item(SeriesInstanceUID=stack.series_uid, ContourImageSequence=image_references(stack))
     study = make_item(
         ReferencedSOPClassUID=DETACHED_STUDY_MANAGEMENT,
         ReferencedSOPInstanceUID=stack.study_uid,
@@ -93,17 +93,6 @@ def _add_structure_set(ds: Dataset, stack: Stack, author: Authorship, segments: 
     ]
 
 
-def _images(stack: Stack) -> list[Dataset]:
-    """Every image of the stack; of a multi-frame image the frames that are in it."""
-    images = []
-    for n, header in enumerate(stack.headers):
-        item = make_item(ReferencedSOPClassUID=header.SOPClassUID, ReferencedSOPInstanceUID=header.SOPInstanceUID)
-        if is_multi_frame(header):
-            item.ReferencedFrameNumber = sorted(number for index, number in stack.frames if index == n)
-        images.append(item)
-    return images
-
-
 def _region(number: int, segment: Segment, stack: Stack, author: Authorship, alone: bool) -> Dataset:
     """An item of Structure Set ROI Sequence. Names are told apart by the key, for some systems know regions by name."""
     manifest = author.manifest
@@ -114,7 +103,7 @@ def _region(number: int, segment: Segment, stack: Stack, author: Authorship, alo
         ROINumber=number,
         ReferencedFrameOfReferenceUID=stack.frame_of_reference_uid,
         ROIName=(segment.label if alone else f"{segment.key} {segment.label}")[:64],
-        ROIDescription=f"AI, not reviewed: {tracking_identifier(author, segment.key)}"[:1024],
+        ROIDescription=f"AI, not reviewed: {track(author, segment.key, segment.tracking).identifier}"[:1024],
         ROIGenerationAlgorithm="AUTOMATIC",
         ROIGenerationDescription=f"{manifest.name} {manifest.version}"[:64],
         ROIDerivationAlgorithmIdentificationSequence=algorithm,

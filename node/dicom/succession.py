@@ -4,7 +4,7 @@ Reports: Predecessor Documents Sequence (PS3.3 C.17.2), each "Replaced report" (
 sequence (C.24.2). Structure sets: Predecessor Structure Set Sequence (C.8.8.5), one item. Images, that is
 segmentations, maps and captures: Referenced Image Sequence (C.12.4), without a purpose, since PS3.16 has no code for
 "an earlier version of this"; segmentations and maps list them by series too (C.12.2), as all that they refer to.
-Presentation States and Key Object Selections have none: their series and number tell.
+Presentation States, Key Object Selections and registrations have none: their series and number tell.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ DOCUMENTS = {"SR", "DOC"}
 IMAGES = "ReferencedImageSequence"
 STRUCTURES = "PredecessorStructureSetSequence"
 DOCUMENT_SEQUENCE = "PredecessorDocumentsSequence"
-SILENT = {"PR", "KO"}
+SILENT = {"PR", "KO", "REG"}
 """Modalities whose IODs have no place for it."""
 
 

@@ -140,10 +140,15 @@ def find_prior_files(job: Job, settings: Settings, ledger: Ledger) -> dict[str, 
     return {uid: [settings.spool / one.path for one in instances] for uid, instances in found.items() if instances}
 
 
-def check_priors(job: Job) -> None:
-    """Raises PriorMissing when the route of `job` requires a prior that was not found."""
+def check_priors(job: Job, required: bool = False) -> None:
+    """Raises PriorMissing when the route of `job` requires a prior that was not found, or when its pipeline does
+    (`required`) and there is none."""
+    said = job.notes[-1] if job.notes else ""
     if job.gathering == Gathering.MISSING:
-        raise PriorMissing(f"the route requires a prior; {job.notes[-1] if job.notes else 'none was found'}")
+        raise PriorMissing(f"the route requires a prior; {said or 'none was found'}")
+    if required and not job.priors:
+        why = said if job.gathering != Gathering.NONE and said else "its route gathers none (gather.priors)"
+        raise PriorMissing(f"{job.pipeline} compares with an earlier study; {why}")
 
 
 def _is_earlier(study: FoundStudy, subject: Subject, rules: Gather) -> bool:

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     MAP = "map"
     STRUCTURES = "structures"
     DOCUMENT = "document"
+    REGISTRATION = "registration"
 
 
 class DeliveryState(StrEnum):

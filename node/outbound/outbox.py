@@ -26,6 +26,8 @@ KINDS = {
     "1.2.840.10008.5.1.4.1.1.30": Kind.MAP,
     "1.2.840.10008.5.1.4.1.1.481.3": Kind.STRUCTURES,
     "1.2.840.10008.5.1.4.1.1.104.1": Kind.DOCUMENT,
+    "1.2.840.10008.5.1.4.1.1.66.1": Kind.REGISTRATION,
+    "1.2.840.10008.5.1.4.1.1.66.3": Kind.REGISTRATION,
 }
 """By SOP Class UID."""
 

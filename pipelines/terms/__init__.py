@@ -5,7 +5,8 @@ from pipelines.terms.context import Context, PriorStudy
 from pipelines.terms.label_mask import LabelMask, LabelVolume, Mask
 from pipelines.terms.manifest import Manifest, Requires, find_manifests, get_manifest, read_manifest, write_manifest
 from pipelines.terms.region import Axes, Box
-from pipelines.terms.result import Finding, Measurement, Note, Result, ScalarMap, Segment, Severity
+from pipelines.terms.registration import Field, Registration
+from pipelines.terms.result import Finding, Measurement, Note, Result, ScalarMap, Segment, Severity, Tracking
 from pipelines.terms.shelf import Allowance, Shelf, get_shelf, use_shelf
 from pipelines.terms.volume import Affine, Volume
 
@@ -16,6 +17,7 @@ __all__ = [
     "Box",
     "Code",
     "Context",
+    "Field",
     "Finding",
     "LabelMask",
     "LabelVolume",
@@ -24,12 +26,14 @@ __all__ = [
     "Measurement",
     "Note",
     "PriorStudy",
+    "Registration",
     "Requires",
     "Result",
     "ScalarMap",
     "Segment",
     "Severity",
     "Shelf",
+    "Tracking",
     "Volume",
     "find_manifests",
     "get_manifest",

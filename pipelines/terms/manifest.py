@@ -24,6 +24,7 @@ class Requires:
     body_parts: words of which one must be within Body Part Examined where that names a region at all ("CHEST" is within
         "CHESTABDPELVIS"); many scanners leave it empty or fill it with anything.
     views: View Positions that are read, where the images have one.
+    prior: an earlier study of the patient, too.
     max_tilt_degrees, max_uneven_mm: gantry tilt and uneven spacing that are resampled away before the pipeline runs.
     """
 
@@ -38,6 +39,7 @@ class Requires:
     views: tuple[str, ...] = ()
     max_tilt_degrees: float = 0.0
     max_uneven_mm: float = 0.0
+    prior: bool = False
 
 
 @dataclass(frozen=True, slots=True)

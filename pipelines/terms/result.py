@@ -10,6 +10,15 @@ from numpy.typing import NDArray
 from pipelines.terms.code import Code
 from pipelines.terms.label_mask import LabelMask, Mask
 from pipelines.terms.region import LESION, Axes, Box
+from pipelines.terms.registration import Registration
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """How something is followed through reports: an identifier for people, at most 64 characters, and its uid."""
+
+    identifier: str
+    uid: str
 
 
 class _MaskField:
@@ -38,6 +47,7 @@ class Segment:
     site: anatomic region, when kind is not itself the anatomy.
     laterality: CID 244 code, when kind or site is one of a pair.
     color: sRGB 0-255, recommended for display.
+    tracking: as an earlier report follows it; None for what is followed from now on.
     """
 
     key: str
@@ -48,6 +58,7 @@ class Segment:
     site: Code | None = None
     laterality: Code | None = None
     color: tuple[int, int, int] = (230, 120, 60)
+    tracking: Tracking | None = None
 
     @property
     def is_lesion(self) -> bool:
@@ -94,6 +105,7 @@ class Finding:
     absent: True says that it was looked for and is not there.
     qualifiers: pairs (concept, value) of coded evaluations.
     box: where it is, when there is no segment of it. axes: its diameters in one plane (pipelines.steps.axes).
+    tracking: as an earlier report follows it, where there is no segment of it; else it is its segment's.
     """
 
     key: str
@@ -106,6 +118,7 @@ class Finding:
     absent: bool = False
     box: Box | None = None
     axes: Axes | None = None
+    tracking: Tracking | None = None
 
 
 class Severity(StrEnum):
@@ -149,12 +162,14 @@ class Result:
     notes: tuple[Note, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     maps: tuple[ScalarMap, ...] = ()
+    registrations: tuple[Registration, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.findings:
             raise ValueError("a result without a finding says nothing: add one with absent=True")
         keys = [segment.key for segment in self.segments]
-        for name, names in (("segment", keys), ("map", [scalars.key for scalars in self.maps])):
+        maps, motions = ([one.key for one in several] for several in (self.maps, self.registrations))
+        for name, names in (("segment", keys), ("map", maps), ("registration", motions)):
             if len(set(names)) != len(names):
                 raise ValueError(f"{name} keys repeat: {names}")
         for finding in self.findings:

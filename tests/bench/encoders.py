@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from node.dicom.authorship import Authorship
 from node.dicom.labelmap import encode_labelmap
 from node.dicom.report import encode_report
-from node.dicom.segmentation import encode_segmentation, tracking_identifier
+from node.dicom.segmentation import encode_segmentation, track
 from node.dicom.stacking import read_stacks
 from node.dicom.write import write_dicom
 from pipelines.terms import Code, Finding, LabelMask, Manifest, Measurement, Requires, Result, Segment
@@ -100,7 +100,7 @@ def _describe(number):
     key = f"part-{number}"
     return hd.seg.SegmentDescription(
         number, f"part {number}", _concept(ORGAN), _concept(LIVER), hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm, tracking_uid=AUTHOR.uid("track", key), tracking_id=tracking_identifier(AUTHOR, key),
+        algorithm, tracking_uid=AUTHOR.uid("track", key), tracking_id=track(AUTHOR, key).identifier,
         display_color=hd.color.CIELabColor.from_rgb(230, 120, 60),
     )  # fmt: skip
 
@@ -161,7 +161,7 @@ def _their_group(number, finding, stack, segmentation):
     )  # fmt: skip
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(
-            AUTHOR.uid("track", finding.key), tracking_identifier(AUTHOR, finding.key)
+            AUTHOR.uid("track", finding.key), track(AUTHOR, finding.key).identifier
         ),
         referenced_segment=segment,
         finding_type=_concept(finding.concept),

@@ -15,15 +15,25 @@ from workers.hands import Hands
 
 PLUGINS = {
     "companion": Path(__file__).parent / "plugin",
+    "spots": Path(__file__).parent / "plugin",
     "threshold": Path(__file__).parents[1] / "flow" / "plugin",
 }
+
+PEERS = """
+[peers.pacs]
+ae_title = "PACS"
+address = "127.0.0.1:104"
+objects = ["segmentation", "report", "registration"]
+"""
 
 
 class Node:
     """Settings, ledger and hands of a node without doors; images go straight to its spool."""
 
-    def __init__(self, folder):
-        self.settings = load_settings(None, {"WETREAD_NODE__HOME": str(folder / "home"), "WETREAD_WORK__DEVICE": "cpu"})
+    def __init__(self, folder, config=None):
+        self.settings = load_settings(
+            config, {"WETREAD_NODE__HOME": str(folder / "home"), "WETREAD_WORK__DEVICE": "cpu"}
+        )
         self.ledger = SqlLedger(self.settings.ledger_url)
         self.hands = Hands(self.settings)
 
@@ -53,8 +63,13 @@ class Node:
 
     def read(self, job, modality):
         """The one result object of that modality."""
-        (found,) = [item for item in self.ledger.find_objects(job.id) if item.modality == modality]
-        return dcmread(self.settings.outbox / found.path)
+        (found,) = self.read_all(job, modality)
+        return found
+
+    def read_all(self, job, modality):
+        """The result objects of that modality."""
+        found = [item for item in self.ledger.find_objects(job.id) if item.modality == modality]
+        return [dcmread(self.settings.outbox / item.path) for item in found]
 
 
 @pytest.fixture
@@ -67,7 +82,9 @@ def node(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(str(home))
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.setenv("THRESHOLD_SECONDS", str(tmp_path / "seconds"))
-    node = Node(tmp_path)
+    config = tmp_path / "wetread.toml"
+    config.write_text(PEERS)
+    node = Node(tmp_path, config)
     yield node
     node.hands.leave()
     node.ledger.close()

@@ -8,7 +8,7 @@ from node.dicom.volume import load_volume
 from node.model.delivery import Kind
 from node.outbound.outbox import KINDS
 from node.sections import Peer
-from pipelines.terms import Code, Result, ScalarMap
+from pipelines.terms import Code, Registration, Result, ScalarMap
 from tests.results import make_author, make_empty_result, make_finding, make_result, make_segment
 from tests.series import make_series, write_series
 from workers.objects import Answer, encode_objects
@@ -20,7 +20,9 @@ EVERYTHING = list(Kind)
 
 def make_answer(folder, result):
     (stack,), _ = read_stacks(write_series(make_series(SHAPE), folder))
-    return Answer(stack, load_volume(stack), result, make_author(), ("Series 1 was read.",))
+    earlier = make_series(SHAPE, StudyInstanceUID="1.2.7.1", SeriesInstanceUID="1.2.7.2", FrameOfReferenceUID="1.2.7.3")
+    (prior,), _ = read_stacks(write_series(earlier, folder / "prior"))
+    return Answer(stack, load_volume(stack), result, make_author(), ("Series 1 was read.",), (prior,))
 
 
 def apart():
@@ -31,7 +33,8 @@ def apart():
     values = ScalarMap(
         "p", "Probability", np.full(SHAPE, 0.5, np.float32), Code("C0", "99TEST", "p"), Code("1", "UCUM", "1")
     )
-    return Result(segments, (make_finding("one"), make_finding("two")), maps=(values,))
+    motion = Registration("prior", "1.2.7.3", "earlier study on this", np.eye(4))
+    return Result(segments, (make_finding("one"), make_finding("two")), maps=(values,), registrations=(motion,))
 
 
 def make_peer(**choices):

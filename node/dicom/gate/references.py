@@ -33,7 +33,8 @@ class Known:
     """What there is to refer to, by SOP Instance UID: the source instances, and the objects of this result.
 
     uids: all that the sources have of their own. segments: uid of a segmentation and Segment Number -> its item.
-    earlier: what this result replaces; it may be named as that and as nothing else.
+    earlier: what this result replaces; it may be named as that and as nothing else. others: the images of earlier
+    studies, which a registration may name.
     """
 
     sources: Mapping[str, Dataset]
@@ -41,10 +42,10 @@ class Known:
     uids: Set[str]
     segments: Mapping[tuple[str, object], Dataset]
     earlier: Mapping[str, Predecessor] = field(default_factory=dict)
+    others: Mapping[str, Dataset] = field(default_factory=dict)
 
     def find(self, uid: str) -> Dataset | None:
-        found = self.sources.get(uid)
-        return found if found is not None else self.objects.get(uid)
+        return next((kept[uid] for kept in (self.sources, self.objects, self.others) if uid in kept), None)
 
     def find_segment(self, uid: str, number: object) -> Dataset | None:
         """The item of that Segment Number in the segmentation `uid`."""

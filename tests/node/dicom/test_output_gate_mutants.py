@@ -30,12 +30,13 @@ from node.dicom.labelmap import encode_labelmap
 from node.dicom.output_gate import check_objects
 from node.dicom.parametric_map import encode_parametric_maps
 from node.dicom.presentation import encode_presentation
+from node.dicom.registration import encode_registrations
 from node.dicom.report import encode_report
 from node.dicom.segmentation import encode_segmentation
 from node.dicom.structure_set import encode_structure_set
 from node.dicom.write import write_dicom
 from node.errors import EncodingError
-from pipelines.terms import Code, Result, ScalarMap, Volume
+from pipelines.terms import Code, Field, Registration, Result, ScalarMap, Volume
 from tests.judges import dciodvfy_errors
 from tests.results import make_author, make_finding, make_segment, make_stack
 from tests.series import make_series
@@ -52,8 +53,23 @@ def make_source():
 
 
 @functools.cache
+def make_prior():
+    return make_stack(
+        make_series(SHAPE, StudyInstanceUID="1.2.7.1", SeriesInstanceUID="1.2.7.2", FrameOfReferenceUID="1.2.7.3")
+    )
+
+
+def make_registration():
+    """A shift, with a field on a grid of 4 mm."""
+    matrix = np.eye(4)
+    affine = np.array([[0, 0, 4.0, -10], [0, 4.0, 0, -20], [4.0, 0, 0, 30], [0, 0, 0, 1]])
+    matrix[:3, 3] = (3, -4, 55)
+    return Registration("prior", "1.2.7.3", "earlier study", matrix, Field(np.ones((2, 3, 4, 3), np.float32), affine))
+
+
+@functools.cache
 def encode_all():
-    """Kind -> file: every object of one result with two nodules that lie apart, and a map."""
+    """Kind -> file: every object of one result with two nodules that lie apart, a map, and an earlier study."""
     stack, author = make_source(), make_author()
     masks = np.zeros((2, *SHAPE), bool)
     masks[0, 1:4, 3:8, 3:9], masks[1, 0:3, 9:13, 10:15] = True, True
@@ -63,9 +79,11 @@ def encode_all():
         segments,
         tuple(make_finding(segment.key) for segment in segments),
         maps=(ScalarMap("probability", "Probability of nodule", values, PROBABILITY, NO_UNITS),),
+        registrations=(make_registration(),),
     )
     volume = Volume(np.zeros(SHAPE, np.float32), stack.affine, stack.frame_of_reference_uid, "CT")
     segmentation = encode_segmentation(stack, result, author)
+    registration, deformable = encode_registrations(stack, [make_prior()], result, author)
     made = {
         "segmentation": segmentation,
         "labelmap": encode_labelmap(stack, result, author),
@@ -76,6 +94,8 @@ def encode_all():
         "map": encode_parametric_maps(stack, result, author)[0],
         "structures": encode_structure_set(stack, result, author),
         "document": encode_document(stack, volume, result, author),
+        "registration": registration,
+        "deformable": deformable,
     }
     with tempfile.TemporaryDirectory() as folder:
         for kind, ds in made.items():
@@ -91,7 +111,7 @@ def read_object(kind):
 def check(kind, ds):
     """The gate on an object, with the segmentation that a report speaks of."""
     others = [read_object("segmentation")] if kind == "report" else []
-    check_objects([*others, ds], make_source().headers)
+    check_objects([*others, ds], make_source().headers, prior_headers=make_prior().headers)
 
 
 def put(keyword, value):
@@ -221,6 +241,36 @@ SHARED = inside("SharedFunctionalGroupsSequence")
 EVIDENCE = inside("CurrentRequestedProcedureEvidenceSequence", "ReferencedSeriesSequence", "ReferencedSOPSequence")
 GRAPHIC = inside("GraphicAnnotationSequence", "GraphicObjectSequence")
 CONTOUR = inside("ROIContourSequence", "ContourSequence")
+
+MATRIX = "FrameOfReferenceTransformationMatrix"
+GRID = inside("DeformableRegistrationSequence", "DeformableRegistrationGridSequence")
+
+
+def STILL(ds):  # noqa: N802  a place, as CONTOUR is
+    return ds.RegistrationSequence[0].MatrixRegistrationSequence[0].MatrixSequence[0]
+
+
+def MOTION(ds):  # noqa: N802
+    return ds.RegistrationSequence[1].MatrixRegistrationSequence[0].MatrixSequence[0]
+
+
+def spoil_matrix(place, value):
+    def spoil(item):
+        item[MATRIX].value[place] = value
+
+    return spoil
+
+
+def exchange_frames(ds):
+    one, other = ds.RegistrationSequence
+    one.FrameOfReferenceUID, other.FrameOfReferenceUID = other.FrameOfReferenceUID, one.FrameOfReferenceUID
+
+
+def exchange_grid(ds):
+    moving, still = ds.DeformableRegistrationSequence
+    still.DeformableRegistrationGridSequence = moving.DeformableRegistrationGridSequence
+    del moving.DeformableRegistrationGridSequence
+
 
 MUTANTS = {
     "segmentation": {
@@ -470,6 +520,64 @@ MUTANTS = {
             "ReferencedSOPInstanceUID",
         ),
     },
+    "registration": {
+        "another frame of reference": (put("FrameOfReferenceUID", FOREIGN), "FrameOfReferenceUID"),
+        "of the source's frame alone": (lambda ds: ds.RegistrationSequence.pop(), "FrameOfReferenceUID"),
+        "frames exchanged": (exchange_frames, "FrameOfReferenceUID"),
+        "scaled": (at(MOTION, spoil_matrix(0, 1.01)), "FrameOfReferenceTransformationMatrix"),
+        "perspective": (at(MOTION, spoil_matrix(12, 0.5)), "FrameOfReferenceTransformationMatrix"),
+        "mirrored": (at(MOTION, spoil_matrix(10, -1.0)), "FrameOfReferenceTransformationMatrix"),
+        "moves the source": (at(STILL, spoil_matrix(3, 1.0)), "FrameOfReferenceTransformationMatrix"),
+        "fifteen numbers": (at(MOTION, lambda item: item[MATRIX].value.pop()), "FrameOfReferenceTransformationMatrix"),
+        "no matrix": (
+            at(lambda ds: ds.RegistrationSequence[1].MatrixRegistrationSequence[0], drop("MatrixSequence")),
+            "MatrixSequence",
+        ),
+        "no images": (at(inside("RegistrationSequence"), drop("ReferencedImageSequence")), "ReferencedImageSequence"),
+        "image that does not exist": (
+            at(inside("RegistrationSequence", "ReferencedImageSequence"), put("ReferencedSOPInstanceUID", FOREIGN)),
+            "ReferencedSOPInstanceUID",
+        ),
+        "image not listed": (
+            lambda ds: ds.ReferencedSeriesSequence[0].ReferencedInstanceSequence.pop(),
+            "ReferencedInstanceSequence",
+        ),
+        "prior listed under another study": (
+            at(inside("StudiesContainingOtherReferencedInstancesSequence"), put("StudyInstanceUID", FOREIGN)),
+            "ReferencedSeriesSequence",
+        ),
+        "prior listed under the source's study": (
+            at(inside("StudiesContainingOtherReferencedInstancesSequence"), put("StudyInstanceUID", "1.2.3.1")),
+            "StudiesContainingOtherReferencedInstancesSequence",
+        ),
+        "no caution": (put("ContentDescription", "registration"), "ContentDescription"),
+        "no label": (drop("ContentLabel"), "ContentLabel"),
+    },
+    "deformable": {
+        "source frame of another": (
+            at(inside("DeformableRegistrationSequence"), put("SourceFrameOfReferenceUID", FOREIGN)),
+            "SourceFrameOfReferenceUID",
+        ),
+        "a vector too few": (at(GRID, lambda g: put("VectorGridData", g.VectorGridData[:-12])(g)), "VectorGridData"),
+        "infinite vector": (
+            at(GRID, lambda g: put("VectorGridData", b"\0\0\x80\x7f" + g.VectorGridData[4:])(g)),
+            "VectorGridData",
+        ),
+        "no resolution": (at(GRID, drop("GridResolution")), "GridResolution"),
+        "flat grid": (at(GRID, put("GridResolution", [4.0, 0.0, 4.0])), "GridDimensions"),
+        "axes not perpendicular": (
+            at(GRID, put("ImageOrientationPatient", [1, 0, 0, 0.6, 0.8, 0])),
+            "ImageOrientationPatient",
+        ),
+        "bends the source": (exchange_grid, "DeformableRegistrationGridSequence"),
+        "matrix not rigid": (
+            at(
+                inside("DeformableRegistrationSequence", "PostDeformationMatrixRegistrationSequence"),
+                spoil_matrix(5, 2.0),
+            ),
+            "FrameOfReferenceTransformationMatrix",
+        ),
+    },
 }
 """Kind -> name -> (what is done to the object, what the error must name)."""
 
@@ -482,7 +590,8 @@ def test_a_good_object_of_each_kind_passes_alone(kind):
 
 
 def test_all_kinds_pass_together():
-    check_objects([read_object(kind) for kind in encode_all()], make_source().headers)
+    objects = [read_object(kind) for kind in encode_all()]
+    check_objects(objects, make_source().headers, prior_headers=make_prior().headers)
 
 
 @pytest.mark.filterwarnings("ignore")

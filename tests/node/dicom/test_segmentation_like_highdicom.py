@@ -10,7 +10,7 @@ from pydicom.pixels import pixel_array
 
 from node.dicom.codes import ARTIFICIAL_INTELLIGENCE, to_concept
 from node.dicom.labelmap import encode_labelmap
-from node.dicom.segmentation import encode_segmentation, tracking_identifier
+from node.dicom.segmentation import encode_segmentation, track
 from node.dicom.write import write_dicom
 from pipelines.terms import Result
 from tests.results import enhanced, make_author, make_finding, make_frame_stack, make_segment, make_stack
@@ -69,7 +69,7 @@ def encode_by_highdicom(stack, result, author, kind):
         hd.seg.SegmentDescription(
             n, segment.label, to_concept(segment.category), to_concept(segment.kind),
             hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC, algorithm,
-            tracking_uid=author.uid("track", segment.key), tracking_id=tracking_identifier(author, segment.key),
+            tracking_uid=author.uid("track", segment.key), tracking_id=track(author, segment.key).identifier,
             anatomic_regions=[to_concept(segment.site)],
             display_color=hd.color.CIELabColor.from_rgb(*segment.color),
         )

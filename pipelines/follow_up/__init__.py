@@ -1,0 +1,1 @@
+"""follow-up: this study beside an earlier one, and what each finding has become."""

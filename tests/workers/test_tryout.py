@@ -1,0 +1,35 @@
+"""A pipeline that compares is tried on two folders, told what a job would be told."""
+
+import numpy as np
+import pytest
+
+from pipelines.errors import MissingInputs
+from tests.series import make_series, write_series
+from workers.tryout import try_out
+
+SHAPE = (20, 40, 40)
+
+
+def make_study(folder, **changes):
+    voxels = np.zeros(SHAPE, np.int16)
+    voxels[5:12, 10:20, 15:30] = 2000
+    return write_series(make_series(SHAPE, voxels=voxels, **changes), folder).pop().parent
+
+
+@pytest.mark.usefixtures("node")
+def test_it_is_told_the_age_of_the_earlier_study_and_what_the_pipeline_before_finds(tmp_path):
+    now = make_study(tmp_path / "now")
+    earlier = make_study(tmp_path / "earlier", StudyDate="20231203", StudyInstanceUID="1.2.7")
+    said = try_out("companion", now, tmp_path / "out", "cpu", earlier, "threshold")
+    assert [finding["what"] for finding in said["findings"]] == ["Bone", "Prior study"]
+    assert said["findings"][1]["values"][0] == "Length of time 30 d"
+    assert said["picture"].endswith("companion.png")
+    alone = try_out("companion", now, tmp_path / "out", "cpu", None, "threshold")
+    assert [finding["what"] for finding in alone["findings"]] == ["Bone"]
+
+
+@pytest.mark.usefixtures("node")
+def test_follow_up_of_one_study_says_that_it_compares_two(tmp_path):
+    now = make_study(tmp_path / "now", spacing=(4.0, 2.0, 2.0), BodyPartExamined="CHEST")
+    with pytest.raises(MissingInputs, match="compares two studies"):
+        try_out("follow-up", now, tmp_path / "out", "cpu")
