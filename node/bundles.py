@@ -114,8 +114,10 @@ def new(
     """Write the beginning of a pipeline of your own: manifest, pipeline, and a test that passes."""
     from node.scaffold import write_scaffold
 
-    for path in write_scaffold(name, folder or Path(name)):
+    home = folder or Path(name)
+    for path in write_scaffold(name, home):
         out.print(Text(str(path)), soft_wrap=True)
+    out.print(Text(f"export PYTHONPATH={home.absolute()}  # then wetread and its node find {name}"), soft_wrap=True)
 
 
 def make_findings(said: Mapping[str, Any]) -> Table:

@@ -1,7 +1,8 @@
 """`python -m workers.tryout PIPELINE FOLDER OUT`: a pipeline on the images in a folder, without a node.
 
-Prints JSON: which series was read, findings, notes, and the path of a picture of the segments over the images. Nothing
-is stored, queued or sent; the Segmentation is made in a folder that goes again.
+Prints JSON: which series was read, findings, notes, and the path of a picture: the segments over the images, or a sheet
+of planes with what was found where there is no segment, or a tilted gantry. Nothing is stored, queued or sent; the
+Segmentation is made in a folder that goes again.
 """
 
 import json
@@ -12,9 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from node.config import load_settings
 from node.demo.montage import montage
 from node.dicom.authorship import Authorship
+from node.dicom.capture import draw_result
+from node.dicom.lettering import find_lettering
 from node.dicom.segmentation import encode_segmentation
 from node.dicom.selection import choose_stack
 from node.dicom.stack import Stack
@@ -24,7 +29,8 @@ from node.dicom.volume import load_volume
 from node.errors import WetreadError
 from node.outbound.send import find_files
 from pipelines.errors import PipelineError
-from pipelines.terms import Finding, Manifest, Result, get_manifest
+from pipelines.steps.axes import with_axes
+from pipelines.terms import Finding, Result, Volume, get_manifest
 from workers.device import pick_device
 from workers.warm import Warm
 
@@ -51,13 +57,15 @@ def try_out(name: str, folder: Path, out: Path, device: str) -> dict[str, Any]:
     upright = make_upright(stack, volume)
     model = Warm(device).get(name)
     start = time.perf_counter()
-    result = upright.restore(model.run(upright.volume, lambda *_: None))
+    result = with_axes(upright.restore(model.run(upright.volume, lambda *_: None)), volume.spacing)
+    seconds = time.perf_counter() - start
+    author = Authorship("0" * 32, manifest, datetime.now(UTC), "WETREAD")
     return {
         "read": notes[0],
-        "seconds": round(time.perf_counter() - start, 2),
+        "seconds": round(seconds, 2),
         "findings": [_describe(finding) for finding in result.findings],
         "notes": [note.text for note in result.notes],
-        "picture": _draw(stack, result, manifest, paths, out),
+        "picture": _draw(stack, volume, result, author, out),
     }
 
 
@@ -71,16 +79,18 @@ def _describe(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _draw(stack: Stack, result: Result, manifest: Manifest, paths: list[Path], out: Path) -> str:
-    """The path of the picture; "" when there is no segment to draw."""
-    if all(segment.is_empty for segment in result.segments):
-        return ""
-    author = Authorship("0" * 32, manifest, datetime.now(UTC), "WETREAD")
+def _draw(stack: Stack, volume: Volume, result: Result, author: Authorship, out: Path) -> str:
+    """The path of the picture."""
     out.mkdir(parents=True, exist_ok=True)
+    name, target = author.manifest.name, out / f"{author.manifest.name}.png"
+    if not stack.is_upright or all(segment.is_empty for segment in result.segments):
+        picture, _ = draw_result(stack, volume, result, author, find_lettering())
+        Image.fromarray(picture).save(target)
+        return str(target)
     with tempfile.TemporaryDirectory(prefix="wetread-tryout-") as place:
         path = Path(place) / "seg.dcm"
         encode_segmentation(stack, result, author).save_as(path, enforce_file_format=True)
-        return str(montage(path, paths, out / f"{manifest.name}.png", f"{manifest.name} {manifest.version}"))
+        return str(montage(path, stack.paths, target, f"{name} {author.manifest.version}"))
 
 
 if __name__ == "__main__":
