@@ -11,11 +11,11 @@ from pathlib import Path
 from pydicom.uid import SegmentationStorage
 
 from node.config import Settings
+from node.dicom.find_stack import find_stack
 from node.dicom.header import find_value, read_header
+from node.dicom.kind import read_kind
 from node.dicom.read_segmentation import Unfit, read_segmentation
-from node.dicom.selection import choose_stack
 from node.dicom.stack import Stack
-from node.dicom.stacking import read_stacks
 from node.dicom.upright import make_upright
 from node.dicom.volume import load_volume
 from node.errors import CannotUnderstand, InputError
@@ -38,7 +38,7 @@ class Surroundings:
 
     def make(self) -> Context:
         """Raises DependencyFailed when the job comes after one that has no results any more."""
-        return Context(self._find_priors(), self._read_before())
+        return Context(self._find_priors(), self._read_before(), read_kind(self._stack))
 
     def _find_priors(self) -> tuple[PriorStudy, ...]:
         found = find_prior_files(self._job, self._settings, self._ledger)
@@ -59,10 +59,8 @@ class Surroundings:
         return tuple(priors)
 
     def _load_prior(self, files: list[Path], manifest: Manifest, age: str) -> Volume | None:
-        requires = manifest.requires
         try:
-            found = read_stacks(files, max_tilt_degrees=requires.max_tilt_degrees, max_uneven_mm=requires.max_uneven_mm)
-            stack, _ = choose_stack(*found, requires, manifest.manufacturer)
+            stack, _ = find_stack(files, manifest)
             return make_upright(stack, load_volume(stack)).volume
         except (InputError, CannotUnderstand, FileNotFoundError) as error:
             why = "its images are no longer there" if isinstance(error, FileNotFoundError) else str(error)

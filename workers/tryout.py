@@ -19,19 +19,21 @@ from node.config import load_settings
 from node.demo.montage import montage
 from node.dicom.authorship import Authorship
 from node.dicom.capture import draw_result
+from node.dicom.find_stack import find_stack
+from node.dicom.kind import read_kind
 from node.dicom.lettering import find_lettering
 from node.dicom.segmentation import encode_segmentation
-from node.dicom.selection import choose_stack
 from node.dicom.stack import Stack
-from node.dicom.stacking import read_stacks
 from node.dicom.upright import make_upright
 from node.dicom.volume import load_volume
 from node.errors import WetreadError
 from node.outbound.send import find_files
 from pipelines.errors import PipelineError
+from pipelines.pipeline import ContextModel, Model
 from pipelines.steps.axes import with_axes
-from pipelines.terms import Finding, Result, Volume, get_manifest
+from pipelines.terms import Context, Finding, Result, Volume, get_manifest
 from workers.device import pick_device
+from workers.look import check_pixels
 from workers.warm import Warm
 
 
@@ -50,14 +52,12 @@ def try_out(name: str, folder: Path, out: Path, device: str) -> dict[str, Any]:
     """What the pipeline `name` says of the series in `folder` that suits it. Raises InputError, PipelineError."""
     manifest = get_manifest(name)
     paths, _ = find_files(folder)
-    requires = manifest.requires
-    found = read_stacks(paths, max_tilt_degrees=requires.max_tilt_degrees, max_uneven_mm=requires.max_uneven_mm)
-    stack, notes = choose_stack(*found, requires, manifest.manufacturer)
+    stack, notes = find_stack(paths, manifest)
     volume = load_volume(stack)
-    upright = make_upright(stack, volume)
+    check_pixels(stack, volume, manifest.requires)
     model = Warm(device).get(name)
     start = time.perf_counter()
-    result = with_axes(upright.restore(model.run(upright.volume, lambda *_: None)), volume.spacing)
+    result = run_alone(model, stack, volume)
     seconds = time.perf_counter() - start
     author = Authorship("0" * 32, manifest, datetime.now(UTC), "WETREAD")
     return {
@@ -67,6 +67,17 @@ def try_out(name: str, folder: Path, out: Path, device: str) -> dict[str, Any]:
         "notes": [note.text for note in result.notes],
         "picture": _draw(stack, volume, result, author, out),
     }
+
+
+def run_alone(model: Model, stack: Stack, volume: Volume) -> Result:
+    """What `model` says of `volume`, the voxels of `stack`, with nothing known beside them but what kind of series the
+    header says it is. Raises PipelineError."""
+    upright = make_upright(stack, volume)
+    if isinstance(model, ContextModel):
+        found = model.run_with(upright.volume, Context(told=read_kind(stack)), lambda *_: None)
+    else:
+        found = model.run(upright.volume, lambda *_: None)
+    return with_axes(upright.restore(found), volume.spacing)
 
 
 def _describe(finding: Finding) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from pipelines.terms.code import Code
 from pipelines.terms.context import Context, PriorStudy
+from pipelines.terms.kind import Kernel, Region, Role, Sighting, Told, Weighting, may_agree
 from pipelines.terms.label_mask import LabelMask, LabelVolume, Mask
 from pipelines.terms.manifest import Manifest, Requires, find_manifests, get_manifest, read_manifest, write_manifest
 from pipelines.terms.region import Axes, Box
@@ -17,6 +18,7 @@ __all__ = [
     "Code",
     "Context",
     "Finding",
+    "Kernel",
     "LabelMask",
     "LabelVolume",
     "Manifest",
@@ -24,16 +26,22 @@ __all__ = [
     "Measurement",
     "Note",
     "PriorStudy",
+    "Region",
     "Requires",
     "Result",
+    "Role",
     "ScalarMap",
     "Segment",
     "Severity",
     "Shelf",
+    "Sighting",
+    "Told",
     "Volume",
+    "Weighting",
     "find_manifests",
     "get_manifest",
     "get_shelf",
+    "may_agree",
     "read_manifest",
     "use_shelf",
     "write_manifest",

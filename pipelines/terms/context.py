@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from pipelines.terms.kind import Told
 from pipelines.terms.result import Segment
 from pipelines.terms.volume import Volume
 
@@ -27,7 +28,9 @@ class Context:
     priors: the newest study first.
     before: segment key -> what the pipeline found that this one comes after, on the very grid of this volume. Each
         mask is made when its key is asked for. Segments without a voxel are absent; all are where the grids differ.
+    told: what the header of its series says it is; None where there is no header.
     """
 
     priors: tuple[PriorStudy, ...] = ()
     before: Mapping[str, Segment] = field(default_factory=dict)
+    told: Told | None = None
