@@ -99,7 +99,7 @@ def run(
     if config_file is not None:
         environment["WETREAD_CONFIG"] = str(config_file.absolute())
     words = [name, str(folder.absolute()), str(out_folder.absolute())]
-    said = _listen([sys.executable, "-m", "workers.tryout", *words], environment)
+    said = listen_to([sys.executable, "-m", "workers.tryout", *words], environment)
     out.print(make_findings(said))
     for line in (said["read"], *said["notes"]):
         out.print(Text(line, "dim"))
@@ -151,10 +151,10 @@ def describe(manifest: Manifest, home: Path) -> Group:
 def _ask(settings: Settings, verb: str, what: str, *words: str) -> dict[str, Any]:
     """What the mind answers. Raises PipelineRefused with its sentence."""
     command = [sys.executable, "-m", "pipelines.bundles", verb, what, f"--shelf={settings.shelf}", *words]
-    return _listen(command, dict(os.environ))
+    return listen_to(command, dict(os.environ))
 
 
-def _listen(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
+def listen_to(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
     """The JSON object on the last line that `command` prints. Raises PipelineRefused with the sentence of an error."""
     answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
     lines = answer.stdout.strip().splitlines()

@@ -6,6 +6,7 @@ Times alone tell: what lies between the usual ranges is not guessed.
 from typing import Any
 
 from node.dicom.header import Frame
+from node.dicom.input_gate import NOT_ANATOMY, read_image_type
 from pipelines.terms import Weighting
 
 SAID = {
@@ -22,15 +23,18 @@ LATE_ECHO_MS = 15.0
 
 
 def find_weighting(frame: Frame) -> Weighting | None:
-    """The weighting of an MR image; None when its header does not tell."""
+    """The weighting of an MR image; None when its header does not tell, and of phase images and maps."""
+    image_type = read_image_type(frame)
+    if any(word in NOT_ANATOMY for word in image_type[2:]):
+        return None
     if (said := SAID.get(str(frame.get("AcquisitionContrast") or ""))) is not None:
         return said
-    words = {
-        str(word).upper() for keyword in ("ScanningSequence", "SequenceVariant") for word in _words(frame, keyword)
-    }
-    image_type = {str(word).upper() for word in _words(frame, "ImageType")}
-    if (_number(frame, "DiffusionBValue") or 0) > 0 or image_type & {"DIFFUSION", "TRACEW"}:
+    if (_number(frame, "DiffusionBValue") or 0) > 0 or set(image_type) & {"DIFFUSION", "TRACEW"}:
         return Weighting.DIFFUSION
+    return _by_times(frame, {*_words(frame, "ScanningSequence"), *_words(frame, "SequenceVariant")})
+
+
+def _by_times(frame: Frame, words: set[str]) -> Weighting | None:
     echo = _number(frame, "EffectiveEchoTime", "EchoTime")
     repetition = _number(frame, "RepetitionTime")
     if echo is None or repetition is None or not words:

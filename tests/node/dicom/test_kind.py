@@ -52,6 +52,7 @@ def test_kernels_are_smooth_or_sharp_by_their_vendors_names(name, kind):
          "diffusion"),
         ({"EchoTime": None}, None),
         ({"AcquisitionContrast": "STIR"}, "STIR"),
+        ({"AcquisitionContrast": "T1", "ImageType": ["ORIGINAL", "PRIMARY", "FIELD_MAP"]}, None),
     ],
 )  # fmt: skip
 def test_the_weighting_of_mr_follows_from_its_times_or_stays_open(changes, weighting):
