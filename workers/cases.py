@@ -26,14 +26,18 @@ FOREIGN = (".nii", ".nii.gz", ".npz")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A folder with images and their reference. images: files of a study, or one NIfTI or npz file. patient: what cases
-    of one patient share, "" when nothing is said."""
+    """A folder with images and their reference.
+
+    images: files of a study, or one NIfTI or npz file. patient: what cases of one patient share; part: of the cases,
+    for figures of each; "" when nothing is said.
+    """
 
     name: str
     folder: Path
     images: tuple[Path, ...]
     modality: str
     patient: str = ""
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +75,7 @@ def _make_case(dataset: Path, folder: Path, modality: str) -> Case:
         tuple(paths),
         str(card.get("modality", modality)),
         str(card.get("patient", "")),
+        str(card.get("part", "")),
     )
 
 

@@ -25,7 +25,7 @@ from pipelines.errors import PipelineError, UnsuitableVolume
 from pipelines.evaluation.figures import make_tables
 from pipelines.evaluation.interval import DRAWS, SEED
 from pipelines.evaluation.markdown import write_markdown
-from pipelines.evaluation.reference import Outcome, Reference, judge, refuse
+from pipelines.evaluation.reference import Outcome, Reference, find_mask, judge, refuse
 from pipelines.pipeline import Model
 from pipelines.steps.axes import with_axes
 from pipelines.terms import Manifest, Mask, Result, Volume, get_manifest
@@ -63,7 +63,7 @@ def evaluate(name: str, dataset: Path, out: Path, command: str, device: str) -> 
     outcomes = []
     for case in _show_progress(name, cases):
         run = run_case(case, manifest, model)
-        outcomes.append(replace(run.outcome, patient=case.patient))
+        outcomes.append(replace(run.outcome, patient=case.patient, part=case.part))
         if worst is None or run.outcome.badness > worst.outcome.badness:
             worst = run
     note = json.loads((dataset / NOTE).read_text("utf-8")).get("note", "") if (dataset / NOTE).is_file() else ""
@@ -134,10 +134,15 @@ def _draw(run: Run, target: Path) -> str:
 
 
 def draw_case(name: str, volume: Volume, truth: Reference, result: Result | None) -> Picture:
-    """Planes of `volume` as RGB, with the outlines of the reference and of what was found."""
+    """Planes of `volume` as RGB, with the outlines of the reference and of what was found: by the names of its masks,
+    of all where it has none; and with the boxes of findings where there were targets."""
     true = _join(truth.masks.values(), volume)
-    found = _join((segment.mask for segment in result.segments) if result else (), volume)
-    for finding in result.findings if result else ():
+    found = np.zeros(volume.shape, bool)
+    if result is not None and truth.masks:
+        found |= _join((find_mask(result, name, volume) for name in truth.masks), volume)
+    elif result is not None:
+        found |= _join((segment.mask for segment in result.segments), volume)
+    for finding in result.findings if result is not None and truth.targets is not None else ():
         if finding.box is not None and not finding.absent:
             found |= finding.box.to_mask(volume.shape)
     planes = spread_planes(np.asarray((true | found).any(axis=(1, 2))), TILES)

@@ -91,6 +91,16 @@ def tabulate_labels(outcomes: Sequence[Outcome]) -> Table:
     return Table("Classification", head, tuple(rows))
 
 
+def tabulate_parts(outcomes: Sequence[Outcome]) -> Table:
+    """The same for each part of the cases, without intervals: parts are small."""
+    rows = []
+    for part in dict.fromkeys(outcome.part for outcome in outcomes if outcome.part):
+        own = [outcome for outcome in outcomes if outcome.part == part]
+        rows += [(part, *row[:6]) for row in tabulate_labels(own).rows]
+    head = ("part", "question", "cases", "patients", "right", "wrong", "left open")
+    return Table("Classification, part by part", head, tuple(rows))
+
+
 def tabulate_auc(outcomes: Sequence[Outcome]) -> Table:
     """Area under the ROC curve of each measurement."""
     rows = []
@@ -143,5 +153,6 @@ MAKERS: tuple[Callable[[Sequence[Outcome]], Table], ...] = (
     tabulate_dice,
     tabulate_froc,
     tabulate_labels,
+    tabulate_parts,
     tabulate_auc,
 )

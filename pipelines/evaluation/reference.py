@@ -43,7 +43,7 @@ class Reference:
 class Outcome:
     """How one case went.
 
-    patient: what cases of one patient share; "" when the case is the only one.
+    patient: what cases of one patient share; "" when the case is the only one. part: of the cases, for figures of each.
     refused: the error by which the pipeline gave no answer; "" when it gave one. dice: name -> 0..1.
     false: confidences of findings in no target; hits: for each target that of the best finding in it, 0 for none.
     labels: question -> (answer, truth), answer "" when left open. scores: measurement -> (value, truth).
@@ -57,6 +57,7 @@ class Outcome:
     labels: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     scores: Mapping[str, tuple[float, bool]] = field(default_factory=dict)
     patient: str = ""
+    part: str = ""
 
     @property
     def badness(self) -> float:

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from pipelines.evaluation.figures import get_auc, get_sensitivity, make_tables, tabulate_dice, tabulate_labels
+from pipelines.evaluation.figures import (
+    get_auc,
+    get_sensitivity,
+    make_tables,
+    tabulate_dice,
+    tabulate_labels,
+    tabulate_parts,
+)
 from pipelines.evaluation.interval import find_interval
 from pipelines.evaluation.markdown import write_markdown
 from pipelines.evaluation.reference import Outcome, Reference, Target, get_overlap, judge, match_targets, refuse
@@ -98,6 +105,19 @@ def test_classes_are_right_wrong_or_left_open():
     cases = [Outcome(str(n), labels={"Is it": pair}) for n, pair in enumerate(pairs)]
     ((question, *counts, _),) = tabulate_labels(cases).rows
     assert (question, counts) == ("Is it", ["4", "4", "2", "1", "1", "0.667"])
+
+
+def test_parts_are_counted_by_themselves():
+    cases = [
+        Outcome("a", labels={"Is it": ("yes", "yes")}, part="head"),
+        Outcome("b", labels={"Is it": ("", "yes")}, part="chest"),
+        Outcome("c", labels={"Is it": ("no", "yes")}, part="chest", patient="b"),
+        Outcome("d", labels={"Is it": ("no", "yes")}),
+    ]
+    assert tabulate_parts(cases).rows == (
+        ("head", "Is it", "1", "1", "1", "0", "0"),
+        ("chest", "Is it", "2", "1", "0", "1", "1"),
+    )
 
 
 def test_answers_are_compared_without_regard_to_capitals():
