@@ -14,7 +14,6 @@ from PIL import Image
 from node.dicom.segmentation import encode_segmentation
 from node.dicom.volume import load_volume
 from node.errors import CannotUnderstand
-from node.scaffold import write_scaffold
 from pipelines.terms import Result, Segment, get_manifest
 from tests.corpus import read_stack
 from tests.results import ANATOMY, LUNG, make_author, make_finding
@@ -24,16 +23,6 @@ from workers.evaluation import evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (6, 16, 18)
-
-
-@pytest.fixture
-def plugin(tmp_path, monkeypatch):
-    """A folder in which a pipeline is installed that calls bone what is brighter than 300 HU."""
-    write_scaffold("bright-bone", tmp_path / "plugin")
-    monkeypatch.syspath_prepend(str(tmp_path / "plugin"))
-    yield tmp_path / "plugin"
-    for name in [name for name in sys.modules if name.startswith("bright_bone")]:
-        del sys.modules[name]
 
 
 def make_hu():
@@ -65,6 +54,9 @@ def make_nifti_case(folder):
     labels = np.where(hu > 300, 7, 0).astype(np.uint8).transpose(1, 0, 2)[::-1]
     nibabel.save(nibabel.Nifti1Image(labels, turned), folder / "reference" / "atlas.nii.gz")
     (folder / "reference" / "atlas.json").write_text('{"7": "bone", "8": "liver"}')
+    # The middle of the block: NIfTI's RAS has it at (5.95, 6, 3.75).
+    point = {"center_mm": [-5.95, -6.0, 3.75], "radius_mm": 1}
+    (folder / "reference" / "answers.json").write_text(json.dumps({"points": [point]}))
 
 
 def make_array_case(folder, **card):
@@ -96,6 +88,7 @@ def test_every_kind_of_case_is_judged_and_the_worst_is_shown(dataset, plugin, tm
     cases = {case["case"]: case for case in said["cases"]}
     assert cases["dicom"]["dice"] == {"Bone": 1.0}
     assert cases["nifti"]["dice"] == {"bone": 1.0, "liver": 1.0}
+    assert cases["nifti"]["hits"] == (1.0,)
     assert cases["half"]["dice"]["bone"] == pytest.approx(2 / 3)
     assert cases["half"]["hits"] == (1.0, 0.0)
     assert cases["head"]["refused"] == "UnsuitableVolume: bone is read from CT, not from MR"

@@ -1,12 +1,18 @@
 """Pixels that surely show another region keep images out, whatever the header says; unsure ones keep nothing out."""
 
+import time
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from node.dicom.find_stack import find_stack
+from node.dicom.read_report import find_refusal_reason
 from node.dicom.volume import load_volume
 from node.errors import WrongBodyPart
+from node.model.job import State
 from pipelines.terms import Requires, get_manifest
+from tests.jobs import JOB
 from tests.pipelines.chest import make_chest
 from tests.pipelines.heads import make_ct_head
 from tests.series import make_series, write_series
@@ -77,3 +83,23 @@ def test_a_single_plane_and_a_localizer_get_a_kind(tmp_path, image_type):
     role = "Localizer" if "LOCALIZER" in image_type else "Derived"
     assert f"How the images came to be: {role}" in said["findings"][0]["values"]
     assert (tmp_path / "out" / "series-kind.png").is_file()
+
+
+def make_job(pipeline):
+    return replace(JOB, pipeline=pipeline, deliver=(), series_uids=(), created_at=time.time())
+
+
+def test_a_job_on_a_head_that_calls_itself_a_chest_fails_by_name_with_a_coded_reason(node):
+    slices, _ = check(make_ct_head(), CHEST, BodyPartExamined="CHEST", StudyInstanceUID=JOB.study_uid)
+    node.keep(slices)
+    (job,) = node.run(make_job("lung-seg"))
+    assert (job.state, job.reason.split(":")[0]) == (State.FAILED, "WrongBodyPart")
+    assert find_refusal_reason(node.read(job, "SR")).value == "R104"
+
+
+def test_a_job_on_a_localizer_gets_its_kind_in_a_report(node):
+    image_type = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    node.keep(make_series((1, 40, 40), ImageType=image_type, StudyInstanceUID=JOB.study_uid))
+    (job,) = node.run(make_job("series-kind"))
+    assert job.state == State.ENCODED, job.reason
+    assert "121311" in {item.value for item in node.read(job, "SR").iterall() if item.keyword == "CodeValue"}
