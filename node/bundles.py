@@ -102,7 +102,7 @@ def run(
         environment["WETREAD_CONFIG"] = str(config_file.absolute())
     words = [name, str(folder.absolute()), str(out_folder.absolute())]
     words += [str(prior.absolute()) if prior else "", after]
-    said = _listen([sys.executable, "-m", "workers.tryout", *words], environment)
+    said = listen_to([sys.executable, "-m", "workers.tryout", *words], environment)
     out.print(make_findings(said))
     for line in (said["read"], *said["notes"]):
         out.print(Text(line, "dim"))
@@ -117,8 +117,10 @@ def new(
     """Write the beginning of a pipeline of your own: manifest, pipeline, and a test that passes."""
     from node.scaffold import write_scaffold
 
-    for path in write_scaffold(name, folder or Path(name)):
+    home = folder or Path(name)
+    for path in write_scaffold(name, home):
         out.print(Text(str(path)), soft_wrap=True)
+    out.print(Text(f"export PYTHONPATH={home.absolute()}  # then wetread and its node find {name}"), soft_wrap=True)
 
 
 def make_findings(said: Mapping[str, Any]) -> Table:
@@ -152,10 +154,10 @@ def describe(manifest: Manifest, home: Path) -> Group:
 def _ask(settings: Settings, verb: str, what: str, *words: str) -> dict[str, Any]:
     """What the mind answers. Raises PipelineRefused with its sentence."""
     command = [sys.executable, "-m", "pipelines.bundles", verb, what, f"--shelf={settings.shelf}", *words]
-    return _listen(command, dict(os.environ))
+    return listen_to(command, dict(os.environ))
 
 
-def _listen(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
+def listen_to(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
     """The JSON object on the last line that `command` prints. Raises PipelineRefused with the sentence of an error."""
     answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
     lines = answer.stdout.strip().splitlines()

@@ -19,6 +19,7 @@ from rich.console import Console
 from node.bundles import app as pipelines
 from node.config import Settings, load_settings
 from node.errors import ConfigError, LostLease, UnknownJob, WetreadError
+from node.evaluate import evaluate
 from node.ledger import Ledger
 from node.model.job import FINAL, TRANSITIONS, Priority, State
 from node.oversight.logs import set_up_logs
@@ -36,6 +37,7 @@ app.add_typer(pipelines, name="pipelines")
 app.add_typer(users, name="users")
 app.add_typer(webhooks, name="webhooks")
 app.command()(workers)
+app.command()(evaluate)
 out = Console()
 
 ConfigFile = Annotated[

@@ -1,4 +1,8 @@
-"""`wetread pipelines new NAME`: a pipeline of one's own that runs at once: manifest, pipeline, test."""
+"""`wetread pipelines new NAME`: a pipeline of one's own that runs at once: manifest, pipeline, test.
+
+The folder also holds what an installation would write, `*.dist-info`: named in PYTHONPATH, it is installed without a
+build and without the internet that a build may ask for.
+"""
 
 import re
 from pathlib import Path
@@ -24,6 +28,15 @@ packages = ["PACKAGE"]
 
 [tool.pytest.ini_options]
 pythonpath = ["."]
+""",
+    "PACKAGE-0.1.0.dist-info/METADATA": """\
+Metadata-Version: 2.1
+Name: NAME
+Version: 0.1.0
+""",
+    "PACKAGE-0.1.0.dist-info/entry_points.txt": """\
+[wetread.pipelines]
+NAME = PACKAGE
 """,
     "PACKAGE/__init__.py": '"""The pipeline NAME."""\n',
     "PACKAGE/manifest.toml": """\

@@ -22,8 +22,8 @@ class Model(Protocol):
 
 @runtime_checkable
 class ContextModel(Model, Protocol):
-    """A Model that asks for more than the volume: a worker calls `run_with`, and `run` where nothing else is known, as
-    `wetread pipelines run` does."""
+    """A Model that asks for more than the volume: a worker calls `run_with`, and `run` is for where nothing else is
+    known. `wetread pipelines run` knows what the header says of the series, and no more."""
 
     def run_with(self, volume: Volume, context: Context, progress: Progress) -> Result:
         """See Model.run; `context` has what was gathered, and may have nothing."""

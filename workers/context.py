@@ -13,11 +13,10 @@ from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 from node.config import Settings
 from node.dicom.codes import WITHOUT_FINDINGS
 from node.dicom.header import DAMAGE, find_value, read_header
+from node.dicom.kind import read_kind
 from node.dicom.read_report import find_outcome
 from node.dicom.read_segmentation import Unfit, read_segmentation
-from node.dicom.selection import choose_stack
 from node.dicom.stack import Stack
-from node.dicom.stacking import read_stacks
 from node.dicom.upright import make_upright
 from node.dicom.volume import load_volume
 from node.errors import CannotUnderstand, InputError
@@ -49,7 +48,7 @@ class Surroundings:
 
     def make(self) -> Context:
         """Raises DependencyFailed when the job comes after one that has no results any more."""
-        return Context(self._find_priors(), *self._read_before())
+        return Context(self._find_priors(), *self._read_before(), read_kind(self._stack))
 
     def _find_priors(self) -> tuple[PriorStudy, ...]:
         found = find_prior_files(self._job, self._settings, self._ledger)
@@ -145,12 +144,8 @@ class _Prior:
         self._read: tuple[Stack, Volume] | None = None
 
     def load(self) -> Volume | None:
-        requires = self._manifest.requires
         try:
-            found = read_stacks(
-                self._files, max_tilt_degrees=requires.max_tilt_degrees, max_uneven_mm=requires.max_uneven_mm
-            )
-            stack, _ = choose_stack(*found, requires, self._manifest.manufacturer)
+            stack, _ = find_stack(self._files, self._manifest)
             self._read = stack, make_upright(stack, load_volume(stack)).volume
         except (InputError, CannotUnderstand, FileNotFoundError) as error:
             why = "its images are no longer there" if isinstance(error, FileNotFoundError) else str(error)

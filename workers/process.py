@@ -15,13 +15,12 @@ from typing import TypeVar
 
 from node.config import Settings
 from node.dicom.authorship import Authorship
+from node.dicom.find_stack import find_stack
 from node.dicom.header import read_header
 from node.dicom.output_gate import check_objects
 from node.dicom.refusal import find_reason
 from node.dicom.report import encode_refusal
-from node.dicom.selection import choose_stack
 from node.dicom.stack import Stack
-from node.dicom.stacking import read_stacks
 from node.dicom.succession import state_version
 from node.dicom.upright import make_upright
 from node.dicom.volume import load_volume
@@ -38,6 +37,7 @@ from pipelines.pipeline import ContextModel, Model, Progress
 from pipelines.steps.axes import with_axes
 from pipelines.terms import Result, Volume, get_manifest
 from workers.context import Surroundings
+from workers.look import check_pixels
 from workers.objects import Answer, encode_objects
 from workers.warm import Warm
 
@@ -143,14 +143,12 @@ def _keeping() -> Iterator[None]:
 
 
 def _load(job: Job, settings: Settings, ledger: Ledger, author: Authorship) -> tuple[Stack, Volume, tuple[str, ...]]:
-    manifest = author.manifest
     files = find_files(job, settings, ledger)
     if not files:
         raise NoMatchingSeries("the images of this job are no longer in the spool")
+    manifest = author.manifest
     check_priors(job, manifest.requires.prior)
-    requires = manifest.requires
-    stacks, refusals = read_stacks(
-        files, max_tilt_degrees=requires.max_tilt_degrees, max_uneven_mm=requires.max_uneven_mm
-    )
-    stack, notes = choose_stack(stacks, refusals, requires, manifest.manufacturer)
-    return stack, load_volume(stack), notes
+    stack, notes = find_stack(files, manifest)
+    volume = load_volume(stack)
+    check_pixels(stack, volume, manifest.requires)
+    return stack, volume, notes

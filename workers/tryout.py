@@ -2,36 +2,46 @@
 
 PRIOR: a folder with an earlier study; AFTER: the pipeline that it comes after, which is run on both first.
 
-Prints JSON: which series was read, findings, notes, and the path of a picture of the segments over the images. Nothing
-is stored, queued or sent; the Segmentation is made in a folder that goes again.
+Prints JSON: which series was read, findings, notes, and the path of a picture: the segments over the images, or a sheet
+of planes with what was found where there is no segment, or a tilted gantry. Nothing is stored, queued or sent; the
+Segmentation is made in a folder that goes again.
 """
 
 import json
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from node.config import load_settings
 from node.demo.montage import montage
 from node.dicom.authorship import Authorship
+from node.dicom.capture import draw_result
+from node.dicom.find_stack import find_stack
 from node.dicom.header import find_value
+from node.dicom.kind import read_kind
+from node.dicom.lettering import find_lettering
 from node.dicom.segmentation import encode_segmentation
-from node.dicom.selection import choose_stack
 from node.dicom.stack import Stack
-from node.dicom.stacking import read_stacks
-from node.dicom.upright import Upright, make_upright
+from node.dicom.upright import make_upright
 from node.dicom.volume import load_volume
 from node.errors import WetreadError
 from node.outbound.send import find_files
 from pipelines.errors import PipelineError
-from pipelines.pipeline import ContextModel
+from pipelines.pipeline import ContextModel, Model
+from pipelines.steps.axes import with_axes
 from pipelines.terms import Context, Finding, Manifest, PriorStudy, Result, Segment, Volume, get_manifest
 from workers.context import count_days
 from workers.device import pick_device
+from workers.look import check_pixels
 from workers.warm import Warm
+
+NOTHING = Context()
 
 
 def main(name: str, folder: str, out: str, prior: str = "", after: str = "") -> int:
@@ -51,31 +61,41 @@ def try_out(
 ) -> dict[str, Any]:
     """What the pipeline `name` says of the series in `folder` that suits it. Raises InputError, PipelineError."""
     manifest = get_manifest(name)
-    stack, upright, notes, paths = _read(folder, manifest)
+    stack, volume, notes = _read(folder, manifest)
     warm = Warm(device)
     model = warm.get(name)
     start = time.perf_counter()
-    if isinstance(model, ContextModel) and (prior or after):
-        context = _make_context(warm, stack, upright.volume, manifest, prior, after)
-        result = upright.restore(model.run_with(upright.volume, context, lambda *_: None))
-    else:
-        result = upright.restore(model.run(upright.volume, lambda *_: None))
+    context = _make_context(warm, stack, volume, manifest, prior, after)
+    result = run_alone(model, stack, volume, context)
+    seconds = time.perf_counter() - start
+    author = Authorship("0" * 32, manifest, datetime.now(UTC), "WETREAD")
     return {
         "read": notes[0],
-        "seconds": round(time.perf_counter() - start, 2),
+        "seconds": round(seconds, 2),
         "findings": [_describe(finding) for finding in result.findings],
         "notes": [note.text for note in result.notes],
-        "picture": _draw(stack, result, manifest, paths, out),
+        "picture": _draw(stack, volume, result, author, out),
     }
 
 
-def _read(folder: Path, manifest: Manifest) -> tuple[Stack, Upright, tuple[str, ...], list[Path]]:
-    """The series in `folder` that suits, as a model reads it."""
+def run_alone(model: Model, stack: Stack, volume: Volume, context: Context = NOTHING) -> Result:
+    """What `model` says of `volume`, the voxels of `stack`, with `context` beside them and what kind of series the
+    header says it is. Raises PipelineError."""
+    upright = make_upright(stack, volume)
+    if isinstance(model, ContextModel):
+        found = model.run_with(upright.volume, replace(context, told=read_kind(stack)), lambda *_: None)
+    else:
+        found = model.run(upright.volume, lambda *_: None)
+    return with_axes(upright.restore(found), volume.spacing)
+
+
+def _read(folder: Path, manifest: Manifest) -> tuple[Stack, Volume, tuple[str, ...]]:
+    """The series in `folder` that suits, and sentences on the choice."""
     paths, _ = find_files(folder)
-    requires = manifest.requires
-    found = read_stacks(paths, max_tilt_degrees=requires.max_tilt_degrees, max_uneven_mm=requires.max_uneven_mm)
-    stack, notes = choose_stack(*found, requires, manifest.manufacturer)
-    return stack, make_upright(stack, load_volume(stack)), notes, paths
+    stack, notes = find_stack(paths, manifest)
+    volume = load_volume(stack)
+    check_pixels(stack, volume, manifest.requires)
+    return stack, volume, notes
 
 
 def _make_context(
@@ -87,12 +107,13 @@ def _make_context(
         found = warm.get(after).run(seen, lambda *_: None)
         return {segment.key: segment for segment in found.segments if not segment.is_empty}
 
-    before = look(volume) if after else {}
+    before = look(make_upright(stack, volume).volume) if after else {}
     if prior is None:
         return Context((), before, bool(after))
-    earlier, read, _, _ = _read(prior, manifest)
+    earlier, voxels, _ = _read(prior, manifest)
+    seen = make_upright(earlier, voxels).volume
     days = count_days(*(str(find_value(one.first, "StudyDate") or "") for one in (earlier, stack)))
-    study = PriorStudy(days or 0, lambda: read.volume, lambda: look(read.volume) if after else None)
+    study = PriorStudy(days or 0, lambda: seen, lambda: look(seen) if after else None)
     return Context((study,), before, bool(after))
 
 
@@ -106,16 +127,18 @@ def _describe(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _draw(stack: Stack, result: Result, manifest: Manifest, paths: list[Path], out: Path) -> str:
-    """The path of the picture; "" when there is no segment to draw."""
-    if all(segment.is_empty for segment in result.segments):
-        return ""
-    author = Authorship("0" * 32, manifest, datetime.now(UTC), "WETREAD")
+def _draw(stack: Stack, volume: Volume, result: Result, author: Authorship, out: Path) -> str:
+    """The path of the picture."""
     out.mkdir(parents=True, exist_ok=True)
+    name, target = author.manifest.name, out / f"{author.manifest.name}.png"
+    if not stack.is_upright or all(segment.is_empty for segment in result.segments):
+        picture, _ = draw_result(stack, volume, result, author, find_lettering())
+        Image.fromarray(picture).save(target)
+        return str(target)
     with tempfile.TemporaryDirectory(prefix="wetread-tryout-") as place:
         path = Path(place) / "seg.dcm"
         encode_segmentation(stack, result, author).save_as(path, enforce_file_format=True)
-        return str(montage(path, paths, out / f"{manifest.name}.png", f"{manifest.name} {manifest.version}"))
+        return str(montage(path, stack.paths, target, f"{name} {author.manifest.version}"))
 
 
 if __name__ == "__main__":

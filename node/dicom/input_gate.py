@@ -1,14 +1,16 @@
 """What keeps a series from a pipeline whatever its geometry: images of no patient, or not what the pipeline reads.
 
-Headers alone are asked, and only for what they say outright: an attribute that is absent objects to nothing.
+Headers are asked first, and only for what they say outright: an attribute that is absent objects to nothing. Where
+pixels were looked at, they object to what they surely are not; what they are unsure of keeps nothing out.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from node.dicom.header import Frame
+from node.dicom.regions import find_regions
 from node.errors import AlreadyProcessed, NoMatchingSeries, NotAcquired, QualityControl, WrongBodyPart, WrongView
-from pipelines.terms import Requires
+from pipelines.terms import Requires, Sighting, Told, may_agree
 
 NOT_ACQUIRED = {
     "LOCALIZER": "a localizer",
@@ -64,10 +66,24 @@ def find_objection(frame: Frame, requires: Requires, manufacturer: str) -> NoMat
 
     manufacturer: of the pipeline; what it made itself is not read again.
     """
+    if requires.reads_anything:
+        return None
     for kind, test in _TESTS:
         if (words := test(frame, requires, manufacturer)) is not None:
             return kind(words)
     return None
+
+
+def find_contradiction(told: Told, seen: Sighting, requires: Requires) -> WrongBodyPart | None:
+    """Why images whose pixels surely show another region than the pipeline reads are not for it; None where it reads
+    any, and where pixels are unsure or may agree: a neighboring region, or one that is shown as well.
+    """
+    wanted = find_regions(requires.body_parts)
+    if not seen.sure or not wanted or may_agree(seen.sure | seen.regions, wanted):
+        return None
+    shown = _list(sorted(f"a {region}" for region in seen.sure))
+    said = _list(sorted(told.regions)).upper() or "nothing"
+    return WrongBodyPart(f"its header names {said} as its body part, but its pixels show {shown}")
 
 
 def read_image_type(frame: Frame) -> list[str]:

@@ -130,7 +130,7 @@ def _name_refusal(refusal: Refusal, requires: Requires, manufacturer: str) -> In
 
 
 def _other_modality(modality: str, requires: Requires) -> InputError | None:
-    if modality == requires.modality:
+    if requires.reads_anything or modality == requires.modality:
         return None
     return _OtherModality(f"its modality is {modality}, not {requires.modality}")
 
@@ -141,6 +141,8 @@ class _OtherModality(NoMatchingSeries):
 
 def _other_unit(candidate: Candidate, requires: Requires) -> str | None:
     unit = candidate.rescale_type
+    if requires.reads_anything:
+        return None
     return f"its values are {unit}, not HU" if candidate.stack.modality == "CT" and unit not in HU_TYPES else None
 
 

@@ -49,7 +49,10 @@ class Stack:
 
     @property
     def tilt_degrees(self) -> float:
-        """Angle between the normal and the line along which the planes follow each other; 0.0 in an upright stack."""
+        """Angle between the normal and the line along which the planes follow each other; 0.0 in an upright stack, and
+        of one plane."""
+        if self.shape[0] == 1:
+            return 0.0
         towards = self.normal if self.affine[:3, 0] @ self.normal > 0 else -self.normal
         return find_tilt(self.positions, towards)
 

@@ -2,6 +2,7 @@
 
 from pipelines.terms.code import Code
 from pipelines.terms.context import Context, PriorStudy
+from pipelines.terms.kind import Kernel, Region, Role, Sighting, Told, Weighting, may_agree
 from pipelines.terms.label_mask import LabelMask, LabelVolume, Mask
 from pipelines.terms.manifest import Manifest, Requires, find_manifests, get_manifest, read_manifest, write_manifest
 from pipelines.terms.region import Axes, Box
@@ -19,6 +20,7 @@ __all__ = [
     "Context",
     "Field",
     "Finding",
+    "Kernel",
     "LabelMask",
     "LabelVolume",
     "Manifest",
@@ -26,18 +28,24 @@ __all__ = [
     "Measurement",
     "Note",
     "PriorStudy",
+    "Region",
     "Registration",
     "Requires",
     "Result",
+    "Role",
     "ScalarMap",
     "Segment",
     "Severity",
     "Shelf",
+    "Sighting",
+    "Told",
     "Tracking",
     "Volume",
+    "Weighting",
     "find_manifests",
     "get_manifest",
     "get_shelf",
+    "may_agree",
     "read_manifest",
     "use_shelf",
     "write_manifest",

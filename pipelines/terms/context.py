@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from pipelines.terms.kind import Told
 from pipelines.terms.result import Segment
 from pipelines.terms.volume import Volume
 
@@ -32,8 +33,10 @@ class Context:
         mask is made when its key is asked for. Segments without a voxel are absent; all are where the grids differ.
     is_complete: that is all that it found; False where there is more, where it could not be handed on, or where this
         pipeline comes after none.
+    told: what the header of its series says it is; None where there is no header.
     """
 
     priors: tuple[PriorStudy, ...] = ()
     before: Mapping[str, Segment] = field(default_factory=dict)
     is_complete: bool = False
+    told: Told | None = None

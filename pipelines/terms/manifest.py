@@ -16,6 +16,8 @@ from pipelines.terms.shelf import get_shelf
 class Requires:
     """The series that a pipeline can read. Lengths in mm, times in ms; None asks for nothing.
 
+    modality: DICOM Modality; "*" reads any, and images that were not acquired as a stack too: localizers, projections,
+        captures, and, with min_planes = 1, a single plane.
     spacing_mm: smallest and largest distance between planes.
     pixel_mm: largest in-plane pixel spacing.
     extent_mm: least length of the stack along its normal.
@@ -40,6 +42,11 @@ class Requires:
     max_tilt_degrees: float = 0.0
     max_uneven_mm: float = 0.0
     prior: bool = False
+
+    @property
+    def reads_anything(self) -> bool:
+        """True when no kind of image is the wrong one."""
+        return self.modality == "*"
 
 
 @dataclass(frozen=True, slots=True)

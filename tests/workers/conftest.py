@@ -1,5 +1,6 @@
 """A node without doors: settings, ledger and hands, and pipelines of the tests' own."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from node.config import load_settings
 from node.ledger import SqlLedger
 from node.model.batch import Batch
 from node.model.study import Instance
+from node.scaffold import write_scaffold
 from workers.hands import Hands
 
 PLUGINS = {
@@ -88,3 +90,13 @@ def node(tmp_path, monkeypatch):
     yield node
     node.hands.leave()
     node.ledger.close()
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """A folder in which a pipeline is installed that calls bone what is brighter than 300 HU."""
+    write_scaffold("bright-bone", tmp_path / "plugin")
+    monkeypatch.syspath_prepend(str(tmp_path / "plugin"))
+    yield tmp_path / "plugin"
+    for name in [name for name in sys.modules if name.startswith("bright_bone")]:
+        del sys.modules[name]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipelines.errors import MissingInputs
 from tests.series import make_series, write_series
@@ -33,3 +34,14 @@ def test_follow_up_of_one_study_says_that_it_compares_two(tmp_path):
     now = make_study(tmp_path / "now", spacing=(4.0, 2.0, 2.0), BodyPartExamined="CHEST")
     with pytest.raises(MissingInputs, match="compares two studies"):
         try_out("follow-up", now, tmp_path / "out", "cpu")
+
+
+def test_images_of_a_tilted_gantry_get_a_picture_too(plugin, tmp_path):
+    manifest = plugin / "bright_bone" / "manifest.toml"
+    manifest.write_text(manifest.read_text() + "max_tilt_degrees = 30.0\n")
+    voxels = np.full((8, 20, 20), 1024, np.int16)
+    voxels[2:5, 5:12, 5:12] = 2000
+    write_series(make_series(voxels=voxels, step=(0.0, 0.5, 1.5)), tmp_path / "study")
+    said = try_out("bright-bone", tmp_path / "study", tmp_path / "out", "cpu")
+    assert said["findings"][0]["present"]
+    assert Image.open(said["picture"]).size[0] > 500

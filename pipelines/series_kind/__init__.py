@@ -1,0 +1,1 @@
+"""What a series is: modality, region, plane, contrast, kernel, role."""

@@ -1,0 +1,174 @@
+"""Cases with reference answers, as `wetread evaluate` finds them in a folder: docs/evaluation.md draws the layout."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.dicom.find_stack import find_stack
+from node.dicom.read_segmentation import Unfit, read_segmentation
+from node.dicom.stack import Stack
+from node.dicom.volume import load_volume
+from node.errors import CannotUnderstand
+from node.outbound.send import find_files
+from pipelines.evaluation.reference import Reference, Target
+from pipelines.steps.nearest import lay_labels
+from pipelines.steps.resample import Grid
+from pipelines.terms import Affine, Manifest, Mask, Volume
+
+REFERENCE, ANSWERS, CARD = "reference", "answers.json", "case.json"
+FOREIGN = (".nii", ".nii.gz", ".npz")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A folder with images and their reference.
+
+    images: files of a study, or one NIfTI or npz file. patient: what cases of one patient share; part: of the cases,
+    for figures of each; "" when nothing is said.
+    """
+
+    name: str
+    folder: Path
+    images: tuple[Path, ...]
+    modality: str
+    patient: str = ""
+    part: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """The images of a case in memory. stack: where they are DICOM."""
+
+    volume: Volume
+    stack: Stack | None
+
+
+def find_cases(dataset: Path, modality: str) -> list[Case]:
+    """The cases of `dataset`, by name. modality: of NIfTI images, which do not say it, and whose case does not.
+
+    Raises CannotUnderstand where there is none, or one without images.
+    """
+    folders = sorted({path.parent for path in dataset.glob(f"**/{REFERENCE}") if path.is_dir()})
+    if not folders:
+        raise CannotUnderstand(f"{dataset} holds no case: no folder in it has a folder {REFERENCE!r}")
+    return [_make_case(dataset, folder, modality) for folder in folders]
+
+
+def _make_case(dataset: Path, folder: Path, modality: str) -> Case:
+    card = _read_json(folder / CARD) if (folder / CARD).is_file() else {}
+    places = card.get("images", ".")
+    paths: list[Path] = []
+    for place in [places] if isinstance(places, str) else places:
+        found = folder / place
+        held = [found] if found.is_file() else sorted(path for path in found.rglob("*") if path.is_file())
+        paths += [path for path in held if REFERENCE not in path.relative_to(found).parts and path.name != CARD]
+    if not paths:
+        raise CannotUnderstand(f"{folder} holds no images")
+    return Case(
+        str(folder.relative_to(dataset)),
+        folder,
+        tuple(paths),
+        str(card.get("modality", modality)),
+        str(card.get("patient", "")),
+        str(card.get("part", "")),
+    )
+
+
+def load_images(case: Case, manifest: Manifest) -> Loaded:
+    """The images of `case` that the pipeline of `manifest` reads. Raises InputError, CannotUnderstand."""
+    foreign = [path for path in case.images if path.name.endswith(FOREIGN)]
+    if foreign:
+        voxels, affine = _read_array(foreign[0])
+        return Loaded(Volume(voxels.astype(np.float32), affine, "2.25.1", case.modality), None)
+    dicom = [path for place in case.images for path in find_files(place)[0]]
+    stack, _ = find_stack(dicom, manifest)
+    return Loaded(load_volume(stack), stack)
+
+
+def load_reference(case: Case, loaded: Loaded | None) -> Reference:
+    """What is true of `case`; without its masks where its images could not be loaded. Raises CannotUnderstand that
+    names the file at fault."""
+    masks: dict[str, Mask] = {}
+    if loaded is not None:
+        for path in sorted((case.folder / REFERENCE).iterdir()):
+            masks |= _read_masks(path, loaded)
+    answers = case.folder / REFERENCE / ANSWERS
+    said = _read_json(answers) if answers.is_file() else {}
+    try:
+        targets = tuple(_make_targets(said)) if {"points", "boxes"} & said.keys() else None
+        return Reference(masks, targets, said.get("labels", {}), said.get("scores", {}))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CannotUnderstand(f"{answers}: {type(error).__name__} {error}") from error
+
+
+def _make_targets(said: Mapping[str, Any]) -> Iterator[Target]:
+    for point in said.get("points", ()):
+        x, y, z = (float(value) for value in point["center_mm"])
+        reach = float(point["radius_mm"])
+        yield Target((x - reach, y - reach, z - reach), (x + reach, y + reach, z + reach), round=True)
+    for box in said.get("boxes", ()):
+        low, high = ((float(x), float(y), float(z)) for x, y, z in (box["low_mm"], box["high_mm"]))
+        yield Target(low, high)
+
+
+def _read_masks(path: Path, loaded: Loaded) -> dict[str, Mask]:
+    if path.name.endswith(FOREIGN):
+        return _read_label_map(path, loaded.volume)
+    if path.suffix == ".dcm":
+        if loaded.stack is None:
+            raise CannotUnderstand(f"{path}: a DICOM Segmentation needs DICOM images")
+        try:
+            segments = read_segmentation(path, loaded.stack)
+            return {segment.label: segment.mask for segment in segments.values()}
+        except Unfit as error:
+            raise CannotUnderstand(f"{path}: {error}") from error
+    return {}
+
+
+def _read_label_map(path: Path, volume: Volume) -> dict[str, Mask]:
+    """By the names that the JSON file beside it gives to its values; one mask of all where there is none."""
+    labels, affine = _read_array(path)
+    labels = labels.astype(np.uint8)
+    if labels.shape != volume.shape or not np.allclose(affine, volume.affine, atol=1e-3):
+        labels = lay_labels(labels, affine, Grid(volume.shape, volume.affine))
+    stem = path.name.split(".")[0]
+    names = path.with_name(f"{stem}.json")
+    if not names.is_file():
+        return {stem: labels > 0}
+    masks: dict[str, Mask] = {}
+    for value, name in _read_json(names).items():
+        masks[str(name)] = masks.get(str(name), False) | (labels == int(value))
+    return masks
+
+
+def _read_array(path: Path) -> tuple[NDArray[Any], Affine]:
+    """(array (k, j, i), affine to LPS mm). NIfTI counts (i, j, k) and points to RAS."""
+    if path.suffix == ".npz":
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                name = next(key for key in ("labels", "voxels") if key in data)
+                return data[name], np.asarray(data["affine"], dtype=np.float64)
+        except (KeyError, StopIteration, ValueError) as error:
+            raise CannotUnderstand(f"{path}: it holds no 'voxels' or 'labels' with an 'affine'") from error
+    try:
+        import nibabel
+    except ImportError as error:
+        raise CannotUnderstand(f"{path}: reading NIfTI needs nibabel: pip install nibabel") from error
+    image = nibabel.load(path)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
+    return np.ascontiguousarray(np.asarray(image.dataobj).squeeze().T), affine[:, [2, 1, 0, 3]]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise CannotUnderstand(f"{path}: {error}") from error
+    if not isinstance(said, dict):
+        raise CannotUnderstand(f"{path}: it is no JSON object")
+    return said
