@@ -20,6 +20,7 @@ from node.sections import (
     Listen,
     Node,
     Peer,
+    Pipeline,
     Queue,
     Route,
     Section,
@@ -28,7 +29,7 @@ from node.sections import (
     Web,
     Work,
 )
-from pipelines.terms import Allowance, find_manifests, use_shelf
+from pipelines.terms import Allowance, find_manifests, read_manifest, use_shelf
 
 
 def default_routes() -> list[Route]:
@@ -51,6 +52,7 @@ class Settings(Section):
     work: Work = Work()
     deliver: Deliver = Deliver()
     bundles: dict[str, Bundle] = Field(default_factory=dict)
+    pipelines: dict[str, Pipeline] = Field(default_factory=dict)
     keep: Keep = Keep()
     web: Web = Web()
 
@@ -76,6 +78,14 @@ class Settings(Section):
         _refuse_twice("peers: the web_user", [peer.web_user for peer in self.peers.values() if peer.web_user])
         _refuse_twice("routes", [route.name for route in self.routes])
         _refuse_twice("peers: the AE title", [peer.ae_title for peer in self.peers.values() if peer.ae_title])
+        return self
+
+    @model_validator(mode="after")
+    def check_pipelines(self) -> "Settings":
+        """What is said of a pipeline fits it."""
+        installed = find_manifests()
+        for name, pipeline in self.pipelines.items():
+            _check_explain(name, pipeline.explain, installed)
         return self
 
     @model_validator(mode="after")
@@ -109,6 +119,17 @@ def _check_keywords(place: str, route: Route) -> None:
         for path in table:
             if unknown := [keyword for keyword in path.split(".") if tag_for_keyword(keyword) is None]:
                 raise ValueError(f"{place}: {key}.{path}: {unknown[0]!r} is not a DICOM keyword")
+
+
+def _check_explain(name: str, explain: str, installed: Mapping[str, Path]) -> None:
+    """The pipeline is there, and can explain in that way."""
+    if name not in installed:
+        raise ValueError(f"pipelines.{name}: no such pipeline; there are: {', '.join(sorted(installed))}")
+    ways = read_manifest(installed[name]).explains if explain else ()
+    if explain and explain not in ways:
+        raise ValueError(
+            f"pipelines.{name}.explain: {explain!r} is none of its ways: {', '.join(ways) or 'it has none'}"
+        )
 
 
 def _refuse_twice(what: str, names: list[str]) -> None:

@@ -5,7 +5,7 @@ from node.sections.peers import Confirm, CountBy, DeliverBy, Peer, Retrieve, Seg
 from node.sections.routes import Completeness, Condition, Day, Gather, OnGiveUp, Route, Schedule, When
 from node.sections.values import Address, AeTitle, Network, Origin, Plain, Section, SpokenUid, WebRoot
 from node.sections.web import Web
-from node.sections.work import Bundle, Deliver, Keep, Queue, Trust, Work
+from node.sections.work import Bundle, Deliver, Keep, Pipeline, Queue, Trust, Work
 
 __all__ = [
     "Address",
@@ -28,6 +28,7 @@ __all__ = [
     "OnGiveUp",
     "Origin",
     "Peer",
+    "Pipeline",
     "Plain",
     "Queue",
     "Retrieve",
