@@ -127,9 +127,7 @@ def _check_explain(name: str, explain: str, installed: Mapping[str, Path]) -> No
         raise ValueError(f"pipelines.{name}: no such pipeline; there are: {', '.join(sorted(installed))}")
     ways = read_manifest(installed[name]).explains if explain else ()
     if explain and explain not in ways:
-        raise ValueError(
-            f"pipelines.{name}.explain: {explain!r} is none of its ways: {', '.join(ways) or 'it has none'}"
-        )
+        raise ValueError(f"pipelines.{name}.explain: {explain!r} is none of its ways: {', '.join(ways) or 'none'}")
 
 
 def _refuse_twice(what: str, names: list[str]) -> None:

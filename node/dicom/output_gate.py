@@ -53,7 +53,10 @@ UNREADABLE = (AttributeError, IndexError, KeyError, OverflowError, StopIteration
 
 
 def check_objects(
-    objects: Sequence[Dataset], stack_headers: Sequence[Dataset], earlier: Sequence[Predecessor] = ()
+    objects: Sequence[Dataset],
+    stack_headers: Sequence[Dataset],
+    earlier: Sequence[Predecessor] = (),
+    beside: Sequence[Dataset] = (),
 ) -> None:
     """Raise EncodingError, naming object and attribute, unless `objects` are safe to send.
 
@@ -61,7 +64,8 @@ def check_objects(
     instances they speak of, all of one patient, study and frame of reference. Every object must be what PS3.3 says of
     its IOD, belong to that patient and study, be made by one algorithm and have new, valid uids; frames must lie on
     their source frames; whatever is referred to must be a source instance or another of `objects`. earlier: the objects
-    that these replace: they must name them as that, and may go on in their series.
+    that these replace: they must name them as that, and may go on in their series. beside: others of the same result,
+    looked at by themselves, which these may refer to.
     """
     if not stack_headers:
         raise EncodingError("no source instance was given to check against")
@@ -77,7 +81,7 @@ def check_objects(
     }
     known = Known(
         sources,
-        {str(ds.get("SOPInstanceUID", "")): ds for ds in objects},
+        {str(ds.get("SOPInstanceUID", "")): ds for ds in (*beside, *objects)},
         uids,
         segments,
         {one.sop_instance_uid: one for one in earlier},
