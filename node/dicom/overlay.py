@@ -50,7 +50,7 @@ def heat(picture: Picture, shares: Gray, opacity: float = HEAT_OPACITY) -> Pictu
     share = np.asarray(Image.fromarray(shares.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
     share = np.clip(share, 0.0, 1.0)[..., None]
     color = np.array(WARM, np.float32) + share * (np.array(HOT, np.float32) - np.array(WARM, np.float32))
-    cover = opacity * np.sqrt(share)
+    cover = opacity * share
     warm: Picture = np.rint((1 - cover) * picture + cover * color).astype(np.uint8)
     return warm
 
