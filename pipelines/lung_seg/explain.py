@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipelines.explanation.augment import answer_changed, make_changes
-from pipelines.explanation.gradients import STEPS, integrate_gradients
+from pipelines.explanation.gradients import integrate_gradients
 from pipelines.explanation.quantity import AUGMENTATION, STANDARD_DEVIATION, describe_members
 from pipelines.explanation.scale import normalize
 from pipelines.explanation.score import Score, score_region
@@ -32,6 +32,7 @@ CHANGES = make_changes(flip=(2,), shifts=((0, 0, 0), (3, 3, 3), (6, 2, 4)))
 nor j is mirrored: a patient upside down would be another question. The first is no change."""
 TISSUE_HU = 40.0
 """What lung is told from: the baseline of the gradients."""
+STEPS = 8
 SOLID_HU = -300.0
 OUTSIDE = -3024.0
 """Stands for NaN where windows are padded."""
@@ -119,6 +120,8 @@ def draw_gradients(
     def look(window: Tensor) -> Tensor:
         tell()
         inside = window[0, 1] > 0.5
+        if not inside.any():
+            return torch.zeros_like(window[:, :1])
         gray = torch.where(window[:, :1] == OUTSIDE, torch.nan, window[:, :1])
         found = integrate_gradients(
             score_lung(network, inside), gray, torch.where(gray.isnan(), gray, TISSUE_HU), steps
