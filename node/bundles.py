@@ -143,6 +143,7 @@ def describe(manifest: Manifest, home: Path) -> Group:
         "reads": f"{requires.modality}, {requires.min_planes} planes or more",
         "gives": "; ".join(map(str, manifest.gives)) or "nothing yet",
         "lacks": ", ".join(manifest.lacks),
+        "explains": ", ".join(manifest.explains),
         "for": manifest.intended_use,
         "not for": manifest.not_for,
         "pinned": f"sha256 {manifest.weights_sha256}",

@@ -23,6 +23,7 @@ from node.sections import (
     Node,
     Orders,
     Peer,
+    Pipeline,
     Queue,
     Receiver,
     Route,
@@ -32,7 +33,7 @@ from node.sections import (
     Webhook,
     Work,
 )
-from pipelines.terms import Allowance, find_manifests, use_shelf
+from pipelines.terms import Allowance, find_manifests, read_manifest, use_shelf
 
 S = TypeVar("S", bound=Section)
 
@@ -57,6 +58,7 @@ class Settings(Section):
     work: Work = Work()
     deliver: Deliver = Deliver()
     bundles: dict[str, Bundle] = Field(default_factory=dict)
+    pipelines: dict[str, Pipeline] = Field(default_factory=dict)
     keep: Keep = Keep()
     orders: Orders = Orders()
     web: Web = Web()
@@ -103,6 +105,14 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def check_pipelines(self) -> "Settings":
+        """What is said of a pipeline fits it."""
+        installed = find_manifests()
+        for name, pipeline in self.pipelines.items():
+            _check_explain(name, pipeline.explain, installed)
+        return self
+
+    @model_validator(mode="after")
     def check_order(self) -> "Settings":
         """What a route comes after is there, and no circle."""
         order_routes(self.routes)
@@ -138,6 +148,15 @@ def _check_keywords(place: str, route: Route) -> None:
         for path in table:
             if unknown := [keyword for keyword in path.split(".") if tag_for_keyword(keyword) is None]:
                 raise ValueError(f"{place}: {key}.{path}: {unknown[0]!r} is not a DICOM keyword")
+
+
+def _check_explain(name: str, explain: str, installed: Mapping[str, Path]) -> None:
+    """The pipeline is there, and can explain in that way."""
+    if name not in installed:
+        raise ValueError(f"pipelines.{name}: no such pipeline; there are: {', '.join(sorted(installed))}")
+    ways = read_manifest(installed[name]).explains if explain else ()
+    if explain and explain not in ways:
+        raise ValueError(f"pipelines.{name}.explain: {explain!r} is none of its ways: {', '.join(ways) or 'none'}")
 
 
 def _refuse_twice(what: str, names: list[str]) -> None:

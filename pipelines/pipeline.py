@@ -30,6 +30,17 @@ class ContextModel(Model, Protocol):
         ...
 
 
+@runtime_checkable
+class ExplainingModel(Model, Protocol):
+    """A Model that can also say why it answered so, or how steadily, in the ways of its manifest's `explains`."""
+
+    def explain(self, volume: Volume, result: Result, way: str, progress: Progress) -> Result:
+        """`result`, which `run` gave for this very volume, with maps of `way` on the volume's grid, and where it is
+        honest with numbers. Segments and findings stay what they are. Raises PipelineError when it cannot be said.
+        """
+        ...
+
+
 class Pipeline(Protocol):
     """One algorithm: its manifest, and how to bring it to life on a device."""
 

@@ -12,6 +12,7 @@ from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 
 from node.config import Settings
 from node.dicom.codes import WITHOUT_FINDINGS
+from node.dicom.find_stack import find_stack
 from node.dicom.header import DAMAGE, find_value, read_header
 from node.dicom.kind import read_kind
 from node.dicom.read_report import find_outcome

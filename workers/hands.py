@@ -15,6 +15,7 @@ from node.model.job import Job, State
 from pipelines.terms import get_manifest
 from workers.activity import Activity
 from workers.device import pick_device
+from workers.explaining import LONGER, find_way
 from workers.heartbeat import Heartbeat
 from workers.idle import Presence
 from workers.leash import Leash
@@ -54,7 +55,7 @@ class Hands:
         job = self._ledger.claim_next([lane], self._name, now + lease, now, waiting_since=aged)
         if job is None:
             return "nothing to claim"
-        leash, activity = Leash(job.id, _find_limit(job)), Activity()
+        leash, activity = Leash(job.id, _find_limit(job, self._settings)), Activity()
         self._presence.take(job.id, lease / 3)
         try:
             with Heartbeat(self._ledger, job, lease, leash.cut, activity, self._presence.tell):
@@ -116,10 +117,10 @@ class Hands:
             return []
 
 
-def _find_limit(job: Job) -> float:
+def _find_limit(job: Job, settings: Settings) -> float:
     """Seconds that the pipeline of `job` may take; a pipeline that is gone fails by name soon enough."""
     try:
-        return float(get_manifest(job.pipeline).time_limit_s)
+        return float(get_manifest(job.pipeline).time_limit_s) * (LONGER if find_way(job, settings) else 1)
     except (KeyError, ValueError):
         return 60.0
 

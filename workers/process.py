@@ -37,6 +37,7 @@ from pipelines.pipeline import ContextModel, Model, Progress
 from pipelines.steps.axes import with_axes
 from pipelines.terms import Result, Volume, get_manifest
 from workers.context import Surroundings
+from workers.explaining import explain, find_way
 from workers.look import check_pixels
 from workers.objects import Answer, encode_objects
 from workers.warm import Warm
@@ -94,10 +95,13 @@ def process_job(
     stack, volume, notes = watch.measure("load", lambda: _load(job, settings, ledger, author))
     model = watch.measure("warm", lambda: warm.get(job.pipeline))
     around = Surroundings(job, settings, ledger, stack, warm)
-    result = watch.measure("run", lambda: _run(model, around, stack, volume, progress))
-    answer = Answer(
-        stack, volume, result, author, (*notes, *state_version(author), *job.notes, *around.notes), tuple(around.stacks)
-    )
+    upright = make_upright(stack, volume)
+    result = watch.measure("run", lambda: _run(model, around, upright.volume, progress))
+    if way := find_way(job, settings):
+        result = watch.measure("explain", lambda: explain(model, upright.volume, result, way, progress))
+    result = with_axes(upright.restore(result), volume.spacing)
+    notes = (*notes, *state_version(author), *job.notes, *around.notes)
+    answer = Answer(stack, volume, result, author, notes, tuple(around.stacks))
     peers = find_destinations(job, settings)
     with _keeping(), Shelf(settings.outbox, job.id) as shelf:
         made = watch.measure("encode", lambda: encode_objects(answer, peers, shelf.begin))
@@ -105,14 +109,10 @@ def process_job(
     return objects, made.shares
 
 
-def _run(model: Model, around: Surroundings, stack: Stack, volume: Volume, progress: Progress) -> Result:
-    """What the pipeline finds, on an upright, even grid where the stack is none, laid back on the stack's planes."""
-    upright = make_upright(stack, volume)
+def _run(model: Model, around: Surroundings, volume: Volume, progress: Progress) -> Result:
     if isinstance(model, ContextModel):
-        found = model.run_with(upright.volume, around.make(), progress)
-    else:
-        found = model.run(upright.volume, progress)
-    return with_axes(upright.restore(found), volume.spacing)
+        return model.run_with(volume, around.make(), progress)
+    return model.run(volume, progress)
 
 
 def refuse_job(job: Job, settings: Settings, ledger: Ledger, name: str, sentence: str) -> list[ResultObject]:

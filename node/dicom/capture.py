@@ -5,7 +5,7 @@ PACS takes, shows and prints, which cannot be said of the multi-frame classes. I
 can be measured on it, and no model will read it again, for its modality is OT, not that of its source.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from pydicom import DataElement, Dataset
@@ -56,14 +56,28 @@ def encode_capture(
     Raises EncodingError when volume or masks are not on the stack's grid.
     """
     picture, planes = draw_result(stack, volume, result, author, lettering or find_lettering())
+    said = f"Contact sheet of {len(planes)} planes with outlines. {state_caution(author)}"
+    return make_capture(stack, author, picture, planes, said, "capture", author.manifest.title, series_number)
+
+
+def make_capture(
+    stack: Stack,
+    author: Authorship,
+    picture: Picture,
+    planes: Sequence[int],
+    said: str,
+    part: str,
+    title: str,
+    series_number: int,
+) -> Dataset:
+    """`picture` of `planes` of `stack` as a Secondary Capture: the object `part` of `author`, derived as is `said`."""
     ds = new_object(
-        stack.first, author, SecondaryCaptureImageStorage, "OT", "capture", series_number,
-        f"AI, not reviewed: {author.manifest.title}",
-    )  # fmt: skip
+        stack.first, author, SecondaryCaptureImageStorage, "OT", part, series_number, f"AI, not reviewed: {title}"
+    )
     add_examined(ds, stack.first, author.order)
     add_laterality(ds, stack.first)
     ds.ConversionType, ds.ImageType, ds.PatientOrientation = "WSD", ["DERIVED", "SECONDARY"], ""
-    ds.DerivationDescription = f"Contact sheet of {len(planes)} planes with outlines. {state_caution(author)}"[:1024]
+    ds.DerivationDescription = said[:1024]
     ds.ImageComments = f"{FOOTNOTE}: {author.manifest.not_for}"
     ds.SourceImageSequence = reference_planes(stack, planes)
     for item in ds.SourceImageSequence:
@@ -90,10 +104,11 @@ def draw_result(
     ]
     shown = volume.voxels[planes]
     window = choose_window(volume, [shown[mask] for mask, _ in masks])
-    return draw_sheet(volume, tiles, window, _above(author), _beneath(result, author), lettering), planes
+    return draw_sheet(volume, tiles, window, head_lines(author), _beneath(result, author), lettering), planes
 
 
-def _above(author: Authorship) -> list[Line]:
+def head_lines(author: Authorship) -> list[Line]:
+    """What stands above every sheet: what it is, that it is not for diagnosis, and who made it."""
     manifest = author.manifest
     return [
         Line(manifest.title, LARGE),

@@ -57,6 +57,9 @@ LONG_AXIS = Code("103339001", "SCT", "Long Axis")
 SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
 MILLIMETER = Code("mm", "UCUM", "millimeter")
 
+# Images that go with a report: a section of CID 7010's, in which each is named by what it shows
+KEY_IMAGES = Code("121180", "DCM", "Key Images")
+
 # Whether a thing that was looked for is there: CID 240
 PRESENCE = Code("121052", "DCM", "Presence of property")
 ABSENT = Code("2667000", "SCT", "Absent")

@@ -60,6 +60,7 @@ def check_objects(
     stack_headers: Sequence[Dataset],
     earlier: Sequence[Predecessor] = (),
     prior_headers: Sequence[Dataset] = (),
+    beside: Sequence[Dataset] = (),
 ) -> None:
     """Raise EncodingError, naming object and attribute, unless `objects` are safe to send.
 
@@ -68,7 +69,8 @@ def check_objects(
     its IOD, belong to that patient and study, be made by one algorithm and have new, valid uids; frames must lie on
     their source frames; whatever is referred to must be a source instance or another of `objects`. earlier: the objects
     that these replace: they must name them as that, and may go on in their series. prior_headers: instances of earlier
-    studies of the patient, which registrations may name and nothing else.
+    studies of the patient, which registrations may name and nothing else. beside: others of the same result, looked at
+    by themselves, which these may refer to.
     """
     if not stack_headers:
         raise EncodingError("no source instance was given to check against")
@@ -90,7 +92,7 @@ def check_objects(
     }
     known = Known(
         sources,
-        {str(ds.get("SOPInstanceUID", "")): ds for ds in objects},
+        {str(ds.get("SOPInstanceUID", "")): ds for ds in (*beside, *objects)},
         uids,
         segments,
         {one.sop_instance_uid: one for one in earlier},

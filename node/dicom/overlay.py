@@ -14,6 +14,10 @@ Picture = NDArray[np.uint8]
 
 OPACITY = 0.3
 """Of the fill; the outline is opaque."""
+HEAT_OPACITY = 0.65
+"""Of the highest value of a map; the lowest is clear."""
+WARM, HOT = (230.0, 60.0, 20.0), (255.0, 235.0, 90.0)
+"""Of values half way up, and of the highest."""
 
 
 def find_size(shape: tuple[int, int], spacing: tuple[float, float], limit: tuple[int, int]) -> tuple[int, int]:
@@ -38,6 +42,17 @@ def shade(
         picture[shown] = (1 - OPACITY) * picture[shown] + OPACITY * np.array(color, dtype=np.float32)
         picture[find_outline(shown)] = color
     return np.rint(picture).astype(np.uint8)
+
+
+def heat(picture: Picture, shares: Gray, opacity: float = HEAT_OPACITY) -> Picture:
+    """`picture` (height, width, 3) under a map: shares (rows, columns), 0..1, clear to opaque, red to yellow."""
+    size = (picture.shape[1], picture.shape[0])
+    share = np.asarray(Image.fromarray(shares.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
+    share = np.clip(share, 0.0, 1.0)[..., None]
+    color = np.array(WARM, np.float32) + share * (np.array(HOT, np.float32) - np.array(WARM, np.float32))
+    cover = opacity * share
+    warm: Picture = np.rint((1 - cover) * picture + cover * color).astype(np.uint8)
+    return warm
 
 
 def enlarge(mask: Mask, size: tuple[int, int]) -> Mask:

@@ -74,7 +74,7 @@ def _new(
     stack: Stack, prior: Stack, author: Authorship, sop_class: UID, part: str, series_number: int, label: str
 ) -> Dataset:
     ds = new_object(stack.first, author, sop_class, "REG", part, series_number, f"AI, not reviewed: {label}")
-    add_place(ds, stack)
+    add_place(ds, stack, author.order)
     add_laterality(ds, stack.first)
     ds.ContentLabel, ds.ContentDescription, ds.ContentCreatorName = "AI_REGISTRATION", _caution(author), ""
     ds.ReferencedSeriesSequence = reference_series(stack.headers, "ReferencedInstanceSequence")

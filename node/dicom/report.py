@@ -35,6 +35,7 @@ def encode_report(
     segmentation: Dataset | None,
     *,
     notes: Sequence[str] = (),
+    links: Sequence[tuple[Code, Dataset]] = (),
     part: str = "report",
     series_number: int = 7002,
     viewer_hints: bool = True,
@@ -45,8 +46,9 @@ def encode_report(
     whose segment is in it becomes a TID 1411 group, any other a TID 1501 group; tracking uids agree by construction.
     A lesion, that is a finding with a segment of that category or with a box, gets a TID 1410 group with a rectangle;
     a finding with axes another TID 1501 group with their lengths and lines; both under the finding's tracking uid.
-    notes: further sentences for the reader, as they are. part: names the report among those of its author, where there
-    is one for each form of the segmentation. viewer_hints: begin the Tracking Identifier of axes with the
+    notes: further sentences for the reader, as they are. links: images that go with it, maps and pictures of these,
+    each with what it shows. part: names the report among those of its author, where there is one for each form of the
+    segmentation. viewer_hints: begin the Tracking Identifier of axes with the
     name of the tool that is to draw them, without which OHIF shows their lengths but no lines; and give every segment a
     rectangle, without which it shows nothing of the whole report.
     Raises EncodingError when a measurement is not a finite number or a place is not in the stack. The headers of
@@ -60,8 +62,10 @@ def encode_report(
         _image_library(stack.headers, stack.frames),
         content.container(codes.IMAGING_MEASUREMENTS, groups),
         _evaluations(outcome, [state_caution(author), *state_notes(result), *notes]),
+        *_links(links),
     ]
-    evidence = [*stack.headers, *([segmentation] if segmentation is not None else [])]
+    own = [segmentation] if segmentation is not None else []
+    evidence = [*stack.headers, *own, *(linked for _, linked in links)]
     return _document(tree, evidence, author, part, series_number, f"AI, not reviewed: {author.manifest.title}")
 
 
@@ -156,6 +160,12 @@ def _shared_descriptors(header: Dataset) -> list[Dataset]:
     if frame_of_reference := header.get("FrameOfReferenceUID"):
         items.append(content.uid_reference(codes.FRAME_OF_REFERENCE_UID, frame_of_reference, HAS_ACQUISITION_CONTEXT))
     return items
+
+
+def _links(links: Sequence[tuple[Code, Dataset]]) -> list[Dataset]:
+    """A section with the images that go with the report: TID 1500, which is extensible, has no place for them."""
+    images = [content.image(shows, linked.SOPClassUID, linked.SOPInstanceUID) for shows, linked in links]
+    return [content.container(codes.KEY_IMAGES, images)] if images else []
 
 
 def _evaluations(outcome: Code, sentences: Sequence[str], reason: Code | None = None) -> Dataset:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from node.dicom.lettering import Lettering
-from node.dicom.overlay import Color, Mask, Picture, find_size, shade
+from node.dicom.overlay import Color, Mask, Picture, find_size, heat, shade
 from pipelines.terms import Volume
 
 PAPER, INK, FAINT = (12, 12, 14), (235, 235, 235), (150, 150, 155)
@@ -31,11 +31,14 @@ ASIDE = np.sin(np.deg2rad(10.0))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tile:
-    """The plane `k` of the volume with its caption and the masks (rows, columns) on it, each in its color."""
+    """The plane `k` of the volume with its caption and the masks (rows, columns) on it, each in its color.
+
+    shares: a map (rows, columns), 0..1, over it."""
 
     k: int
     caption: str
     parts: tuple[tuple[Mask, Color], ...] = ()
+    shares: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,8 @@ def draw_sheet(
     sides = name_side(-volume.affine[:3, 2]), name_side(-volume.affine[:3, 1])
     for n, tile in enumerate(tiles):
         at = (n % columns * (room + GAP) + (room - size[1]) // 2, _height(top) + n // columns * (size[0] + GAP))
-        page.paste(Image.fromarray(shade(volume.voxels[tile.k], window, tile.parts, size)), at)
+        shown = shade(volume.voxels[tile.k], window, tile.parts, size)
+        page.paste(Image.fromarray(shown if tile.shares is None else heat(shown, tile.shares)), at)
         _caption(draw, pen, (*at, *size), tile.caption, sides)
     pen.write(draw, bottom, height - _height(bottom))
     return np.asarray(page)

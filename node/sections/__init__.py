@@ -19,7 +19,7 @@ from node.sections.routes import Completeness, Condition, Day, Gather, OnGiveUp,
 from node.sections.values import Address, AeTitle, Network, Origin, Plain, Section, SpokenUid, WebRoot
 from node.sections.web import Web
 from node.sections.webhooks import HookEvent, HookName, Webhook, is_loopback
-from node.sections.work import Bundle, Deliver, Keep, Queue, Trust, Work
+from node.sections.work import Bundle, Deliver, Keep, Pipeline, Queue, Trust, Work
 
 __all__ = [
     "Address",
@@ -52,6 +52,7 @@ __all__ = [
     "Orders",
     "Origin",
     "Peer",
+    "Pipeline",
     "Plain",
     "Queue",
     "Receiver",

@@ -49,6 +49,13 @@ class Bundle(Section):
     memory_gb: float = Field(default=24.0, gt=0)
 
 
+class Pipeline(Section):
+    """A pipeline, by its name. explain: one of the ways in which it can explain its answers, as its manifest lists
+    them; empty for none."""
+
+    explain: str = ""
+
+
 class Keep(Section):
     """How long what is finished stays; what is not finished stays, whatever the disk.
 

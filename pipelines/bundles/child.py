@@ -69,7 +69,12 @@ def _answer(program: "Program", message: Message, answers: IO[bytes]) -> None:
     start = time.perf_counter()
     volumes = [message.arrays[f"volume{n}"] for n in range(int(message.words["volumes"]))]
     affine = np.asarray(message.words["affine"], np.float64)
-    found = program.run(volumes, affine, lambda share, what: send(answers, Message({"share": share, "what": what})))
+
+    def tell(share: float, what: str) -> None:
+        send(answers, Message({"share": share, "what": what}))
+
+    way = str(message.words.get("explain", ""))
+    found = program.explain(volumes[0], way, tell) if way else program.run(volumes, affine, tell)
     send(answers, Message({"seconds": time.perf_counter() - start}, found.arrays))
 
 

@@ -66,14 +66,14 @@ def make_result(
     if card.task is Task.DETECTION:
         return _list_boxes(arrays, card, concepts, seconds)
     if card.task is Task.CLASSIFICATION:
-        return _name_class(_pick(arrays, "probabilities", np.float64), card, concepts, seconds)
+        return _name_class(pick(arrays, "probabilities", np.float64), card, concepts, seconds)
     parts, missing = _find_parts(arrays, card, concepts, volume.shape)
     absent, notes = _say_missing(missing, [part.concept for part in parts])
     segments = tuple(_make_segment(part) for part in parts)
     return _conclude(segments, [*(_measure(part, volume) for part in parts), *absent], notes, seconds)
 
 
-def _pick(arrays: Mapping[str, NDArray[Any]], name: str, *kinds: type) -> NDArray[Any]:
+def pick(arrays: Mapping[str, NDArray[Any]], name: str, *kinds: type) -> NDArray[Any]:
     """The array `name`, of one of `kinds`. Raises BundleCrashed: no answer is not an empty one."""
     array = arrays.get(name)
     if array is None or array.dtype not in kinds:
@@ -133,7 +133,7 @@ Find = Callable[[int], tuple[int, Mask | LabelMask | None]]
 
 
 def _read_masks(arrays: Mapping[str, NDArray[Any]], card: Card, shape: tuple[int, ...]) -> Find:
-    masks = _pick(arrays, "masks", np.bool_)
+    masks = pick(arrays, "masks", np.bool_)
     if masks.shape != (card.classes, *shape):
         raise BundleCrashed(f"its masks are {masks.shape}, its {card.classes} classes of these images {shape}")
 
@@ -145,7 +145,7 @@ def _read_masks(arrays: Mapping[str, NDArray[Any]], card: Card, shape: tuple[int
 
 
 def _read_labels(arrays: Mapping[str, NDArray[Any]], shape: tuple[int, ...]) -> Find:
-    labels = _pick(arrays, "labels", np.uint8, np.uint16)
+    labels = pick(arrays, "labels", np.uint8, np.uint16)
     if labels.shape != shape:
         raise BundleCrashed(f"its labels are {labels.shape}, the images have {shape}")
     counts = np.bincount(labels.reshape(-1))
@@ -196,8 +196,8 @@ def _list_boxes(
 ) -> Result:
     """A finding for each box that is certain enough, under the concept of its class, the most certain first; one that
     says absent for each lesion that no box has."""
-    boxes, scores = _pick(arrays, "boxes", np.float64), _pick(arrays, "scores", np.float64)
-    named = _name_boxes(_pick(arrays, "classes", np.uint16), card, concepts)
+    boxes, scores = pick(arrays, "boxes", np.float64), pick(arrays, "scores", np.float64)
+    named = _name_boxes(pick(arrays, "classes", np.uint16), card, concepts)
     fits = boxes.shape == (len(named), 2, 3) and scores.shape == (len(named),)
     finite = np.isfinite(boxes).all() and np.isfinite(scores).all()
     if not fits or not finite or not (boxes[:, 0] < boxes[:, 1]).all():

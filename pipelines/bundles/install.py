@@ -17,6 +17,7 @@ from pipelines.bundles.recipe import Recipe, make_recipe
 from pipelines.bundles.refusal import record
 from pipelines.bundles.scan import read_config, scan
 from pipelines.bundles.unpack import unpack
+from pipelines.bundles.ways import WAYS
 from pipelines.errors import BundleDrift, BundleError, BundleUnreadable, UnknownPipeline
 from pipelines.terms import Code, Manifest, Requires, find_manifests, read_manifest, write_manifest
 
@@ -136,6 +137,7 @@ def _make_manifest(home: Path, name: str, card: Card) -> Manifest:
         procedure=PROCEDURES.get(card.modality, UNKNOWN_PROCEDURE),
         time_limit_s=TIME_LIMIT_S,
         lacks=lacking,
+        explains=WAYS.get(card.task, ()),
     )
     write_manifest(manifest, home / MANIFEST)
     return manifest

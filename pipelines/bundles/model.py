@@ -12,6 +12,7 @@ from typing import Any
 import pipelines
 from pipelines import errors
 from pipelines.bundles.card import Card
+from pipelines.bundles.explained import add_explanation
 from pipelines.bundles.findings import make_result
 from pipelines.bundles.install import Installed
 from pipelines.bundles.refusal import record
@@ -46,15 +47,7 @@ class BundleModel:
 
     def run_all(self, volumes: Sequence[Volume], progress: Progress) -> Result:
         """What it finds in `volumes`, its input channels in order, all on one grid."""
-        self._check(volumes)
-        if self._process.poll() is not None:
-            self._process = self._start()
-        try:
-            answer = self._ask(volumes, progress)
-        except BaseException:  # out of time, too: what has not answered is no good any more
-            self._process.kill()
-            self._process.wait()
-            raise
+        answer = self._answer(volumes, {}, progress)
         seconds = {"bundle": round(self._read_number(answer, "seconds"), 3)}
         try:
             result = make_result(answer.arrays, self._installed.card, self._installed.concepts, volumes[0], seconds)
@@ -63,11 +56,31 @@ class BundleModel:
         progress(1.0, "done")
         return result
 
+    def explain(self, volume: Volume, result: Result, way: str, progress: Progress) -> Result:
+        """See pipelines.pipeline.ExplainingModel: of classifications, in the ways of pipelines.bundles.ways."""
+        answer = self._answer([volume], {"explain": way}, progress)
+        try:
+            return add_explanation(result, way, answer.arrays, volume)
+        except BundleError as error:
+            raise self._record(error) from None
+
     def close(self) -> None:
         """Ends the process."""
         self._process.kill()
         self._process.wait()
         self._scratch.cleanup()
+
+    def _answer(self, volumes: Sequence[Volume], words: dict[str, Any], progress: Progress) -> Message:
+        """What the process answers to `volumes`, asked with `words`."""
+        self._check(volumes)
+        if self._process.poll() is not None:
+            self._process = self._start()
+        try:
+            return self._ask(volumes, words, progress)
+        except BaseException:  # out of time, too: what has not answered is no good any more
+            self._process.kill()
+            self._process.wait()
+            raise
 
     def _check(self, volumes: Sequence[Volume]) -> None:
         card = self._installed.card
@@ -104,9 +117,9 @@ class BundleModel:
             raise
         return process
 
-    def _ask(self, volumes: Sequence[Volume], progress: Progress) -> Message:
+    def _ask(self, volumes: Sequence[Volume], more: dict[str, Any], progress: Progress) -> Message:
         arrays = {f"volume{n}": volume.voxels for n, volume in enumerate(volumes)}
-        words: dict[str, Any] = {"volumes": len(volumes), "affine": volumes[0].affine.tolist()}
+        words = {"volumes": len(volumes), "affine": volumes[0].affine.tolist()} | more
         stdin = self._process.stdin
         assert stdin is not None
         try:
@@ -153,8 +166,8 @@ class BundleModel:
 
 
 def _find_room(card: Card, volume: Volume) -> int:
-    """Bytes of the largest answer on `volume`: a mask for each class, or labels of two bytes."""
-    planes = card.classes if card.overlaps else 2
+    """Bytes of the largest answer on `volume`: a mask for each class, labels of two bytes, or a map of floats."""
+    planes = card.classes if card.overlaps else 4
     return min(math.prod(volume.shape) * planes + BOXES_ROOM, MOST_BYTES)
 
 

@@ -20,6 +20,7 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from pipelines.bundles.card import Card, Task
+from pipelines.bundles.explain import draw, find_deviation
 from pipelines.bundles.image import from_image, to_image, to_indices, to_picture
 from pipelines.bundles.install import Installed
 from pipelines.bundles.lock import read_lock, read_pinned
@@ -69,7 +70,8 @@ Transform = Callable[[dict[str, Any]], dict[str, Any]]
 class Answer:
     """What a network said. arrays: "labels" uint8 or uint16 (k, j, i); or "masks" bool (class, k, j, i); or "boxes"
     float64 (n, 2, 3), lower and upper corners in indices (k, j, i), with "scores" float64 (n,) and "classes" uint16
-    (n,), numbers of Card.outputs; or "probabilities" float64 (class,)."""
+    (n,), numbers of Card.outputs; or "probabilities" float64 (class,). Of an explanation "map" float32 (k, j, i), or
+    "deviation" float64 (1,): that of the most probable class."""
 
     arrays: dict[str, NDArray[Any]]
 
@@ -119,6 +121,40 @@ class Program:
         data["pred"] = self._inferer(data[self._key][None].to(self._device), self._network)[0].float().cpu()
         scores = np.asarray(_apply(self._after, data)["pred"], np.float64).reshape(-1)
         return Answer({"probabilities": scores})
+
+    def explain(self, voxels: NDArray[np.float32], way: str, step: Step) -> Answer:
+        """Why a classification of `voxels` (1, j, i) is what it is: "deviation" for "tta", else "map".
+        Raises BundleDrift where the map cannot be laid back on the picture, UnsuitableVolume."""
+        if self._task is not Task.CLASSIFICATION or voxels.shape[0] != 1:
+            raise UnsuitableVolume("only classes of single pictures are explained")
+        step(0.0, "explain")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data = self._before({self._key: to_picture(voxels, self._card.channels)})
+            image = _plain(data[self._key])[None].float().to(self._device)
+            number = int(self._ask(image).argmax())
+            if way == "tta":
+                return Answer({"deviation": find_deviation(self._ask, image)[number : number + 1].double().numpy()})
+            drawn = draw(way, self._network, image, number)
+            data["pred"] = MetaTensor(drawn[None])
+            return Answer({"map": self._lay_back(data, voxels.shape)})
+
+    @torch.no_grad()
+    def _ask(self, image: Tensor) -> Tensor:
+        """The probabilities (class,) of a picture as the network reads it."""
+        pred = self._inferer(image, self._network)[0].float().cpu()
+        return _plain(_apply(self._after, {"pred": pred})["pred"]).reshape(-1)
+
+    def _lay_back(self, data: dict[str, Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """The map in `data`, as the picture was before anything was done to it."""
+        back = Invertd("pred", self._before, orig_keys=self._key, nearest_interp=False, to_tensor=True)
+        try:
+            laid = _plain(back(data)["pred"])[0].T[None]
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise BundleDrift(f"its preprocessing has no way back: {type(error).__name__}") from error
+        if tuple(laid.shape) != shape:
+            raise BundleDrift(f"its map comes back as {tuple(laid.shape)}, the picture has {shape}")
+        return np.ascontiguousarray(laid.clamp(0.0, 1.0).numpy(), np.float32)
 
     def _segment(self, data: dict[str, Any], shape: tuple[int, ...], step: Step) -> Answer:
         steps = self._infer(data, step)

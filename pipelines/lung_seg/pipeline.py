@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipelines.errors import UnsuitableVolume
+from pipelines.explanation.lay import lay
+from pipelines.explanation.quantity import name_map
+from pipelines.lung_seg.explain import Reader
 from pipelines.lung_seg.findings import make_result
 from pipelines.lung_seg.network import PADDING_HU, SPACING_MM, fit_patch, make_network, to_input, weigh_density
 from pipelines.lung_seg.postprocess import THRESHOLD, keep_lungs
@@ -66,7 +69,7 @@ class LungModel:
     """The network in memory; see pipelines.pipeline.Model."""
 
     def __init__(self, network: nn.Module, device: str) -> None:
-        self._network = network
+        self.network = network
         self._device = device
 
     def run(self, volume: Volume, progress: Progress) -> Result:
@@ -76,9 +79,9 @@ class LungModel:
         check_hounsfield(volume.voxels)
         clock = _Clock(progress)
         with clock.step(0.0, "resample"):
-            hu, measured, affine = self._to_model_grid(volume)
+            hu, measured, affine = self.to_model_grid(volume)
         with clock.step(0.15, "segment"):
-            probability = self._predict(hu, progress)
+            probability = self.predict(hu, progress)
         with clock.step(0.6, "separate"):
             gray = hu.cpu().numpy()
             lungs = keep_lungs(probability.cpu().numpy(), gray, SPACING_MM)
@@ -91,7 +94,17 @@ class LungModel:
         progress(1.0, "done")
         return result
 
-    def _to_model_grid(self, volume: Volume) -> tuple[Tensor, Mask, Affine]:
+    def explain(self, volume: Volume, result: Result, way: str, progress: Progress) -> Result:
+        """See pipelines.pipeline.ExplainingModel: "tta" or "gradients"."""
+        progress(0.0, "explain")
+        hu, _, affine = self.to_model_grid(volume)
+        reader = Reader(self.network, self.predict)
+        explained = {"tta": reader.vary, "gradients": reader.attribute}[way](hu, result, progress)
+        grid = Grid(volume.shape, volume.affine)
+        laid = tuple(name_map(way, lay(values, affine, grid)) for values in explained.maps)
+        return replace(result, findings=explained.findings, notes=(*result.notes, explained.note), maps=laid)
+
+    def to_model_grid(self, volume: Volume) -> tuple[Tensor, Mask, Affine]:
         """HU on the aligned grid, NaN where unknown or outside the patient; where it was measured; and the affine.
         All cut to the patient."""
         grid = make_aligned_grid(volume.shape, volume.affine, SPACING_MM)
@@ -103,7 +116,7 @@ class LungModel:
         box = _find_known(hu.isfinite().cpu().numpy())
         return hu[box], np.isfinite(gray)[box], crop_grid(grid, box).affine
 
-    def _predict(self, hu: Tensor, progress: Progress) -> Tensor:
+    def predict(self, hu: Tensor, progress: Progress) -> Tensor:
         """Probability of lung for every voxel of `hu`; 0 where nothing is known."""
         cuda = self._device.startswith("cuda")
         windows = 0
@@ -113,7 +126,7 @@ class LungModel:
             windows += 1
             progress(0.6 - 0.45 * 0.9**windows, "segment")
             with torch.autocast("cuda", enabled=cuda):
-                logits: Tensor = self._network(patch)
+                logits: Tensor = self.network(patch)
             return logits.float()
 
         with torch.inference_mode():

@@ -55,6 +55,7 @@ class Manifest:
     every derived uid (Device UID, SOP Instance UIDs) changes with it.
 
     lacks: outputs of a bundle that nobody has given a coded concept yet; until then its jobs are refused.
+    explains: the ways in which it can say why it answers as it does, or how steadily (docs/explanations.md).
     """
 
     name: str
@@ -70,6 +71,7 @@ class Manifest:
     lane: str = "gpu"
     time_limit_s: int = 900
     lacks: tuple[str, ...] = ()
+    explains: tuple[str, ...] = ()
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -84,7 +86,8 @@ def read_manifest(path: Path) -> Manifest:
             requires[key] = tuple(requires.get(key, ()))
         data["gives"] = tuple(Code.parse(text) for text in data["gives"])
         data["procedure"] = Code.parse(data["procedure"])
-        data["lacks"] = tuple(data.get("lacks", ()))
+        for key in ("lacks", "explains"):
+            data[key] = tuple(data.get(key, ()))
         return Manifest(requires=Requires(**requires), **data)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error

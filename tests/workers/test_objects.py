@@ -2,13 +2,17 @@
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from node.dicom.stacking import read_stacks
 from node.dicom.volume import load_volume
+from node.dicom.write import write_dicom
 from node.model.delivery import Kind
 from node.outbound.outbox import KINDS
 from node.sections import Peer
 from pipelines.terms import Code, Registration, Result, ScalarMap
+from tests.judges import dciodvfy_errors
+from tests.judges.pixelmed import drop_strangers, report_errors
 from tests.results import make_author, make_empty_result, make_finding, make_result, make_segment
 from tests.series import make_series, write_series
 from workers.objects import Answer, encode_objects
@@ -115,14 +119,14 @@ def test_nothing_found_is_one_report_for_all(tmp_path):
 
 def test_every_kind_is_made_once_however_many_want_it(tmp_path):
     made, got = encode(tmp_path, apart(), a={"objects": EVERYTHING}, b={"objects": EVERYTHING})
-    assert sorted(kinds(made.datasets)) == sorted(Kind)
+    assert sorted(kinds(made.datasets)) == sorted([*Kind, Kind.CAPTURE])  # of the findings, and of the map
     assert [d.SOPInstanceUID for d in got["a"]] == [d.SOPInstanceUID for d in got["b"]]
 
 
 @pytest.mark.parametrize("kind", EVERYTHING)
 def test_a_destination_gets_the_kinds_it_wants_and_no_other(tmp_path, kind):
     _, got = encode(tmp_path, apart(), picky={"objects": [kind]})
-    assert kinds(got["picky"]) == [kind]
+    assert kinds(got["picky"]) == [kind] * (2 if kind == Kind.CAPTURE else 1)  # of the findings, and of the map
 
 
 def test_a_kind_that_cannot_be_made_of_these_images_is_left_out_and_the_report_says_so(tmp_path):
@@ -140,3 +144,74 @@ def test_the_same_answer_makes_the_same_objects(tmp_path):
     again, _ = encode(tmp_path / "b", apart(), pacs={"objects": EVERYTHING, "segmentation": "labelmap"})
     assert [d.SOPInstanceUID for d in first.datasets] == [d.SOPInstanceUID for d in again.datasets]
     assert first.shares == again.shares
+
+
+def read_links(report):
+    """(what it shows, SOP Instance UID) of the images that go with the report."""
+    for section in report.ContentSequence:
+        if section.ConceptNameCodeSequence[0].CodeValue == "121180":
+            return [
+                (item.ConceptNameCodeSequence[0].CodeValue, item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+                for item in section.ContentSequence
+            ]
+    return []
+
+
+def pick(datasets, kind):
+    return [dataset for dataset in datasets if KINDS[str(dataset.SOPClassUID)] == kind]
+
+
+def test_a_report_names_the_maps_and_their_pictures_that_are_sent_with_it_and_no_others(tmp_path):
+    own = ["segmentation", "report"]
+    made, got = encode(
+        tmp_path, apart(), both={"objects": EVERYTHING}, none={"objects": own}, map={"objects": [*own, "map"]},
+        picture={"objects": [*own, "capture"]}, small={"objects": ["report", "map"], "segmentation": "labelmap"},
+    )  # fmt: skip
+    assert len(pick(made.datasets, Kind.SEGMENTATION)) == 1
+    for name, wanted in (("both", 2), ("none", 0), ("map", 1), ("picture", 1), ("small", 1)):
+        (report,) = pick(got[name], Kind.REPORT)
+        links = read_links(report)
+        assert len(links) == wanted, name
+        sent = {dataset.SOPInstanceUID for dataset in got[name]}
+        assert {uid for _, uid in links} <= sent
+        assert {shows for shows, _ in links} <= {"C0"}
+        assert set(evidence(report)) - {h.SOPInstanceUID for h in made_headers(tmp_path)} <= sent
+    shown = {uid for _, uid in read_links(pick(got["both"], Kind.REPORT)[0])}
+    assert {d.SOPInstanceUID for d in pick(got["both"], Kind.MAP)} < shown
+    assert len({pick(got[name], Kind.REPORT)[0].SOPInstanceUID for name in got}) == 5
+
+
+def evidence(report):
+    (study,) = report.CurrentRequestedProcedureEvidenceSequence
+    return [
+        r.ReferencedSOPInstanceUID for series in study.ReferencedSeriesSequence for r in series.ReferencedSOPSequence
+    ]
+
+
+def made_headers(folder):
+    (stack,), _ = read_stacks(sorted(folder.glob("*.dcm")))
+    return stack.headers
+
+
+def test_a_label_map_with_links_has_a_binary_that_stands_by_with_the_same(tmp_path):
+    objects = ["segmentation", "report", "map"]
+    made, got = encode(tmp_path, apart(), pacs={"objects": objects, "segmentation": "labelmap"})
+    segmentation, report, scalars = got["pacs"]
+    assert segmentation.SOPClassUID == LABELMAP
+    stand_in = next(d for d in made.datasets if d.SOPInstanceUID == made.substitutes[str(report.SOPInstanceUID)])
+    assert read_links(report) == read_links(stand_in) == [("C0", scalars.SOPInstanceUID)]
+
+
+@pytest.mark.judge
+def test_judges_find_no_error_in_a_report_with_links_nor_in_what_it_names(tmp_path):
+    place = tmp_path / "images"
+    place.mkdir()
+    _, got = encode(place, apart(), pacs={"objects": ["segmentation", "report", "map", "capture"]})
+    paths = []
+    for n, dataset in enumerate(got["pacs"]):
+        paths.append(tmp_path / f"{n}.dcm")
+        write_dicom(dataset, paths[-1])
+    assert len(paths) == 5
+    assert [dciodvfy_errors(path) for path in paths] == [[]] * 5
+    (report,) = [path for path, dataset in zip(paths, got["pacs"], strict=True) if dataset.Modality == "SR"]
+    assert drop_strangers(report_errors([report])[report], dcmread(report)) == []

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from node.model.delivery import Kind, ResultObject
 from node.model.job import Job, State
 from node.web.dicomweb.problem import Problem
 from node.web.results.album import Album, make_album
+from node.web.results.heat import Heat, read_heat
 from node.web.results.masks import Masks
 from node.web.results.reading import Reading, read_report
 from node.web.results.shelf import Shelf
@@ -30,12 +32,13 @@ BINARY = "1.2.840.10008.5.1.4.1.1.66.4"
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a job came to. reading: None without a report. segmentation: its file, None where nothing was segmented.
-    mark: changes whenever any of it does."""
+    mark: changes whenever any of it does. maps: files of Parametric Maps."""
 
     job: Job
     reading: Reading | None
     segmentation: Path | None
     mark: str
+    maps: tuple[Path, ...] = ()
 
 
 class Cabinet:
@@ -59,7 +62,15 @@ class Cabinet:
         # BINARY first: each of its frames says which segment it shows, so that a picture reads only what it needs.
         chosen = min(segmentations, key=lambda one: one.sop_class_uid != BINARY, default=None)
         path = self._outbox / chosen.path if chosen else None
-        return Outcome(job, reading, path, _mark([self._outbox / one.path for one in objects]))
+        maps = [self._outbox / one.path for one in objects if one.kind == Kind.MAP]
+        return Outcome(job, reading, path, _mark([self._outbox / one.path for one in objects]), tuple(maps))
+
+    def find_heats(self, outcome: Outcome) -> list[Heat]:
+        """The maps of a result. Raises Problem when one is damaged."""
+        return [
+            self.shelf.get(("map", str(path), outcome.mark), partial(_read_heat, path), Heat.weigh)
+            for path in outcome.maps
+        ]
 
     def find_album(self, outcome: Outcome) -> Album:
         """The source images of a result; empty where none is left. Raises Problem when the Segmentation is damaged."""
@@ -123,6 +134,13 @@ class Cabinet:
             raise Problem(problem.status if problem.status == 410 else 500, problem.detail) from None
         except DAMAGE as error:
             raise Problem(500, f"the segmentation cannot be read ({type(error).__name__})") from None
+
+
+def _read_heat(path: Path) -> Heat:
+    try:
+        return read_heat(path)
+    except DAMAGE as error:
+        raise Problem(500, f"map {path.stem} cannot be read ({type(error).__name__})") from None
 
 
 def _mark(paths: Sequence[Path]) -> str:

@@ -1,7 +1,7 @@
 """The page of a result: what is on it, in plain values for the template."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from node.model.job import FINAL
 from node.web.dicomweb.problem import Problem
 from node.web.results.album import Album
 from node.web.results.cabinet import Outcome
+from node.web.results.heat import Heat
 from node.web.results.masks import Segment
 from node.web.results.picture import describe_sides, find_picture_size, find_scale, name_scale
 from node.web.results.reading import Row
@@ -31,18 +32,26 @@ STEPS = (0, 15, 30, 45, 60, 80, 100)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is looked at. slice: from 1, 0 for the one that shows most likely something. opacity: percent."""
+    """What is looked at. slice: from 1, 0 for the one that shows most likely something. opacity: percent. map: which
+    of the result's, from 1; 0 for none."""
 
     slice: int = 0
     window: str = AUTO
     overlay: bool = True
     opacity: int = OPACITY
+    map: int = 0
 
     def to_query(self, **changes: Any) -> str:
         """As the parameters of an address; what is usual is left out."""
-        values = {"slice": self.slice, "window": self.window, "overlay": self.overlay, "opacity": self.opacity}
+        values = {
+            "slice": self.slice,
+            "window": self.window,
+            "overlay": self.overlay,
+            "opacity": self.opacity,
+            "map": self.map,
+        }
         values |= changes
-        usual = {"slice": 0, "window": AUTO, "overlay": True, "opacity": OPACITY}
+        usual = {"slice": 0, "window": AUTO, "overlay": True, "opacity": OPACITY, "map": 0}
         words = {key: value for key, value in values.items() if value != usual[key]}
         return urlencode(words | ({"overlay": "off"} if "overlay" in words else {}))
 
@@ -54,6 +63,7 @@ def read_view(parameters: Mapping[str, str]) -> View:
         window=parameters.get("window") or AUTO,
         overlay=parameters.get("overlay", "on") != "off",
         opacity=_read_number(parameters, "opacity", OPACITY, 100),
+        map=_read_number(parameters, "map", 0, 10_000),
     )
     if parameters.get("overlay", "on") not in ("on", "off"):
         raise Problem(400, "overlay is on or off")
@@ -77,7 +87,7 @@ class Pages:
             lstrip_blocks=True,
         )  # fmt: skip
 
-    def show(self, outcome: Outcome, album: Album, view: View) -> str:
+    def show(self, outcome: Outcome, album: Album, view: View, heats: Sequence[Heat] = ()) -> str:
         """The page as HTML. No name, id or date of a patient is on it, but what is burned into the images."""
         job, reading = outcome.job, outcome.reading
         values: dict[str, Any] = {
@@ -88,7 +98,7 @@ class Pages:
             "tree": list(read_tree(reading.dataset)) if reading else [],
         }  # fmt: skip
         if album.slices:
-            values["pictures"] = _arrange_pictures(outcome, album, view)
+            values["pictures"] = _arrange_pictures(outcome, album, view) | {"maps": [one.label for one in heats]}
         return self._environment.get_template("result.html").render(values)
 
     def refuse(self, problem: Problem) -> str:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from node.dicom.geometry import Plane
 from node.dicom.lettering import find_lettering
-from node.dicom.overlay import Color, Mask, Picture, enlarge, find_outline, find_size
+from node.dicom.overlay import Color, Mask, Picture, enlarge, find_outline, find_size, heat
 from node.dicom.sheet import INK, PAPER, WARNING
 from node.dicom.wording import FOOTNOTE
 
@@ -41,15 +41,18 @@ def draw_slice(
     look: Look,
     sides: tuple[str, str, str, str],
     caption: str,
+    shares: NDArray[np.float32] | None = None,
 ) -> bytes:
     """PNG of `values` (rows, columns) in true proportions, as they are stored: row 0 on top, column 0 at the left.
 
-    parts: masks (rows, columns) with their colors. sides: letters at left, right, top, bottom.
+    parts: masks (rows, columns) with their colors. sides: letters at left, right, top, bottom. shares: a map
+    (rows, columns), 0..1, beneath them.
     """
     size = find_picture_size(plane)
     gray = _to_gray(values, look.limits, size)
     shown = parts if look.overlay else ()
-    image = Image.fromarray(_color(gray, shown, size, look.opacity))
+    under = np.repeat(gray[..., None], 3, axis=2)
+    image = Image.fromarray(_color(under if shares is None else heat(under, shares), shown, size, look.opacity))
     _write_marks(image, plane, sides, caption)
     # Half the time that Pillow takes: it is most of what a picture costs.
     return bytes(imagecodecs.png_encode(np.asarray(image), level=1))
@@ -90,9 +93,8 @@ def _to_gray(values: NDArray[np.float32], limits: tuple[float, float], size: tup
     return np.asarray(Image.fromarray(gray).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
-def _color(gray: Picture, parts: Sequence[tuple[Mask, Color]], size: tuple[int, int], opacity: float) -> Picture:
-    """RGB; only the box around a part is touched, for parts are often small."""
-    picture = np.repeat(gray[..., None], 3, axis=2)
+def _color(picture: Picture, parts: Sequence[tuple[Mask, Color]], size: tuple[int, int], opacity: float) -> Picture:
+    """`picture` with parts on it; only the box around a part is touched, for parts are often small."""
     for mask, color in parts:
         shown = mask if size == mask.shape else enlarge(mask, size)
         if not shown.any():

@@ -1,7 +1,7 @@
 """The addresses below /results, and who answers them.
 
 /results/{job}                    the page of a result
-/results/{job}/slice/{k}.png      slice k (from 1): window, overlay, opacity
+/results/{job}/slice/{k}.png      slice k (from 1): window, overlay, opacity, map
 /results/{job}/montage.png        a contact sheet
 /results/static/{file}            style and script
 """
@@ -24,6 +24,7 @@ from node.ledger import Ledger
 from node.web.dicomweb.problem import Problem, answer_problem
 from node.web.results.album import Album
 from node.web.results.cabinet import Cabinet, Outcome
+from node.web.results.heat import Heat
 from node.web.results.montage import draw_montage
 from node.web.results.page import STATIC, Pages, find_title, read_view
 from node.web.results.picture import Look, draw_slice
@@ -31,7 +32,7 @@ from node.web.results.picture import Look, draw_slice
 log = logging.getLogger(__name__)
 
 PICTURE_HEADERS = {"Cache-Control": "private, max-age=600"}
-DRAWN_AS = 1
+DRAWN_AS = 2
 """Counts up when pictures are drawn otherwise, so that no browser keeps the old ones."""
 
 
@@ -46,7 +47,8 @@ class Results:
         """HTML, 404 where there is no such job."""
         outcome = self._find(request)
         album = self.cabinet.find_album(outcome)
-        return HTMLResponse(self._pages.show(outcome, album, read_view(request.query_params)))
+        heats = self.cabinet.find_heats(outcome)
+        return HTMLResponse(self._pages.show(outcome, album, read_view(request.query_params), heats))
 
     def show_slice(self, request: Request) -> Response:
         """PNG; 304 when the browser has it."""
@@ -55,7 +57,7 @@ class Results:
         k = int(request.path_params["k"])
         if not 1 <= k <= len(album.slices):
             raise Problem(404, f"there are slices 1 to {len(album.slices)}")
-        parts = (str(k), view.window, str(view.overlay), str(view.opacity))
+        parts = (str(k), view.window, str(view.overlay), str(view.opacity), str(view.map))
         return _answer(request, outcome, parts, lambda: self._draw_slice(outcome, album, k - 1, request))
 
     def show_montage(self, request: Request) -> Response:
@@ -93,7 +95,14 @@ class Results:
         read = album.masks.read(one.segmented) if album.masks and view.overlay else []
         parts = [(mask, segment.color) for segment, mask in read]
         caption = f"{one.caption} ({k + 1}/{len(album.slices)})".lstrip()
-        return draw_slice(self.cabinet.read_values(album, k), one.plane, parts, look, one.sides, caption)
+        shares = self._find_heat(outcome, view.map).read(one.place) if view.map else None
+        return draw_slice(self.cabinet.read_values(album, k), one.plane, parts, look, one.sides, caption, shares)
+
+    def _find_heat(self, outcome: Outcome, number: int) -> Heat:
+        heats = self.cabinet.find_heats(outcome)
+        if not number <= len(heats):
+            raise Problem(404, f"there are maps 1 to {len(heats)}" if heats else "there are no maps of this result")
+        return heats[number - 1]
 
 
 def make_results(results: Results) -> Starlette:

@@ -67,9 +67,11 @@ class House:
         stacks, _ = read_stacks([self.spool.root / row.path for row in rows])
         return job, stacks
 
-    def finish(self, job, stack, result, form="binary", **author):
+    def finish(self, job, stack, result, form="binary", objects=("segmentation", "report"), **author):
         """Encodes `result` as a worker does and puts it into the outbox; the job's id."""
-        peer = Peer.model_validate({"ae_title": "PACS", "address": "pacs:104", "segmentation": form})
+        peer = Peer.model_validate(
+            {"ae_title": "PACS", "address": "pacs:104", "segmentation": form, "objects": objects}
+        )
         answer = Answer(stack, load_volume(stack), result, make_author(job.id, **author), ("Series 1 was read.",))
         made = encode_objects(answer, {"pacs": peer})
         return self._move(job, State.ENCODED, put_objects(self.settings.outbox, job.id, made.datasets))

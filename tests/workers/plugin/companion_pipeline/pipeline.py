@@ -1,10 +1,14 @@
-"""Gives back the masks of the job before, and of each prior its age and its mean; waits as `threshold` does."""
+"""Gives back the masks of the job before, and of each prior its age and its mean; waits as `threshold` does.
+
+It explains itself by the images themselves.
+"""
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from pipelines.terms import Code, Finding, Measurement, Result, read_manifest
+from pipelines.terms import Code, Finding, Measurement, Note, Result, ScalarMap, read_manifest
 
 BONE = Code("272673000", "SCT", "Bone")
 PRIOR = Code("108252007", "SCT", "Prior study")
@@ -37,6 +41,10 @@ class Companion:
             measured += [Measurement(MEAN, float(there.voxels.mean()), HU)] if there else []
             findings.append(Finding(f"prior-{n}", PRIOR, measurements=tuple(measured)))
         return Result(segments, tuple(findings) or (Finding("bone", BONE, absent=True),))
+
+    def explain(self, volume, result, way, progress):
+        brightness = ScalarMap(way, "Brightness", volume.voxels, MEAN, HU)
+        return replace(result, maps=(brightness,), notes=(*result.notes, Note("It is what it is.")))
 
 
 pipeline = Companion()

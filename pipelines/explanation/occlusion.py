@@ -1,0 +1,56 @@
+"""Occlusion (Zeiler and Fergus 2014): how much the score drops when a place is hidden.
+
+MONAI's OcclusionSensitivity steps by voxels, which in a volume means thousands of windows, and gives the score that is
+left. Here a place is a cell of a coarse grid with at most MOST_CELLS of them, so that the time is known beforehand.
+"""
+
+import math
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from pipelines.explanation.scale import enlarge
+from pipelines.explanation.score import Score
+
+MOST_CELLS = 196
+BATCH = 8
+
+
+def pick_counts(size: tuple[int, ...], most: int = MOST_CELLS) -> tuple[int, ...]:
+    """How many cells along each axis: nearly cubes (squares), together at most `most`, each of a voxel at least."""
+    cell = max(1.0, (math.prod(size) / most) ** (1 / len(size)))
+    while math.prod(counts := tuple(max(1, int(n / cell)) for n in size)) > most:
+        cell *= 1.02
+    return counts
+
+
+@torch.no_grad()
+def occlude(score: Score, image: Tensor, fill: Tensor, most: int = MOST_CELLS) -> Tensor:
+    """score(image) less the score with each cell of `image` as in `fill`, in the unit of the score: float32 (*space),
+    linear between the cells' centers; negative where hiding raises it.
+
+    fill: what hides, of the shape of `image` (find_mean). Asks the network at most 1 + `most` times, BATCH at once.
+    """
+    size = tuple(image.shape[2:])
+    counts = pick_counts(size, most)
+    cells = list(product(*([_cut(n, count, at) for at in range(count)] for n, count in zip(size, counts, strict=True))))
+    whole = float(score(image)[0])
+    drops: list[float] = []
+    for first in range(0, len(cells), BATCH):
+        some = cells[first : first + BATCH]
+        hidden = image.repeat(len(some), *[1] * (image.ndim - 1))
+        for one, cell in zip(hidden, some, strict=True):
+            one[(slice(None), *cell)] = fill[0][(slice(None), *cell)]
+        drops += [whole - float(left) for left in score(hidden)]
+    return enlarge(torch.tensor(drops).reshape(counts), size)
+
+
+def find_mean(image: Tensor) -> Tensor:
+    """The mean of each channel of `image` everywhere: what hides without an edge of another world."""
+    return image.mean(dim=tuple(range(2, image.ndim)), keepdim=True).expand_as(image)
+
+
+def _cut(length: int, count: int, at: int) -> slice:
+    """The part `at` of `count` nearly equal ones."""
+    return slice(length * at // count, length * (at + 1) // count)

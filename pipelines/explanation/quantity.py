@@ -1,0 +1,53 @@
+"""What the numbers of a map are, as codes, and the map as it goes into a result."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.terms import Code, ScalarMap
+
+NO_UNITS = Code("1", "UCUM", "no units")
+BIT = Code("bit", "UCUM", "bit")
+STANDARD_DEVIATION = Code("386136009", "SCT", "Standard Deviation")
+"""Of CID 7464: how a number that says how far others lie apart was derived."""
+AUGMENTATION = Code("TTA", "99WETREAD", "Test-time augmentation")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """label: for people. code: what the values are; unit: UCUM."""
+
+    label: str
+    code: Code
+    unit: Code
+
+
+QUANTITIES = MappingProxyType(
+    {
+        "gradcam": Quantity(
+            "Class activation (GradCAM++)", Code("130403", "DCM", "Gradient-weighted class activation"), NO_UNITS
+        ),
+        "occlusion": Quantity("Saliency (occlusion)", Code("130404", "DCM", "Saliency"), NO_UNITS),
+        "gradients": Quantity("Saliency (integrated gradients)", Code("130404", "DCM", "Saliency"), NO_UNITS),
+        "tta": Quantity(
+            "Uncertainty (test-time augmentation)", Code("ENTROPY", "99WETREAD", "Predictive entropy"), BIT
+        ),
+    }
+)
+"""By way. The codes of DCM are those of PS3.16 CID 217 for maps of explanations; it has none for uncertainty."""
+
+
+def name_map(way: str, values: NDArray[np.float32]) -> ScalarMap:
+    """`values` (k, j, i of the source volume) as the map of `way`."""
+    quantity = QUANTITIES[way]
+    return ScalarMap(way, quantity.label, values, quantity.code, quantity.unit)
+
+
+def describe_members(count: int) -> str:
+    """That an uncertainty is of `count` readings, in words."""
+    return (
+        f"Uncertainty and standard deviations are of {count} readings of the same images, mirrored and moved by a few "
+        "voxels: how steady the answer is, not how right. Real errors are larger."
+    )
