@@ -24,6 +24,7 @@ from node.model.job import FINAL, TRANSITIONS, Priority, State
 from node.oversight.logs import set_up_logs
 from node.supervisor.parent import die_with_parent
 from node.web.access.commands import app as users
+from node.web.viewer.commands import app as viewer
 from node.workers import workers
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -33,6 +34,7 @@ routes = typer.Typer(no_args_is_help=True, help="Try the routes.")
 app.add_typer(routes, name="routes")
 app.add_typer(pipelines, name="pipelines")
 app.add_typer(users, name="users")
+app.add_typer(viewer, name="viewer")
 app.command()(workers)
 out = Console()
 

@@ -23,6 +23,8 @@ from node.web.dicomweb.stow import Stow
 from node.web.pages.site import make_pages
 from node.web.pages.studies import read_modalities
 from node.web.results.service import Results, make_results
+from node.web.viewer.install import find_viewer
+from node.web.viewer.service import Port, make_viewer
 
 DICOMWEB = "/dicom-web"
 
@@ -46,7 +48,12 @@ def make_web(settings: Settings, ledger: Ledger, spool: Spool) -> Starlette:
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     addresses = {"/healthz": live, "/readyz": ready, "/metrics": metrics}
-    routes: list[BaseRoute] = [Route(path, answer) for path, answer in addresses.items()]
+    folder = find_viewer(settings.node.home)
+    routes: list[BaseRoute] = []
+    if folder:
+        viewer = make_viewer(folder, make_dicomweb(reading), DICOMWEB, entrance.routes)
+        routes.append(Port(settings.web.viewer_port, viewer))
+    routes += [Route(path, answer) for path, answer in addresses.items()]
     routes += [Route(DICOMWEB + path, stow.store, methods=["POST"]) for path in ("/studies", "/studies/{study}")]
     routes.append(Mount(DICOMWEB, make_dicomweb(reading)))
     routes.append(Mount("/results", make_results(Results(settings, ledger, spool))))
