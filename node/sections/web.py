@@ -36,7 +36,7 @@ class Web(Section):
     origins: list[Origin] = Field(default_factory=list)
     most_results: int = Field(default=1000, ge=1, le=100_000)
     viewer: Viewer = ""
-    viewer_port: int = Field(default=8043, ge=1, le=65535)
+    viewer_port: int = Field(default=8044, ge=1, le=65535)
 
     @model_validator(mode="after")
     def check_pair(self) -> "Web":

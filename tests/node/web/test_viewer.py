@@ -204,7 +204,7 @@ def test_the_command_installs_and_removes(archive, tmp_path, monkeypatch):
 
 def test_the_viewer_and_the_pages_do_not_share_a_port():
     with pytest.raises(ValueError, match="viewer_port"):
-        Settings.model_validate({"web": {"listen": "127.0.0.1:8043", "viewer_port": 8043}})
+        Settings.model_validate({"web": {"listen": "127.0.0.1:8044", "viewer_port": 8044}})
 
 
 class Both(Service):
@@ -380,7 +380,7 @@ def test_the_page_of_a_result_opens_what_was_found(archive, tmp_path):
     series = {one.kind: one for one in plain.ledger.find_objects(job.id)}
     assert len(series) == 2
     for address in links.values():
-        assert address.startswith("http://localhost:8043/viewer?")
+        assert address.startswith("http://localhost:8044/viewer?")
         said = parse_qs(urlsplit(address.replace("&amp;", "&")).query)
         assert said["StudyInstanceUIDs"] == [job.study_uid]
         assert said["initialSeriesInstanceUID"][0] not in job.series_uids
