@@ -25,6 +25,7 @@ from node.model.job import FINAL, TRANSITIONS, Priority, State
 from node.oversight.logs import set_up_logs
 from node.supervisor.parent import die_with_parent
 from node.web.access.commands import app as users
+from node.web.viewer.commands import app as viewer
 from node.webhooks import app as webhooks
 from node.workers import workers
 
@@ -36,6 +37,7 @@ app.add_typer(routes, name="routes")
 app.add_typer(pipelines, name="pipelines")
 app.add_typer(users, name="users")
 app.add_typer(webhooks, name="webhooks")
+app.add_typer(viewer, name="viewer")
 app.command()(workers)
 app.command()(evaluate)
 out = Console()

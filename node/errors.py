@@ -35,6 +35,7 @@ WetreadError
 ├── IncompleteStudy         what was expected of a study did not come; its jobs wait for an operator
 ├── EncodingError           a result cannot be written as a DICOM object; never sent
 │   └── OverlappingSegments a label map holds one segment a voxel: it must be BINARY
+├── ViewerRefused           what should be installed as viewer is not the one that we know, or did not come
 ├── LedgerError
 │   ├── UnknownJob          no job has that id
 │   ├── DamagedLedger       its file is not whole: the start is refused
@@ -217,6 +218,10 @@ class OverlappingSegments(EncodingError):
 
 class PipelineRefused(WetreadError):
     """The mind does not install a bundle, or knows no such pipeline."""
+
+
+class ViewerRefused(WetreadError):
+    """What should be installed as viewer is not the one that we know, byte for byte, or did not come."""
 
 
 class LedgerError(WetreadError):

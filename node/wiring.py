@@ -169,18 +169,26 @@ def _serve_peers(settings: Settings, ledger: Ledger, worklist: "Worklist") -> It
 
 
 def run_web(settings: Settings, stop: Event) -> None:
-    """The status page until `stop` is set."""
+    """The web service until `stop` is set, and the viewer's port where one is installed."""
     import uvicorn
 
     from node.web.app import make_web
     from node.web.server import configure_server
+    from node.web.viewer.install import find_viewer
 
     application = make_web(settings, open_ledger(settings), open_spool(settings))
-    server = uvicorn.Server(configure_server(settings, application))
-    thread = Thread(target=server.run, daemon=True)
-    thread.start()
+    servers = {f"web.listen = {settings.web.listen!r}": uvicorn.Server(configure_server(settings, application))}
+    if find_viewer(settings.node.home):
+        second = uvicorn.Server(configure_server(settings, application, viewer=True))
+        servers[f"web.viewer_port = {settings.web.viewer_port}"] = second
+    threads = {place: Thread(target=server.run, daemon=True) for place, server in servers.items()}
+    for thread in threads.values():
+        thread.start()
     while not stop.wait(0.5):
-        if not thread.is_alive():
-            raise ConfigError(f"web.listen = {settings.web.listen!r}: the web server ended; is the address in use?")
-    server.should_exit = True
-    thread.join(10)
+        for place, thread in threads.items():
+            if not thread.is_alive():
+                raise ConfigError(f"{place}: the web server ended; is the address in use?")
+    for server in servers.values():
+        server.should_exit = True
+    for thread in threads.values():
+        thread.join(10)

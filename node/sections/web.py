@@ -10,7 +10,7 @@ from node.model.role import Role
 from node.sections.oidc import Oidc
 from node.sections.values import Address, Network, Origin, Section, WebRoot
 
-Viewer = Annotated[str, StringConstraints(pattern=r"^(https?://[^\s{}]+\{study\}[^\s{}]*)?$")]
+Viewer = Annotated[str, StringConstraints(pattern=r"^(https?://[^\s{}]+\{study\}([^\s{}]|\{series\})*)?$")]
 
 
 class Web(Section):
@@ -22,7 +22,8 @@ class Web(Section):
     who asks and by which scheme. public_url: the address under which clients see this service, where it is another.
     origins: sites whose pages may ask this service by a browser (CORS), as "https://viewer.hospital.test".
     most_results: of one search by QIDO-RS; a client asks for more by offset. viewer: address that opens a study in a
-    viewer, {study} stands for its uid. oidc: people log in at the hospital's identity provider too.
+    viewer, {study} stands for its uid, {series} for that of the segmentation. viewer_port: where OHIF is served once it
+    is installed, on the host of `listen`. oidc: people log in at the hospital's identity provider too.
     """
 
     listen: Address = "127.0.0.1:8042"
@@ -37,6 +38,7 @@ class Web(Section):
     most_results: int = Field(default=1000, ge=1, le=100_000)
     viewer: Viewer = ""
     oidc: Oidc | None = None
+    viewer_port: int = Field(default=8044, ge=1, le=65535)
 
     @model_validator(mode="after")
     def check_pair(self) -> "Web":
@@ -51,3 +53,20 @@ class Web(Section):
         if self.oidc is not None and not self.public_url:
             raise ValueError("oidc needs public_url, to which the identity provider sends browsers back")
         return self
+
+    @model_validator(mode="after")
+    def check_ports(self) -> "Web":
+        """The viewer is kept apart from the pages by its port."""
+        if self.viewer_port == self.port:
+            raise ValueError(f"viewer_port = {self.viewer_port} is the port of listen: choose another one")
+        return self
+
+    @property
+    def host(self) -> str:
+        """Of `listen`."""
+        return self.listen.rsplit(":", 1)[0]
+
+    @property
+    def port(self) -> int:
+        """Of `listen`."""
+        return int(self.listen.rsplit(":", 1)[1])

@@ -23,6 +23,8 @@ from node.web.dicomweb.stow import Stow
 from node.web.pages.site import make_pages
 from node.web.pages.studies import read_modalities
 from node.web.results.service import Results, make_results
+from node.web.viewer.install import find_viewer
+from node.web.viewer.service import Port, make_viewer
 from node.web.worklist.channel import Channels
 from node.web.worklist.service import SERVICES, Workitems
 from node.worklist import Worklist
@@ -51,7 +53,12 @@ def make_web(settings: Settings, ledger: Ledger, spool: Spool) -> Starlette:
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     addresses = {"/healthz": live, "/readyz": ready, "/metrics": metrics}
-    routes: list[BaseRoute] = [Route(path, answer) for path, answer in addresses.items()]
+    folder = find_viewer(settings.node.home)
+    routes: list[BaseRoute] = []
+    if folder:
+        viewer = make_viewer(folder, make_dicomweb(reading), DICOMWEB, entrance.routes)
+        routes.append(Port(settings.web.viewer_port, viewer))
+    routes += [Route(path, answer) for path, answer in addresses.items()]
     routes += [Route(DICOMWEB + path, stow.store, methods=["POST"]) for path in ("/studies", "/studies/{study}")]
     routes += [*Workitems(settings, worklist, DICOMWEB).make_routes(), *channels.make_routes()]
     routes.append(Mount(DICOMWEB, make_dicomweb(reading)))

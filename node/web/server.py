@@ -15,17 +15,18 @@ GOODBYE = 5
 """Seconds that answers under way are given when the role stops."""
 
 
-def configure_server(settings: Settings, application: Starlette) -> uvicorn.Config:
-    """A configuration that has been loaded. Raises ConfigError where certificate or key cannot be used.
+def configure_server(settings: Settings, application: Starlette, *, viewer: bool = False) -> uvicorn.Config:
+    """A configuration that has been loaded. viewer: of the server at web.viewer_port, beside the one that begins and
+    ends what the application does of itself. Raises ConfigError where certificate or key cannot be used.
 
     h11 and no other parser: it is the one that limits how long a header may become.
     """
     web = settings.web
-    host, port = web.listen.rsplit(":", 1)
     config = uvicorn.Config(
         application,
-        host=host,
-        port=int(port),
+        host=web.host,
+        port=web.viewer_port if viewer else web.port,
+        lifespan="off" if viewer else "auto",
         http="h11",
         ws="websockets-sansio",
         ws_max_size=LONGEST_HEADER,

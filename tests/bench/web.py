@@ -1,11 +1,12 @@
-"""How fast the web role answers who reads from it, beside Orthanc's DICOMweb plugin in the same run.
+"""How fast the web role answers who reads from it and stores to it, beside Orthanc's DICOMweb plugin in the same run.
 
     python tests/bench/web.py [--json] [--quick] [--rounds N]
 
-A CT series of 1,000 slices is retrieved whole and as metadata; 10,000 studies are searched; 2 GB are streamed while the
-memory of the process is watched. Both servers have the same files and are asked in turn, over one connection that
-stays open. Everything has been asked for once before: what is measured is neither the disk nor the first look. The exit
-code is 1 when a goal is missed, 2 when nothing can be measured.
+A CT series of 1,000 slices is retrieved whole and as metadata; 10,000 studies are searched; series of 500 slices are
+stored, each in one request; 2 GB are streamed while the memory of the process is watched. Both servers have the same
+files and are asked in turn, over one connection that stays open. What is read has been asked for once before: that
+measures neither the disk nor the first look. What is stored lies in the page cache, and both sync it to the disk before
+they give the receipt. The exit code is 1 when a goal is missed, 2 when nothing can be measured.
 """
 
 import shutil
@@ -27,11 +28,12 @@ from receivers import CannotMeasure
 from report import make_goal_table, to_number
 from rich.table import Table
 from web_servers import Client, Wetread, find_servers
+from web_store import store
 
 DICOM = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 JSON = "application/dicom+json"
-SIZES = {False: (1000, 10_000, 240), True: (200, 2000, 60)}
-"""Slices, studies and large images, by --quick."""
+SIZES = {False: (1000, 10_000, 500, 240), True: (200, 2000, 100, 60)}
+"""Slices, studies, slices that are stored at once and large images, by --quick."""
 EDGE = 2048
 NEEDED = 6e9  # bytes
 QUERIES = (
@@ -49,6 +51,7 @@ UNITS = {
     "metadata": ("per_s", "metadata of the series, times a second"),
     "query_p50": ("ms", "search among all studies, ms, median"),
     "query_p99": ("ms", "search among all studies, ms, 99 %"),
+    "stow": ("per_s", "CT instances stored, a second"),
     "first_index": ("s", "until the first search is answered, s"),
     "growth_mb": ("mb", "MB that the process grew while it streamed"),
 }
@@ -56,6 +59,7 @@ GOALS = (
     Goal("whole series: Wetread / Orthanc", "series.wetread", "series.orthanc", 3),
     Goal("metadata of a series: Wetread / Orthanc", "metadata.wetread", "metadata.orthanc", 5),
     Goal("search among all studies: ms, 99 %", "query_p99.wetread", "", 50, at_most=True),
+    Goal("STOW of CT instances: Wetread / Orthanc", "stow.wetread", "stow.orthanc", 3),
     Goal("streaming: MB that the process grew", "growth_mb.wetread", "", 64, at_most=True),
 )
 
@@ -89,7 +93,7 @@ def _measure(options):
 
 
 def _run(folder, kinds, options):
-    count, studies, large = SIZES[options.quick]
+    count, studies, stored, large = SIZES[options.quick]
     figures = {}
     with ExitStack() as stack:
         servers = [stack.enter_context(kind(folder)) for kind in kinds]
@@ -107,6 +111,7 @@ def _run(folder, kinds, options):
                 time.sleep(0.05)
             figures[f"first_index.{server.name}"] = round(time.perf_counter() - began, 3)
         figures |= _compare(servers, series, studies, options)
+        figures |= _store(servers, folder, stored, options)
         if isinstance(servers[0], Wetread):
             figures["growth_mb.wetread"] = _stream(servers[0], folder, large)
     return figures
@@ -136,6 +141,22 @@ def _compare(servers, series, studies, options):
         figures[f"query_p50.{name}"] = round(statistics.median(times), 3)
         figures[f"query_p99.{name}"] = round(float(np.percentile(times, 99)), 3)
     return figures
+
+
+def _store(servers, folder, count, options):
+    """Every round has a series of its own, which both are given in turn; who is first changes."""
+    speeds = {f"stow.{server.name}": [] for server in servers}
+    for number in range(options.rounds + 1):  # the first one is not counted
+        paths = slices.write_slices(folder / f"stored-{number}", count)
+        for server in servers if number % 2 else servers[::-1]:
+            client = Client(server.root)
+            speed = store(client, paths, f"{_find_series(paths[0])}/instances")
+            client.close()
+            if number:
+                speeds[f"stow.{server.name}"].append(speed)
+                errors.print(f"{number}/{options.rounds} {server.title}: {speed:.0f} instances stored a second")
+        shutil.rmtree(paths[0].parent)
+    return {name: round(statistics.median(values), 2) for name, values in speeds.items()}
 
 
 def _time(client, path, accept):

@@ -20,6 +20,7 @@ from node.model.batch import Batch
 from node.model.study import Instance
 
 PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+JSON = "application/dicom+json"
 BATCH = 1000
 PATIENCE = 120  # seconds until a server answers, or has taken what it was given
 
@@ -40,6 +41,12 @@ class Client:
         while count := answer.readinto(self._buffer):
             size += count
         return answer.status, size
+
+    def post(self, path, body, headers):
+        """(status, body). body: pieces; headers say how long it is."""
+        self._connection.request("POST", self._parts.path + path, body, {"Accept": JSON, **headers})
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
 
     def close(self):
         self._connection.close()
@@ -126,7 +133,7 @@ class Wetread(Server):
 
 
 class Orthanc(Server):
-    """Orthanc with its DICOMweb plugin, both as Debian has them, and as they are set by default."""
+    """Orthanc with its DICOMweb plugin, both as Debian has them, and as they are set by default; so it syncs files."""
 
     name, title = "orthanc", "Orthanc"
 
@@ -142,6 +149,7 @@ class Orthanc(Server):
             "Plugins": [PLUGIN],
             "DicomServerEnabled": False,
             "AuthenticationEnabled": False,
+            "SyncStorageArea": True,
         }
         (self.folder / "orthanc.json").write_text(json.dumps(settings), "utf-8")
         return ["Orthanc", str(self.folder / "orthanc.json")]

@@ -1,6 +1,7 @@
 """Clients that no one here wrote store by STOW-RS, and what they stored is worked on as if it came by C-STORE."""
 
 import base64
+import io
 import json
 import os
 import shutil
@@ -100,18 +101,46 @@ def test_curl_stores_in_chunks_with_a_token(web, tmp_path):
     assert len(web.ledger.find_instances(study)) == len(paths)
 
 
+def introduce(orthanc, web):
+    """Tells Orthanc's DICOMweb plugin where we are and who it is there."""
+    server = {"Url": f"{web.url}/dicom-web/", "Username": "pacs", "Password": PASSWORD}
+    put = Request(f"{orthanc._http}/dicom-web/servers/wetread", json.dumps(server).encode(), method="PUT")
+    urlopen(put, timeout=10).close()
+
+
 @pytest.mark.judge
 def test_orthanc_stores_to_us(web, orthanc, tmp_path):
     study, paths = make_files(tmp_path)
     orthanc.take(tmp_path)
-    server = {"Url": f"{web.url}/dicom-web/", "Username": "pacs", "Password": PASSWORD}
-    put = Request(f"{orthanc._http}/dicom-web/servers/wetread", json.dumps(server).encode(), method="PUT")
-    urlopen(put, timeout=10).close()
+    introduce(orthanc, web)
     (found,) = orthanc.post("/tools/lookup", study)
     job = orthanc.post("/dicom-web/servers/wetread/stow", json.dumps({"Resources": [found["ID"]], "Synchronous": True}))
     assert int(job["InstancesCount"]) == len(paths)
     assert len(web.ledger.find_instances(study)) == len(paths)
     assert web.ledger.find_associations(study)[0][0] == "PACS"
+
+
+@pytest.mark.judge
+def test_orthanc_finds_with_us_and_retrieves_from_us(web, orthanc, tmp_path):
+    study, paths = make_files(tmp_path)
+    files = {path: dcmread(path) for path in paths}
+    head = {"Authorization": f"Basic {base64.b64encode(f'pacs:{PASSWORD}'.encode()).decode()}"}
+    assert web.store([path.read_bytes() for path in paths], headers=head)[0] == 200
+    introduce(orthanc, web)
+    asked = {"Uri": "/studies", "Arguments": {"StudyInstanceUID": study}}
+    (found,) = orthanc.post("/dicom-web/servers/wetread/qido", json.dumps(asked))
+    assert found["0020000D"]["Value"] == study
+    assert not orthanc.post("/tools/lookup", study)
+    series = files[paths[0]].SeriesInstanceUID
+    wanted = [{"Study": study, "Series": series, "Instance": files[paths[0]].SOPInstanceUID}, {"Study": study}]
+    for one, count in zip(wanted, (1, len(paths)), strict=True):
+        asked = {"Resources": [one], "Synchronous": True}
+        job = orthanc.post("/dicom-web/servers/wetread/retrieve", json.dumps(asked))
+        assert int(job["ReceivedInstancesCount"]) == count
+    for ds in files.values():
+        (kept,) = orthanc.post("/tools/lookup", ds.SOPInstanceUID)
+        with urlopen(f"{orthanc._http}/instances/{kept['ID']}/file", timeout=10) as answer:
+            assert dcmread(io.BytesIO(answer.read())) == ds
 
 
 @pytest.mark.judge

@@ -10,7 +10,7 @@ from node.web.access.users import UserFile, find_users
 
 def is_here_only(settings: Settings) -> bool:
     """True when only this machine reaches the web role."""
-    host = settings.web.listen.rsplit(":", 1)[0]
+    host = settings.web.host
     try:
         near = ip_address(host.strip("[]")).is_loopback
     except ValueError:

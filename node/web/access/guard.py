@@ -157,7 +157,7 @@ class Guard:
         """Browsers go to the login page."""
         wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
         if problem.status == 401 and wants_page and "authorization" not in request.headers:
-            return RedirectResponse(f"/login?next={quote(_path(request))}", 303)
+            return RedirectResponse(f"/login?next={quote(_place(request))}", 303)
         return answer_refusal(request, problem)
 
     def _note(self, request: Request, status: int) -> None:
@@ -172,6 +172,12 @@ class Guard:
 def _path(request: Request) -> str:
     """What the application's routes are found by. That of `request.url` is made with the Host header's help."""
     return str(request.scope["path"])
+
+
+def _place(request: Request) -> str:
+    """Where a browser wanted to go: a link into the viewer says in its query what it opens."""
+    query = request.scope["query_string"].decode("latin-1")
+    return f"{_path(request)}?{query}" if query else _path(request)
 
 
 def _check_origin(connection: HTTPConnection, origins: frozenset[str]) -> None:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from node.config import Settings
@@ -23,6 +24,10 @@ RETRY_AFTER = 30
 """Seconds after which a sender that was sent away for lack of room may come again."""
 
 
+HANDS = 16
+"""Threads that judge and sync what came whole: their syncs share commits of the file system's journal."""
+
+
 class Desk:
     """Judges by the listener's own `Receiver`, limits by its `Traffic`, from `start` to `stop`."""
 
@@ -35,6 +40,7 @@ class Desk:
         self.inflate_ratio = limits.inflate_ratio
         self.max_bytes = limits.max_association_gb * 10**9
         self.patience = limits.idle_timeout.total_seconds()
+        self.hands = ThreadPoolExecutor(HANDS, "stow")
         self._traffic = Traffic(limits, limits.max_associations, spool, ledger)
 
     def start(self) -> None:
@@ -47,6 +53,7 @@ class Desk:
     def stop(self) -> None:
         """Returns when all rows are written."""
         self._traffic.stop()
+        self.hands.shutdown()
         self.recorder.stop()
 
     @contextmanager

@@ -8,9 +8,11 @@ for the sender to come again. What was judged before the break stays: each insta
 import logging
 import os
 import time
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 from uuid import uuid4
 
@@ -33,6 +35,9 @@ OUT_OF_RESOURCES, OTHER_STUDY, CANNOT_UNDERSTAND, NO_SUCH_SYNTAX = 0xA700, 0xA90
 """Failure Reasons (PS3.18 table I.2-2); 0x0124 is DIMSE's (PS3.7 C.5)."""
 
 MOST_PARTS = 100_000
+AHEAD = 4
+"""Whole parts of one upload that are synced while the next one comes."""
+
 LOOK = 1 << 25
 """Bytes between two looks at the free space."""
 
@@ -128,17 +133,37 @@ class PartFile:
 
 
 class Judge:
-    """Admits whole Part 10 files for one upload, and keeps the verdicts."""
+    """Admits whole Part 10 files for one upload, a few at a time: while the disk syncs some, the next ones come."""
 
     def __init__(self, desk: Desk, order: Order, lane: Lane) -> None:
-        self.verdicts: list[Verdict] = []
+        self._verdicts: list[Verdict | Future[Verdict]] = []
         self._desk = desk
         self._order = order
         self._lane = lane
         self._association = ""
+        self._opening = Lock()
+        self._settled = 0
 
     def admit(self, part: Path) -> None:
-        """A verdict on the file `part`, which is gone afterwards: kept, set aside, or removed."""
+        """There will be a verdict on the file `part`, which is gone then: kept, set aside, or removed. Waits for an
+        earlier one where there are many."""
+        self._lane.wait()
+        if len(self._verdicts) - self._settled >= AHEAD:
+            self._settle(self._settled + 1)
+        self._verdicts.append(self._desk.hands.submit(self._admit, part))
+
+    def settle(self) -> list[Verdict]:
+        """The verdicts on all parts, in their order. Idempotent."""
+        return self._settle(len(self._verdicts))
+
+    def _settle(self, count: int) -> list[Verdict]:
+        for at in range(self._settled, count):
+            one = self._verdicts[at]
+            self._verdicts[at] = one.result() if isinstance(one, Future) else one
+        self._settled = max(self._settled, count)
+        return [one for one in self._verdicts[:count] if isinstance(one, Verdict)]
+
+    def _admit(self, part: Path) -> Verdict:
         identity: Identity | None = None
         try:
             identity = self._identify(part)
@@ -153,16 +178,16 @@ class Judge:
             log.exception("an uploaded instance could not be kept")
             reason = PROCESSING_FAILURE
         part.unlink(missing_ok=True)
-        self._lane.wait()
-        self.verdicts.append(Verdict(reason, identity))
+        return Verdict(reason, identity)
 
     def refuse(self, reason: int) -> None:
         """A verdict on what is not even a file."""
         self._desk.recorder.count("refused")
-        self.verdicts.append(Verdict(reason))
+        self._verdicts.append(Verdict(reason))
 
     def end(self, how: str) -> None:
         """The upload ended; returns when its rows are in the ledger. Raises Refusal 503 when that takes too long."""
+        self.settle()
         if not self._association:
             return
         self._desk.recorder.end_association(Ended(self._association, how, time.time()))
@@ -173,11 +198,12 @@ class Judge:
             self._check_rows()
 
     def _open(self) -> str:
-        if not self._association:
-            self._association = str(uuid4())
-            caller = self._order.admission.caller.ae_title
-            self._desk.recorder.open_association(Opened(self._association, NAME, caller, time.time()))
-        return self._association
+        with self._opening:
+            if not self._association:
+                self._association = str(uuid4())
+                caller = self._order.admission.caller.ae_title
+                self._desk.recorder.open_association(Opened(self._association, NAME, caller, time.time()))
+            return self._association
 
     def _identify(self, part: Path) -> Identity | None:
         """None for what only `Receiver.admit` can judge, and refuses. Raises CannotUnderstand for what is no Part 10
@@ -204,12 +230,13 @@ class Judge:
     def _check_rows(self) -> None:
         """An instance that another study or another door took at the same moment was set aside when the rows were
         written: it is not stored, whatever was thought before."""
-        studies = {v.identity.study_uid for v in self.verdicts if v.reason == STORED and v.identity}
+        verdicts = self.settle()
+        studies = {v.identity.study_uid for v in verdicts if v.reason == STORED and v.identity}
         held = {uid: self._desk.ledger.find_digests(uid) for uid in studies}
-        for at, verdict in enumerate(self.verdicts):
+        for at, verdict in enumerate(verdicts):
             identity = verdict.identity
             if verdict.reason == STORED and identity and identity.sop_instance_uid not in held[identity.study_uid]:
-                self.verdicts[at] = Verdict(CANNOT_UNDERSTAND, identity)
+                self._verdicts[at] = Verdict(CANNOT_UNDERSTAND, identity)
 
 
 class DicomParts:
@@ -283,13 +310,13 @@ class Upload:
             raise Refusal(400, "the body has no part")
         self._sink.finish()
         self._judge.end("released")
-        return self._judge.verdicts
+        return self._judge.settle()
 
     def abort(self) -> int:
         """Gives up, also after `finish`; returns how many instances were stored. Idempotent."""
         self._sink.discard()
         self._judge.end("aborted")
-        return sum(verdict.reason == STORED for verdict in self._judge.verdicts)
+        return sum(verdict.reason == STORED for verdict in self._judge.settle())
 
     def _begin(self, event: PartBegin) -> None:
         self._parts += 1

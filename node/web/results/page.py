@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -78,23 +78,30 @@ def _read_number(parameters: Mapping[str, str], name: str, usual: int, most: int
 
 
 class Pages:
-    """Renders the templates. viewer: web.viewer of the settings."""
+    """Renders the templates."""
 
-    def __init__(self, viewer: str) -> None:
-        self._viewer = viewer
+    def __init__(self) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
             lstrip_blocks=True,
         )  # fmt: skip
 
-    def show(self, outcome: Outcome, album: Album, view: View, heats: Sequence[Heat] = ()) -> str:
-        """The page as HTML. No name, id or date of a patient is on it, but what is burned into the images."""
+    def show(
+        self,
+        outcome: Outcome,
+        album: Album,
+        view: View,
+        viewers: Sequence[tuple[str, str]] = (),
+        heats: Sequence[Heat] = (),
+    ) -> str:
+        """The page as HTML. No name, id or date of a patient is on it, but what is burned into the images. viewers:
+        what other viewers open, and the address."""
         job, reading = outcome.job, outcome.reading
         values: dict[str, Any] = {
             "job": job, "reading": reading, "album": album, "card": _find_card(outcome), "footnote": FOOTNOTE,
             "title": find_title(outcome), "rows": _list_rows(outcome, album, view), "mark": outcome.mark,
             "waiting": reading is None and job.state not in FINAL, "pictures": None, "told": _is_told(outcome),
-            "viewer": self._viewer.replace("{study}", quote(job.study_uid)) if self._viewer else "",
+            "viewers": viewers,
             "tree": list(read_tree(reading.dataset)) if reading else [],
         }  # fmt: skip
         if album.slices:

@@ -28,6 +28,8 @@ from node.web.results.heat import Heat
 from node.web.results.montage import draw_montage
 from node.web.results.page import STATIC, Pages, find_title, read_view
 from node.web.results.picture import Look, draw_slice
+from node.web.viewer.install import find_viewer
+from node.web.viewer.link import Link
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +43,15 @@ class Results:
 
     def __init__(self, settings: Settings, ledger: Ledger, spool: Spool) -> None:
         self.cabinet = Cabinet(settings, ledger, spool)
-        self._pages = Pages(settings.web.viewer)
+        self._pages = Pages()
+        self._link = Link(settings.web, find_viewer(settings.node.home) is not None)
 
     def show_page(self, request: Request) -> Response:
         """HTML, 404 where there is no such job."""
         outcome = self._find(request)
         album = self.cabinet.find_album(outcome)
-        heats = self.cabinet.find_heats(outcome)
-        return HTMLResponse(self._pages.show(outcome, album, read_view(request.query_params), heats))
+        viewers, heats = self._link.find(request, outcome), self.cabinet.find_heats(outcome)
+        return HTMLResponse(self._pages.show(outcome, album, read_view(request.query_params), viewers, heats))
 
     def show_slice(self, request: Request) -> Response:
         """PNG; 304 when the browser has it."""

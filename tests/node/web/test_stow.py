@@ -6,6 +6,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 from contextlib import suppress
 from io import BytesIO
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
 
 from node.inbound.assemble import Arrival, Verdict, judge_study
+from node.inbound.receive import Receiver
 from node.model.study import StudyState
 from node.sections import Completeness
 from tests.node.web.service import BOUNDARY, Service, make_body
@@ -62,6 +64,24 @@ def test_a_study_is_stored_and_each_instance_has_its_address(service):
     for instance in instances:
         sent = next(one for one in slices if one.SOPInstanceUID == instance.sop_instance_uid)
         assert (service.spool.root / instance.path).read_bytes() == encode(sent)
+
+
+def test_a_part_is_judged_while_the_next_one_comes_and_the_verdicts_keep_the_order_of_the_parts(service, monkeypatch):
+    together, admit = Barrier(2), Receiver.admit
+
+    def admit_two(self, part, *rest):
+        together.wait(20)  # breaks where one part waits for the verdict on the one before
+        return admit(self, part, *rest)
+
+    monkeypatch.setattr(Receiver, "admit", admit_two)
+    study, slices = make_study(6)
+    parts = [encode(one) for one in slices]
+    status, _, answer = service.store([*parts[:3], b"nothing", *parts[3:]])
+    assert status == 202
+    assert [item["00081155"]["Value"][0] for item in answer[REFERENCED]["Value"]] == [s.SOPInstanceUID for s in slices]
+    assert reasons(answer, OTHERS) == [0xC000]
+    assert len(service.ledger.find_associations(study)) == 1
+    assert not service.incoming()
 
 
 def test_an_upload_is_an_association_and_the_study_completes_on_it(service):
