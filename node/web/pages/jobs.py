@@ -150,14 +150,15 @@ def read_wanted(request: Request) -> Wanted:
 
 
 def read_turn(request: Request) -> Turn | None:
-    """Where the page begins: before=AT,ID or after=AT,ID. Raises Problem 400."""
+    """Where the page begins: before=AT,ID, or else after=AT,ID. Raises Problem 400."""
+    turns = []
     for name in ("before", "after"):
         if text := request.query_params.get(name):
             place = PLACE.fullmatch(text)
             if place is None:
                 raise Problem(400, f"{name} is a place that an earlier page named")
-            return Turn(float(place["at"]), place["key"] or "", newer=name == "after")
-    return None
+            turns.append(Turn(float(place["at"]), place["key"] or "", newer=name == "after"))
+    return turns[0] if turns else None
 
 
 def list_page(ledger: Ledger, wanted: Wanted, turn: Turn | None, limit: int) -> tuple[list[Job], str, str]:
