@@ -198,3 +198,18 @@ def test_results_that_stay_in_the_outbox_are_told_to_nobody(tmp_path, pacs):
     assert house.ledger.get_job(job.id).state == State.CONFIRMED
     assert house.ledger.find_notices(RIS, time.time() + 9, 9) == []
     house.ledger.close()
+
+
+def test_what_is_on_its_way_again_is_told_of_when_it_has_arrived(tmp_path, pacs):
+    office = Office(0x0000)
+    with office.serving() as port:
+        house = make_house(tmp_path, pacs, port)
+        deliver(house)
+        house.ledger.resend(house.ledger.get_job(house.ids[0]), ["pacs"], time.time(), "an operator")
+        house.notifier.tick(time.time())
+        assert office.came == []
+        deliver(house)
+        house.notifier.tick(time.time())
+    assert len(office.came) == 1
+    assert told(house)[-1] == "ris was told that 2 objects are available"
+    house.ledger.close()
