@@ -340,9 +340,9 @@ class Ledger(Lists, Hands, Evidence, Notices, Hooks, Submitted, Protocol):
         """At most `limit` results WAITING whose job is in one of `states`, oldest first."""
         ...
 
-    def open_messages(self, waiting: Message, opened: Sequence[Message]) -> bool:
-        """`opened` in place of those of the same receiver, job and subject, in one step. False, and nothing is written,
-        when `waiting` is no longer as it was read."""
+    def open_messages(self, waiting: Message, opened: Sequence[Message], at: float) -> bool:
+        """`opened` in place of those of the same receiver, job and subject, in one step; one that is REFUSED from the
+        first is a line of the job's history. False, and nothing is written, when `waiting` is no longer as read."""
         ...
 
     def move_message(self, message: Message, to: MessageState, answer: str, next_at: float, at: float) -> bool:

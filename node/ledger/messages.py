@@ -39,7 +39,7 @@ class MessageLedger:
         query = select(m).join(j, j.c.id == m.c.job_id).where(untold & (m.c.subject == Subject.RESULT))
         return self._select(query.order_by(m.c.made_at).limit(limit))
 
-    def open_messages(self, waiting: Message, opened: Sequence[Message]) -> bool:
+    def open_messages(self, waiting: Message, opened: Sequence[Message], at: float) -> bool:
         """See Ledger.open_messages."""
         m = t.message
         with self._engine.begin() as db:
@@ -47,6 +47,8 @@ class MessageLedger:
                 return False
             for message in opened:
                 _put(db, message)
+                if message.state == MessageState.REFUSED:
+                    _remember(db, message, at, message.answer)
             return True
 
     def move_message(self, message: Message, to: MessageState, answer: str, next_at: float, at: float) -> bool:

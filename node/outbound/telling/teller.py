@@ -94,7 +94,7 @@ class Teller:
                 opened.append(self._make_update(job, account, now))
         except MessageRefused as error:
             opened = [replace(waiting, state=MessageState.DROPPED, answer=str(error))]
-        self._ledger.open_messages(waiting, opened)
+        self._ledger.open_messages(waiting, opened, now)
 
     def _find(self, message: Message) -> tuple[Job, Account]:
         """Raises MessageRefused when there is nothing to tell of the job, OSError when the disk fails."""

@@ -116,7 +116,7 @@ def test_messages_in_pieces_several_at_once_and_with_garbage_between_are_all_tak
             line.sendall(bytes([byte]))
             if place % 50 == 0:
                 time.sleep(0.001)
-        line.sendall(b"\x0bMSH|^~\\&|broken off" + frame(order("A-4", "4")))
+        line.sendall(b"\x0bMSH|^~\\&|broken off" + b"\x0bMSH|again" + frame(order("A-4", "4")))
         line.sendall(frame(order("A-5", "5"))[:-1])  # without the last <CR>
         assert [verdict(read_answer(line)) for _ in range(5)] == [("AA", str(n)) for n in range(1, 6)]
         assert all(door.book.find(f"A-{n}") for n in range(1, 6))

@@ -1,6 +1,7 @@
 """Letters made for a test: of real reports about a patient with an awkward name."""
 
 from dataclasses import replace
+from functools import cache
 
 from node.dicom.report import encode_refusal, encode_report
 from node.dicom.segmentation import encode_segmentation
@@ -50,6 +51,7 @@ TEMPLATE = Template(
 )
 
 
+@cache
 def make_report(count=2, absent=False, part="report", job_id="job-1", **headers):
     """An SR with `count` nodules of 1, 2 ... mL; absent: and the statement that something else is not there."""
     stack = make_stack(make_series(**PATIENT | headers))
@@ -61,6 +63,7 @@ def make_report(count=2, absent=False, part="report", job_id="job-1", **headers)
     return encode_report(stack, result, author, segmentation, part=part)
 
 
+@cache
 def make_refused(job_id="job-1"):
     """An SR that says that the algorithm did not run."""
     slices = make_series(**PATIENT)

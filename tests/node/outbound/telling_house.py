@@ -211,7 +211,7 @@ class Ehr:
                     for entry in body["entry"]:
                         outer.resources.setdefault(entry["request"]["ifNoneExist"], []).append(entry["resource"])
                 else:
-                    answer["issue"] = [{"code": "business-rule", "diagnostics": "Doe^John is not wanted here"}]
+                    answer["issue"] = [{"code": "business-rule", "diagnostics": "Doe^John"}, {"code": "Doe^John"}]
                 text = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(text)))

@@ -180,14 +180,14 @@ def test_silence_is_no_answer_and_holds_up_nobody_else(make_house):
         house = make_house(ris.port, deliver={"answer_wait": "PT0.3S", "open_circuit_after": 100})
         house.finish(0)
         house.finish(1)
-        first = f"{0:032x}"
         with house.running():
             assert wait_until(lambda: "SENT" in {house.message(job_id=f"{n:032x}").state for n in (0, 1)})
             assert wait_until(lambda: ris.ids.count(deaf[0]) > 2)
         silent = next(m for n in (0, 1) if (m := house.message(job_id=f"{n:032x}")).control_id == deaf[0])
         assert silent.state == MessageState.PENDING
+        other = house.message(job_id=f"{1 - int(silent.job_id):032x}")
+        assert (other.state, other.attempts) == (MessageState.SENT, 1)
         assert "no acknowledgment" in silent.answer
-        assert first
 
 
 def test_past_its_time_a_message_is_given_up(make_house):
@@ -309,6 +309,7 @@ def test_a_priority_that_nobody_could_find_the_order_of_is_refused_by_name(make_
         house.finish(report=make_report(AccessionNumber="", job_id=JOB.id))
         house.run_until("SENT")
         assert "no accession number" in house.message(Subject.PRIORITY).answer
+        assert [text for text in house.history() if "priority: MessageRefused: no accession number" in text]
         assert len(ris.messages) == 1
 
 
