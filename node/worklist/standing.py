@@ -21,8 +21,7 @@ from node.model.workitem import (
 )
 from node.worklist import tables as t
 from node.worklist.keys import fits, make_matches, read_keys
-from node.worklist.reports import report_state
-from node.worklist.rows import find_row, tell, to_dataset
+from node.worklist.rows import find_row, tell_states
 
 
 class SubscriptionVerbs:
@@ -45,9 +44,9 @@ class SubscriptionVerbs:
         if uid in SCOPES:
             return self._subscribe_all(uid, subscriber, at, lock, keys)
         with self._engine.begin() as db:
-            _require(db, uid)
-            _put(db, [uid], subscriber, lock, "")
-            _send_state(db, uid, subscriber, at)
+            model = _require(db, uid)
+            _put(db, uid, subscriber, lock, "")
+            tell_states(db, [(uid, model)], subscriber, at)
         return SUBSCRIBED
 
     def unsubscribe(self, uid: str, subscriber: str) -> Outcome:
@@ -100,10 +99,12 @@ class SubscriptionVerbs:
             mine = select(s.c.workitem_uid).where(s.c.subscriber == subscriber)
             others = select(w.c.uid, w.c.model).where(w.c.deleted_at.is_(None) & w.c.uid.not_in(mine))
             rows = db.execute(others.order_by(w.c.changed_at)).all()
-            new = [row.uid for row in rows if fits(matches, json.loads(row.model) if matches else {})]
-            _put(db, new, subscriber, lock, scope)
-            for uid in new if lock else ():  # without a lock there is no initial event (Table CC.2.3-2)
-                _send_state(db, uid, subscriber, at)
+            new = [row for row in rows if fits(matches, json.loads(row.model) if matches else {})]
+            added = [{"workitem_uid": r.uid, "subscriber": subscriber, "lock": lock, "scope": scope} for r in new]
+            if added:
+                db.execute(insert(s), added)
+            if lock:  # without one there is no initial event (Table CC.2.3-2)
+                tell_states(db, [(one.uid, one.model) for one in new], subscriber, at)
         return SUBSCRIBED
 
 
@@ -116,31 +117,26 @@ def subscribe_new(db: Connection, uid: str, model: dict[str, Any]) -> None:
                 (t.subscription.c.workitem_uid == uid) & (t.subscription.c.subscriber == row.subscriber)
             )
             if (lock := db.execute(already).scalar()) is None:
-                _put(db, [uid], row.subscriber, row.lock, row.scope)
+                _put(db, uid, row.subscriber, row.lock, row.scope)
             elif row.lock and not lock:
-                _put(db, [uid], row.subscriber, True, row.scope)
+                _put(db, uid, row.subscriber, True, row.scope)
 
 
-def _put(db: Connection, uids: Sequence[str], subscriber: str, lock: bool, scope: str) -> None:
+def _put(db: Connection, uid: str, subscriber: str, lock: bool, scope: str) -> None:
     s = t.subscription
-    for uid in uids:
-        mine = (s.c.workitem_uid == uid) & (s.c.subscriber == subscriber)
-        if not db.execute(update(s).where(mine).values(lock=lock, scope=scope)).rowcount:
-            row = {"workitem_uid": uid, "subscriber": subscriber, "lock": lock, "scope": scope}
-            db.execute(insert(s).values(row))
+    mine = (s.c.workitem_uid == uid) & (s.c.subscriber == subscriber)
+    if not db.execute(update(s).where(mine).values(lock=lock, scope=scope)).rowcount:
+        row = {"workitem_uid": uid, "subscriber": subscriber, "lock": lock, "scope": scope}
+        db.execute(insert(s).values(row))
 
 
-def _send_state(db: Connection, uid: str, subscriber: str, at: float) -> None:
-    row = find_row(db, uid)
-    assert row is not None
-    tell(db, uid, [report_state(to_dataset(row.model))], at, [subscriber])
-
-
-def _require(db: Connection, uid: str) -> None:
+def _require(db: Connection, uid: str) -> str:
+    """Its model. Raises WorkitemRefused when there is none."""
     row = find_row(db, uid)
     if row is None or row.deleted_at is not None:
         outcome = UNKNOWN if row is None else GONE
         raise WorkitemRefused(f"workitem {uid}: {outcome.text}", outcome.status, outcome.http)
+    return str(row.model)
 
 
 def _read(pairs: Sequence[Sequence[str]]) -> list[Any]:

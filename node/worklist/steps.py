@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.datadict import tag_for_keyword
 from pydicom.uid import generate_uid
 from sqlalchemy import Connection, Engine, Row, insert, update
 
@@ -31,7 +30,6 @@ from node.worklist import rules
 from node.worklist import tables as t
 from node.worklist.keys import find_columns
 from node.worklist.reports import (
-    ASSIGNMENT,
     TOLD,
     Event,
     report_cancel_request,
@@ -39,13 +37,8 @@ from node.worklist.reports import (
     report_new,
     report_state,
 )
-from node.worklist.rows import dump, find_row, tell, to_dataset, to_model, to_workitem
+from node.worklist.rows import dump, find_row, pick, tell, to_dataset, to_model, to_workitem
 from node.worklist.standing import subscribe_new
-
-LOOKED_AT = frozenset(
-    f"{tag_for_keyword(keyword):08X}"
-    for keyword in (*rules.VALUED, *rules.NEVER_SET, *ASSIGNMENT, "ProcedureStepProgressInformationSequence")
-)
 
 
 class StepVerbs:
@@ -92,13 +85,13 @@ class StepVerbs:
             outcome = _judge(request, uid, row, lock)
             assert row is not None
             model = json.loads(row.model)
-            before = _pick(model)
+            before = pick(model)
             rules.check_changes(changes, before)
             changes = _without_lock(changes)
             rules.stamp(changes, at)
             model = dict(sorted((model | to_model(changes)).items()))
             _write(db, row, model, row.state, at)
-            tell(db, uid, list(report_changes(before, _pick(model))), at)
+            tell(db, uid, list(report_changes(before, pick(model))), at)
         return outcome
 
     def change_state(self, uid: str, state: str, transaction_uid: str, at: float) -> Outcome:
@@ -195,11 +188,6 @@ def _write(
     as_read = (w.c.uid == row.uid) & (w.c.state == row.state) & (w.c.transaction_uid == row.transaction_uid)
     if not db.execute(update(w).where(as_read).values(values)).rowcount:
         raise WorkitemRefused(f"workitem {row.uid} changed meanwhile: ask again", 0x0110, 409)
-
-
-def _pick(model: dict[str, Any]) -> Dataset:
-    """What rules and reports look at: the lists of inputs and outputs may be long, and changes are many."""
-    return Dataset.from_json({tag: element for tag, element in model.items() if tag in LOOKED_AT})
 
 
 def _to_row(model: dict[str, Any], state: StepState, at: float) -> dict[str, Any]:

@@ -210,6 +210,20 @@ def test_a_global_subscription_with_a_lock_hears_of_all_there_are_and_all_to_com
     assert hear(worklist, "PLAIN") == [(1, "1.1", "IN PROGRESS")]
 
 
+def test_who_subscribes_late_is_told_the_state_as_others_were(worklist):
+    worklist.create(make_workitem(), 1.0, UID)
+    worklist.subscribe(UID, "EARLY", 2.0)
+    why = Dataset()
+    why.ReasonForCancellation = "wrong patient"
+    why.ProcedureStepDiscontinuationReasonCodeSequence = [make_code("110513", "DCM", "Discontinued")]
+    worklist.request_cancel(UID, why, "WARD", 3.0)
+    worklist.subscribe(GLOBAL, "LATE", 4.0, lock=True)
+    (late,) = worklist.find_notices("LATE")
+    early = worklist.find_notices("EARLY")
+    assert json.loads(late.model) == json.loads(early[-1].model)
+    assert late.number == early[-1].number + 1
+
+
 def test_a_filtered_subscription_hears_of_what_its_keys_match(worklist):
     worklist.create(make_workitem(WorklistLabel="CT"), 1.0, "1.1")
     worklist.create(make_workitem(WorklistLabel="MR"), 1.0, "1.2")
