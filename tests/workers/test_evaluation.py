@@ -10,7 +10,10 @@ import nibabel
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+import node.evaluate
+from node.cli import app
 from node.dicom.segmentation import encode_segmentation
 from node.dicom.volume import load_volume
 from node.errors import CannotUnderstand
@@ -96,15 +99,21 @@ def test_every_kind_of_case_is_judged_and_the_worst_is_shown(dataset, plugin, tm
     assert Image.open(said["picture"]).size[0] > 500
     assert "Made." in said["markdown"]
     assert get_manifest("bright-bone").version == said["version"]
+    assert json.loads(json.dumps(said))["bootstrap"] == {"draws": 2000, "seed": 0}
 
 
-def test_the_command_prints_one_json_object_or_tables_and_writes_markdown(dataset, plugin, tmp_path):
+def test_json_is_one_object_and_nothing_else(monkeypatch, tmp_path):
+    said = {"tables": [], "cases": [], "worst": "", "picture": "", "markdown": "", "note": "[hnsf'U]"}
+    monkeypatch.setattr(node.evaluate, "listen_to", lambda *_: said)
+    answer = CliRunner().invoke(app, ["evaluate", "lung-seg", str(tmp_path), "--json"])
+    assert json.loads(answer.stdout) == said
+
+
+def test_the_command_prints_tables_and_writes_markdown(dataset, plugin, tmp_path):
     environment = os.environ | {"PYTHONPATH": f"{plugin}{os.pathsep}{ROOT}", "COLUMNS": "150"}
     (tmp_path / "wetread.toml").write_text(f'[node]\nhome = "{tmp_path / "home"}"\n')
     words = ["evaluate", "bright-bone", str(dataset), "--out", str(tmp_path / "out")]
     command = [sys.executable, "-m", "node.cli", *words, "--config", str(tmp_path / "wetread.toml")]
-    printed = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=True).stdout
-    assert json.loads(printed)["bootstrap"] == {"draws": 2000, "seed": 0}
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     assert "worst case: head" in shown
     assert (tmp_path / "out" / "bright-bone.md").read_text().startswith("## bright-bone 0.1.0")

@@ -1,10 +1,15 @@
-"""A pipeline that compares is tried on two folders, told what a job would be told."""
+"""A pipeline on a folder, without a node: whatever the images, there is a picture; one that compares is tried on two."""
+
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from node.model.job import State
 from pipelines.errors import MissingInputs
+from tests.jobs import JOB
 from tests.series import make_series, write_series
 from workers.tryout import try_out
 
@@ -45,3 +50,20 @@ def test_images_of_a_tilted_gantry_get_a_picture_too(plugin, tmp_path):
     said = try_out("bright-bone", tmp_path / "study", tmp_path / "out", "cpu")
     assert said["findings"][0]["present"]
     assert Image.open(said["picture"]).size[0] > 500
+
+
+def test_a_picture_is_there_where_nothing_was_found(plugin, tmp_path):
+    write_series(make_series((5, 20, 20), voxels=np.full((5, 20, 20), 1064, np.int16)), tmp_path / "study")
+    said = try_out("bright-bone", tmp_path / "study", tmp_path / "out", "cpu")
+    assert not said["findings"][0]["present"]
+    assert Image.open(said["picture"]).size[0] > 500
+
+
+def test_a_pipeline_just_begun_answers_a_job(plugin, node):
+    voxels = np.full((6, 20, 20), 1024, np.int16)
+    voxels[2:5, 5:12, 5:12] = 2000
+    node.keep(make_series(voxels=voxels, StudyInstanceUID=JOB.study_uid))
+    job = replace(JOB, pipeline="bright-bone", deliver=(), series_uids=(), created_at=time.time())
+    (job,) = node.run(job)
+    assert job.state == State.ENCODED, job.reason
+    assert node.read(job, "SEG").pixel_array.sum() == 3 * 7 * 7
