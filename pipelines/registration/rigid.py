@@ -70,7 +70,7 @@ def register_rigid(fixed: Volume, moving: Volume) -> Rigid:
         _disagree(still, there, back),
         _turn(matrix),
     )
-    _check(found, still, other, there)
+    check_rigid(found, still, other, there)
     return found
 
 
@@ -208,8 +208,8 @@ def _turn(matrix: Affine) -> float:
     return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
-def _check(found: Rigid, still: Prepared, other: Prepared, there: Affine) -> None:
-    """Raises NoOverlap or NotConverged."""
+def check_rigid(found: Rigid, still: Prepared, other: Prepared, there: Affine) -> None:
+    """Raises NoOverlap or NotConverged unless `found` is to be believed. there: its matrix, from `still` to `other`."""
     shared = max(found.overlap, overlap(other, still, invert(there)))
     if shared < LEAST_OVERLAP:
         raise NoOverlap(f"only {shared:.0%} of the smaller body is in both volumes")

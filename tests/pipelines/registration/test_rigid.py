@@ -1,12 +1,15 @@
 """A known motion is found again to the millimeter, in real and made volumes; what cannot be is refused by name."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from node.dicom.stacking import read_stacks
 from node.dicom.volume import load_volume
-from pipelines.errors import NoOverlap, NotConverged, RegistrationFailed, UnsuitableVolume
-from pipelines.registration.rigid import register_rigid
+from pipelines.errors import NoOverlap, NotConverged, UnsuitableVolume
+from pipelines.registration.prepare import prepare
+from pipelines.registration.rigid import Rigid, check_rigid, register_rigid
 from pipelines.terms import Volume
 from tests.pipelines.chest import make_affine, make_chest
 from tests.pipelines.registration.volumes import cut, make_motion, measure_error, move
@@ -54,9 +57,25 @@ def test_a_chest_that_lay_elsewhere_and_was_scanned_shorter_is_found_within_a_mi
     assert 0.6 < found.overlap < 0.9
 
 
-def test_a_patient_turned_too_far_is_not_compared(chest):
-    with pytest.raises(RegistrationFailed):
-        register_rigid(chest, move(cut(chest, slice(10, 30)), make_motion((0, 0, 45), (0, 0, 0))))
+@pytest.mark.parametrize(
+    ("fault", "refusal", "why"),
+    [
+        ({}, None, ""),
+        ({"turn_degrees": 31.0}, NotConverged, "turned by 31 degrees"),
+        ({"disagreement_mm": 5.5}, NotConverged, "differ by 5.5 mm"),
+        ({"correlation": 0.79}, NotConverged, "another patient"),
+        ({"correlation": None}, None, ""),
+        ({"overlap": 0.2, "matrix": make_motion((0, 0, 0), (0, 0, 200))}, NoOverlap, "in both volumes"),
+    ],
+)
+def test_what_was_found_is_refused_where_it_is_not_to_be_believed(chest, fault, refusal, why):
+    body = prepare(chest, 6.0)
+    found = replace(Rigid(np.eye(4), 0.9, 0.9, 1.0, 5.0), **fault)
+    if refusal is None:
+        check_rigid(found, body, body, found.matrix)
+        return
+    with pytest.raises(refusal, match=why):
+        check_rigid(found, body, body, found.matrix)
 
 
 @pytest.mark.parametrize("fault", ["air", "even", "thin"])
