@@ -1,4 +1,4 @@
-"""A pipeline on a folder, without a node: whatever the images, there is a picture; one that compares is tried on two."""
+"""A pipeline on a folder, without a node: there is always a picture; one that compares is tried on two."""
 
 import time
 from dataclasses import replace
