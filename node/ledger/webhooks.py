@@ -28,6 +28,10 @@ class HookLedger:
     def open_hook(self, name: str) -> Hook:
         """See Hooks.open_hook."""
         h = t.hook
+        with self._reader.connect() as db:
+            row = db.execute(select(h).where(h.c.name == name)).first()
+        if row is not None:
+            return Hook(**row._mapping)
         with self._engine.begin() as db:
             row = db.execute(select(h).where(h.c.name == name)).first()
             if row is None:

@@ -28,6 +28,10 @@ CREATE TABLE IF NOT EXISTS answered (job_id TEXT PRIMARY KEY, at REAL NOT NULL, 
 CREATE INDEX IF NOT EXISTS order_by_accession ON orders (accession_number);
 CREATE INDEX IF NOT EXISTS order_by_study ON orders (study_uid);
 CREATE INDEX IF NOT EXISTS order_by_age ON orders (at);
+CREATE TABLE IF NOT EXISTS merged (id TEXT PRIMARY KEY, survivor TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS merged_by_survivor ON merged (survivor);
+CREATE TABLE IF NOT EXISTS patients (id TEXT PRIMARY KEY, name TEXT NOT NULL, birth_date TEXT NOT NULL,
+    sex TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
 """
 
 

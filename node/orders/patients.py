@@ -8,13 +8,6 @@ from dataclasses import dataclass, field
 
 from node.orders.book import OrderBook
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS merged (id TEXT PRIMARY KEY, survivor TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS merged_by_survivor ON merged (survivor);
-CREATE TABLE IF NOT EXISTS patients (id TEXT PRIMARY KEY, name TEXT NOT NULL, birth_date TEXT NOT NULL,
-    sex TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Demographics:
@@ -33,9 +26,6 @@ class PatientBook:
 
     def __init__(self, book: OrderBook) -> None:
         self._book = book
-        with book._write() as db:
-            for statement in SCHEMA.split(";"):
-                db.execute(statement)
 
     def merge(self, old: str, survivor: str, at: float) -> None:
         """From now on `old` is `survivor`, as are those that were merged into `old`; their orders are the survivor's.

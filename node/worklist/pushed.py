@@ -100,6 +100,7 @@ class Pushed:
             route=route.name,
             pipeline=route.pipeline,
             deliver=tuple(route.deliver),
+            tell=tuple(route.tell),
             priority=URGENCY[find_priority(item)],
             lane=get_manifest(route.pipeline).lane,
             version=study.version,

@@ -57,7 +57,7 @@ class Letters:
             at=message.made_at,
             pipeline=job.pipeline,
             route=job.route,
-            order=self.find_order(account),
+            order=self._book.find_assigned(job.id) or self.find_order(account),
             viewer=viewer.replace("{study}", account.study_uid),
             patient_ids=self._find_ids(account),
         )

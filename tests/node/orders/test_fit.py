@@ -8,6 +8,7 @@ from pydicom import Dataset
 from node.errors import OrderRefused
 from node.orders.book import OrderBook
 from node.orders.fit import find_order
+from node.orders.patients import PatientBook
 from tests.node.dicom.test_request import ORDER
 from tests.series import make_series
 
@@ -28,6 +29,16 @@ def test_an_order_of_the_same_patient_is_found_by_accession_number_and_by_study(
     assert find(tmp_path, replace(ORDER, patient_issuer="HOSPITAL")) is not None
     assert find(tmp_path, IssuerOfPatientID="HOSPITAL") is not None
     assert find(tmp_path, AccessionNumber="A-2", StudyInstanceUID="1.2.3.9") is None
+
+
+def test_images_under_an_id_that_was_merged_into_that_of_the_order_have_it_all_the_same(tmp_path):
+    book = OrderBook(tmp_path / "orders.sqlite")
+    book.keep(ORDER)
+    old, new = (make_series((3, 4, 4), PatientID=one)[0] for one in (ORDER.patient_id, "P-9"))
+    PatientBook(book).merge(ORDER.patient_id, "P-9", 5.0)
+    assert find_order(book, old) == find_order(book, new) == replace(ORDER, patient_id="P-9")
+    with pytest.raises(OrderRefused, match="another Patient ID"):
+        find_order(book, make_series((3, 4, 4), PatientID="P-8")[0])
 
 
 @pytest.mark.parametrize(
