@@ -4,8 +4,6 @@ import hashlib
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from xxhash import xxh3_128
 
 from node.config import load_settings
 from node.ledger import SqlLedger
+from tests.flow.nursery import Newborn, find_nursery
 from tests.flow.wire import CT, ECHO, EXPLICIT, Closed, Rejected, Wire
 from tests.ports import free_port
 from tests.series import make_slice
@@ -52,7 +51,7 @@ class Door:
         self.config.write_text(TOML.format(port=self.address[1], home=home, listen=listen, more=more))
         self.settings = load_settings(self.config, {})
         self.spool = Path(self.settings.spool)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Newborn | None = None
         self._ledger: SqlLedger | None = None
 
     def __enter__(self) -> "Door":
@@ -75,11 +74,8 @@ class Door:
         return self._ledger
 
     def start(self) -> None:
-        """Starts the process and waits until it answers. Only from a thread that stays: it dies with its parent."""
-        environment = {name: text for name, text in os.environ.items() if not name.startswith("WETREAD_")}
-        command = [sys.executable, "-m", "node.cli", "listen", "--config", str(self.config)]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        """Starts the process and waits until it answers."""
+        self.process = find_nursery().listen(self.config, self.log)
         self.wait_until(self._is_open, 60, pause=0.01)
 
     def stop(self) -> int:

@@ -11,6 +11,7 @@ from tests.flow.house import House
 from tests.node.inbound.test_order_door import frame, read_answer, verdict
 from tests.node.outbound.telling_house import Ris
 from tests.ports import free_port
+from tests.waiting import wait_until
 
 MORE = """
 tell = ["ris"]
@@ -51,6 +52,12 @@ def tell_order(port, number, study):
         return None
 
 
+def find_result(ris, number):
+    """The ORU that answers the order of this number; None as long as there is none."""
+    told = (message for message in list(ris.messages) if "ORU" in str(message.segment("MSH")[9]))
+    return next((message for message in told if number in str(message.segment("OBR"))), None)
+
+
 def test_an_order_its_study_its_result_and_its_priority(site, make_study):
     house, orders, ris = site
     told = {}
@@ -62,11 +69,12 @@ def test_an_order_its_study_its_result_and_its_priority(site, make_study):
     for number, study in told.items():
         (job,) = house.finish(study)
         assert job.state == State.CONFIRMED
+        assert wait_until(lambda number=number: find_result(ris, number) is not None)
+        result = find_result(ris, number)
         sent = house.wait_until(
             lambda job=job: [one for one in house.ledger.find_messages(job.id) if one.state == MessageState.SENT], 20
         )
         assert {one.answer for one in sent} == {"AA"}
-        result = next(m for m in ris.messages if "ORU" in str(m.segment("MSH")[9]) and number in str(m.segment("OBR")))
         assert [str(result.segment("OBR")[n]) for n in (2, 3, 4)] == [f"PL-{number}", f"FI-{number}", "CTB^CT bones^L"]
     house.wait_until(lambda: any("OMI" in str(message.segment("MSH")[9]) for message in ris.messages), 20)
     updates = [message for message in ris.messages if "OMI" in str(message.segment("MSH")[9])]
