@@ -1,5 +1,6 @@
 """A node as `wetread up` runs it, with what it delivers to, each on loopback and in a folder of its own."""
 
+import json
 import os
 import shutil
 import signal
@@ -66,6 +67,7 @@ class Destination:
 DESTINATIONS = (
     Destination("storescp", "dcmtk storescp answered success", "none", "storescp"),
     Destination("dcmqrscp", "dcmtk dcmqrscp lists it", "query", "dcmqrscp"),
+    Destination("orthanc", "Orthanc committed to it", "commitment", "Orthanc"),
     Destination("commitment", "a PACS on pynetdicom committed to it", "commitment"),
 )
 
@@ -138,17 +140,38 @@ class WholeNode:
     def _start_destination(self, destination, port):
         place = self.folder / destination.name
         place.mkdir()
-        if destination.confirm == "commitment":
+        if not destination.needs:
             pacs = StandInPacs(place, destination.name.upper(), ("127.0.0.1", self.door, "WETREAD"))
             pacs.start(port)
             return pacs
-        if destination.confirm == "query":
-            config = self.folder / "dcmqrscp.cfg"
-            config.write_text(ARCHIVE.format(port=port, title=destination.name.upper(), place=place), "utf-8")
-            self._start(["dcmqrscp", "+B", "-c", str(config)], destination.name)
-            return None
-        self._start(["storescp", "--fork", "+B", "-pdu", "131072", "-od", str(place), str(port)], destination.name)
+        make = {"storescp": self._storescp, "dcmqrscp": self._dcmqrscp, "Orthanc": self._orthanc}[destination.needs]
+        self._start(make(destination.name, place, port), destination.name)
         return None
+
+    def _storescp(self, _, place, port):
+        return ["storescp", "--fork", "+B", "-pdu", "131072", "-od", str(place), str(port)]
+
+    def _dcmqrscp(self, name, place, port):
+        config = self.folder / "dcmqrscp.cfg"
+        config.write_text(ARCHIVE.format(port=port, title=name.upper(), place=place), "utf-8")
+        return ["dcmqrscp", "+B", "-c", str(config)]
+
+    def _orthanc(self, name, place, port):
+        """As shipped but for long PDUs: files synced, the index in a database of its own."""
+        settings = {
+            "Name": "bench",
+            "StorageDirectory": str(place),
+            "IndexDirectory": str(place),
+            "Plugins": [],
+            "HttpServerEnabled": False,
+            "DicomAet": name.upper(),
+            "DicomPort": port,
+            "MaximumPduLength": 131072,
+            "DicomModalities": {"wetread": ["WETREAD", "127.0.0.1", self.door]},
+        }
+        config = self.folder / "orthanc.json"
+        config.write_text(json.dumps(settings), "utf-8")
+        return ["Orthanc", str(config)]
 
     def _start(self, command, name):
         environment = {key: value for key, value in os.environ.items() if not key.startswith("WETREAD_")}
