@@ -1,7 +1,7 @@
-"""A walk over the top level of an encoded dataset, for a few values near its beginning (PS3.5 7.1, 7.5)."""
+"""A walk over an encoded dataset: a few values near its beginning, and what its sequences hold (PS3.5 7.1, 7.5)."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 UNDEFINED = 0xFFFFFFFF
 LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
@@ -65,6 +65,44 @@ def _read_element(head: bytes | bytearray, offset: int, explicit: bool) -> tuple
     if group == 0xFFFE:
         return group << 16 | element, offset + 8, _LENGTH.unpack_from(head, offset + 4)[0]
     raise ValueError("no value representation")
+
+
+def split_items(value: bytes, *, explicit: bool) -> Iterator[bytes]:
+    """What each item of a sequence's little endian `value` holds, without delimiters. Raises ValueError or struct.error
+    where the bytes make no sense."""
+    offset = 0
+    while offset < len(value):
+        group, element, length = _IMPLICIT.unpack_from(value, offset)
+        offset += 8
+        if group << 16 | element != ITEM:
+            raise ValueError("no item")
+        end = after = offset + length
+        if length == UNDEFINED:
+            after = _skip_item(value, offset, explicit, 1)
+            end = after - 8
+        if after > len(value):
+            raise ValueError("an item that breaks off")
+        yield value[offset:end]
+        offset = after
+
+
+def split_elements(item: bytes, *, explicit: bool) -> Iterator[tuple[int, str, bytes]]:
+    """(tag, VR or "" where it is not explicit, value) of each element in `item`, whose tags must ascend; a sequence's
+    value without its delimiter. Raises ValueError or struct.error where the bytes make no sense."""
+    offset, last = 0, -1
+    while offset < len(item):
+        tag, start, length = _read_element(item, offset, explicit)
+        vr = item[offset + 4 : offset + 6].decode("ascii") if explicit else ""
+        end = after = start + length
+        if length == UNDEFINED:
+            if explicit and vr != "SQ":
+                raise ValueError("an undefined length that is no sequence's")
+            after = skip_items(item, start, explicit, 1)
+            end = after - 8
+        if tag <= last or after > len(item):
+            raise ValueError("an element that breaks off, or stands in the wrong place")
+        yield tag, vr, item[start:end]
+        offset, last = after, tag
 
 
 def skip_items(head: bytes | bytearray, offset: int, explicit: bool, depth: int) -> int:

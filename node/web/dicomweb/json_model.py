@@ -6,19 +6,22 @@ Bulk data is referred to relative to the instance ("bulkdata/7FE00010"); `to_abs
 
 import json
 import math
+import struct
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
-from pydicom.dataelem import RawDataElement, convert_raw_data_element
+from pydicom.dataelem import RawDataElement, convert_raw_data_element, empty_value_for_VR
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 from pydicom.valuerep import PersonName
 
 from node.dicom.header import DAMAGE, find_value
+from node.dicom.walk import split_elements, split_items
 
 BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 NUMBERS = frozenset({"IS", "DS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"})
@@ -73,9 +76,14 @@ def find_pixel_vr(tag: int, encapsulated: bool) -> str:
 def _element_text(
     header: Dataset, tag: BaseTag, raw: RawDataElement | DataElement, encoding: str | tuple[str, ...]
 ) -> str:
-    if isinstance(raw, RawDataElement) and raw.is_little_endian and raw.length <= SAME:
+    if tag == CHARACTER_SET:
+        return f'"00080005":{{"vr":"CS","Value":["{UTF_8}"]}}'
+    if isinstance(raw, RawDataElement) and raw.is_little_endian:
         vr = raw.VR or _find_vr(int(tag))
-        if vr:
+        if vr == "SQ" and raw.value:
+            with suppress(ValueError, struct.error):  # what is laid out otherwise than usual is left to the parser
+                return _sequence_text(int(tag), raw.value, f"{tag:08X}", raw.is_implicit_VR, encoding)
+        elif vr and raw.length <= SAME:
             return _same_text(int(tag), vr, raw.value, raw.length, raw.is_implicit_VR, encoding)
     try:
         return _to_text(header[tag], f"{tag:08X}")
@@ -96,8 +104,6 @@ def _same_text(
     number: int, vr: str, value: bytes | None, length: int, implicit: bool, encoding: str | tuple[str, ...]
 ) -> str:
     tag = BaseTag(number)
-    if number == CHARACTER_SET:
-        return f'"00080005":{{"vr":"CS","Value":["{UTF_8}"]}}'
     raw = RawDataElement(tag, vr, length, value, 0, implicit, True)
     try:
         element = convert_raw_data_element(raw, encoding=encoding if isinstance(encoding, str) else list(encoding))
@@ -106,6 +112,41 @@ def _same_text(
         return _to_text(element, f"{tag:08X}")
     except (*DAMAGE, OSError):
         return _nothing(tag, vr)
+
+
+def _sequence_text(number: int, value: bytes, path: str, implicit: bool, encoding: str | tuple[str, ...]) -> str:
+    """Of a sequence that is not empty. Raises ValueError or struct.error where it is laid out otherwise than usual."""
+    if len(value) <= INLINE:  # no bulk data fits into it: where it stands does not matter
+        items = _same_items(value, implicit, encoding)
+    else:
+        items = _items_text(value, path, implicit, encoding)
+    return f'"{number:08X}":{{"vr":"SQ","Value":[{items}]}}'
+
+
+def _items_text(value: bytes, path: str, implicit: bool, encoding: str | tuple[str, ...]) -> str:
+    items = enumerate(split_items(value, explicit=not implicit), 1)
+    texts = (_nested_texts(item, f"{path}/{n}", implicit, encoding) for n, item in items)
+    return ",".join(f"{{{','.join(inner)}}}" for inner in texts)
+
+
+@lru_cache(maxsize=8192)
+def _same_items(value: bytes, implicit: bool, encoding: str | tuple[str, ...]) -> str:
+    return _items_text(value, "", implicit, encoding)
+
+
+def _nested_texts(item: bytes, path: str, implicit: bool, encoding: str | tuple[str, ...]) -> Iterator[str]:
+    for number, said, value in split_elements(item, explicit=not implicit):
+        vr = said or _find_vr(number)
+        if vr in ("", "UN") or number == CHARACTER_SET:
+            raise ValueError("what the parser knows more of")
+        if vr == "SQ" and value:
+            yield _sequence_text(number, value, f"{path}/{number:08X}", implicit, encoding)
+        elif vr in BINARY and len(value) > INLINE:
+            yield f'"{number:08X}":{{"vr":"{vr}","BulkDataURI":"bulkdata/{path}/{number:08X}"}}'
+        elif number & 0xFFFF:
+            raw = value or cast(bytes | None, empty_value_for_VR(vr, raw=True))
+            text = _same_text if len(value) <= SAME else _same_text.__wrapped__
+            yield text(number, vr, raw, len(value), implicit, encoding)
 
 
 def _nothing(tag: BaseTag, vr: str | None) -> str:
