@@ -50,7 +50,7 @@ GOALS = tuple(
         "",
         2,
         at_most=True,
-        moonshot=one.name == "commitment",  # a receiver in Python spends two seconds on taking the objects
+        moonshot=one.slow,
     )
     for one in DESTINATIONS
 )
