@@ -113,10 +113,11 @@ def make_tellers(settings: Settings, ledger: Ledger) -> "list[Teller]":
 
 
 def run_keeping(settings: Settings, stop: Event) -> None:
-    """Housekeeping, retention, the worklist, and whoever serves a peer, a receiver of messages or a webhook, each on a
-    thread of its own, until `stop` is set."""
+    """Housekeeping, retention, the worklist, orders, and whoever serves a peer, a receiver of messages or a webhook,
+    each on a thread of its own, until `stop` is set."""
     from node.housekeeping import Housekeeper
     from node.inbound.enqueue import Enqueuer
+    from node.inbound.urgency import OrderFollower
     from node.outbound.webhook import WebhookNotifier
     from node.queue import Doorbell
     from node.retention import Retention, find_free_gb
@@ -130,6 +131,7 @@ def run_keeping(settings: Settings, stop: Event) -> None:
         Housekeeper(settings, ledger, enqueuer, spool).run,
         Retention(settings, ledger, spool, lambda: find_free_gb(settings.spool)).run,
         Mirror(settings, ledger, worklist).run,
+        OrderFollower(settings, ledger).run,
         *_serve_peers(settings, ledger, worklist),
         *(teller.run for teller in make_tellers(settings, ledger)),
         *(WebhookNotifier(name, settings, ledger).run for name in sorted(settings.webhooks)),

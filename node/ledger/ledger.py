@@ -264,8 +264,9 @@ class Ledger(Lists, Hands, Evidence, Notices, Hooks, Submitted, Protocol):
         """Lane -> how many jobs may be claimed at `now`; lanes without one are left out."""
         ...
 
-    def set_priority(self, job: Job, priority: Priority, at: float) -> None:
-        """Of a job that is QUEUED. Raises LostLease when it no longer is."""
+    def set_priority(self, job: Job, priority: Priority, at: float, station: str = "operator", why: str = "") -> None:
+        """Of a job that is QUEUED; its history says who asked for it and why. Raises LostLease when it no longer is
+        QUEUED."""
         ...
 
     def mark_rung(self, job_ids: Sequence[str], at: float) -> None:
