@@ -99,7 +99,7 @@ def make_order_door(settings: Settings) -> "OrderDoor":
     return OrderDoor(settings, OrderDesk(settings, book, PatientBook(book)))
 
 
-def make_tellers(settings: Settings, ledger: Ledger) -> "list[Teller]":
+def make_tellers(settings: Settings, ledger: Ledger, worklist: "Worklist") -> "list[Teller]":
     """Who tells each receiver of results."""
     from node.orders.book import OrderBook
     from node.orders.patients import PatientBook
@@ -109,7 +109,7 @@ def make_tellers(settings: Settings, ledger: Ledger) -> "list[Teller]":
         return []
     book = OrderBook(settings.order_book)
     patients = PatientBook(book)
-    return [Teller(name, settings, ledger, book, patients) for name in sorted(settings.messages)]
+    return [Teller(name, settings, ledger, book, patients, worklist) for name in sorted(settings.messages)]
 
 
 def run_keeping(settings: Settings, stop: Event) -> None:
@@ -133,7 +133,7 @@ def run_keeping(settings: Settings, stop: Event) -> None:
         Mirror(settings, ledger, worklist).run,
         OrderFollower(settings, ledger).run,
         *_serve_peers(settings, ledger, worklist),
-        *(teller.run for teller in make_tellers(settings, ledger)),
+        *(teller.run for teller in make_tellers(settings, ledger, worklist)),
         *(WebhookNotifier(name, settings, ledger).run for name in sorted(settings.webhooks)),
     ]
     if any(route.gather for route in settings.routes) or ledger.find_waiting():

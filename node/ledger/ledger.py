@@ -341,6 +341,15 @@ class Ledger(Lists, Hands, Evidence, Notices, Hooks, Submitted, Protocol):
         """At most `limit` results WAITING whose job is in one of `states`, oldest first."""
         ...
 
+    def draw_tasks(self, destination: str, at: float, limit: int) -> int:
+        """Reads on in the history, at most `limit` lines, and has a TASK message wait for each job there whose route
+        tells `destination`; the first time for each job that has not ended. Returns how many lines that were."""
+        ...
+
+    def find_untold_tasks(self, destination: str, limit: int) -> list[Message]:
+        """At most `limit` tasks WAITING, oldest first."""
+        ...
+
     def open_messages(self, waiting: Message, opened: Sequence[Message], at: float) -> bool:
         """`opened` in place of those of the same receiver, job and subject, in one step; one that is REFUSED from the
         first is a line of the job's history. False, and nothing is written, when `waiting` is no longer as read."""
