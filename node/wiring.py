@@ -99,7 +99,7 @@ def make_order_door(settings: Settings) -> "OrderDoor":
     return OrderDoor(settings, OrderDesk(settings, book, PatientBook(book)))
 
 
-def make_tellers(settings: Settings, ledger: Ledger) -> "list[Teller]":
+def make_tellers(settings: Settings, ledger: Ledger, worklist: "Worklist") -> "list[Teller]":
     """Who tells each receiver of results."""
     from node.orders.book import OrderBook
     from node.orders.patients import PatientBook
@@ -109,14 +109,15 @@ def make_tellers(settings: Settings, ledger: Ledger) -> "list[Teller]":
         return []
     book = OrderBook(settings.order_book)
     patients = PatientBook(book)
-    return [Teller(name, settings, ledger, book, patients) for name in sorted(settings.messages)]
+    return [Teller(name, settings, ledger, book, patients, worklist) for name in sorted(settings.messages)]
 
 
 def run_keeping(settings: Settings, stop: Event) -> None:
-    """Housekeeping, retention, the worklist, and whoever serves a peer, a receiver of messages or a webhook, each on a
-    thread of its own, until `stop` is set."""
+    """Housekeeping, retention, the worklist, orders, and whoever serves a peer, a receiver of messages or a webhook,
+    each on a thread of its own, until `stop` is set."""
     from node.housekeeping import Housekeeper
     from node.inbound.enqueue import Enqueuer
+    from node.inbound.urgency import OrderFollower
     from node.outbound.webhook import WebhookNotifier
     from node.queue import Doorbell
     from node.retention import Retention, find_free_gb
@@ -130,8 +131,9 @@ def run_keeping(settings: Settings, stop: Event) -> None:
         Housekeeper(settings, ledger, enqueuer, spool).run,
         Retention(settings, ledger, spool, lambda: find_free_gb(settings.spool)).run,
         Mirror(settings, ledger, worklist).run,
+        OrderFollower(settings, ledger).run,
         *_serve_peers(settings, ledger, worklist),
-        *(teller.run for teller in make_tellers(settings, ledger)),
+        *(teller.run for teller in make_tellers(settings, ledger, worklist)),
         *(WebhookNotifier(name, settings, ledger).run for name in sorted(settings.webhooks)),
     ]
     if any(route.gather for route in settings.routes) or ledger.find_waiting():

@@ -52,14 +52,15 @@ class ClaimLedger:
             ours = (j.c.id == job_id) & (j.c.token == token) & (j.c.state == State.CLAIMED)
             return bool(db.execute(update(j).where(ours).values(lease_until=until)).rowcount)
 
-    def set_priority(self, job: Job, priority: Priority, at: float) -> None:
+    def set_priority(self, job: Job, priority: Priority, at: float, station: str = "operator", why: str = "") -> None:
         """See Ledger.set_priority."""
         j = t.job
         with self._engine.begin() as db:
             waiting = (j.c.id == job.id) & (j.c.state == State.QUEUED)
             if not db.execute(update(j).where(waiting).values(priority=priority)).rowcount:
                 raise LostLease(f"job {job.id} no longer waits: its priority changes nothing")
-            remember(db, job.id, at, State.QUEUED, "operator", f"priority {job.priority} -> {priority}", {})
+            text = f"priority {job.priority} -> {priority}" + (f": {why}" if why else "")
+            remember(db, job.id, at, State.QUEUED, station, text, {})
 
     def find_overdue(self, now: float, rung_before: float) -> tuple[list[Job], list[Job]]:
         """See Ledger.find_overdue."""

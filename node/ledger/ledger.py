@@ -264,8 +264,9 @@ class Ledger(Lists, Hands, Evidence, Notices, Hooks, Submitted, Protocol):
         """Lane -> how many jobs may be claimed at `now`; lanes without one are left out."""
         ...
 
-    def set_priority(self, job: Job, priority: Priority, at: float) -> None:
-        """Of a job that is QUEUED. Raises LostLease when it no longer is."""
+    def set_priority(self, job: Job, priority: Priority, at: float, station: str = "operator", why: str = "") -> None:
+        """Of a job that is QUEUED; its history says who asked for it and why. Raises LostLease when it no longer is
+        QUEUED."""
         ...
 
     def mark_rung(self, job_ids: Sequence[str], at: float) -> None:
@@ -338,6 +339,15 @@ class Ledger(Lists, Hands, Evidence, Notices, Hooks, Submitted, Protocol):
 
     def find_untold(self, destination: str, states: Sequence[State], limit: int) -> list[Message]:
         """At most `limit` results WAITING whose job is in one of `states`, oldest first."""
+        ...
+
+    def draw_tasks(self, destination: str, at: float, limit: int) -> int:
+        """Reads on in the history, at most `limit` lines, and has a TASK message wait for each job there whose route
+        tells `destination`; the first time for each job that has not ended. Returns how many lines that were."""
+        ...
+
+    def find_untold_tasks(self, destination: str, limit: int) -> list[Message]:
+        """At most `limit` tasks WAITING, oldest first."""
         ...
 
     def open_messages(self, waiting: Message, opened: Sequence[Message], at: float) -> bool:

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, insert, select, update
 
 from node.ledger import tables as t
 from node.ledger.jobs import remember
-from node.model.job import Job, State
+from node.model.job import FINAL, Job, State
 from node.model.message import Message, MessageState, Subject
 
 ENDS = frozenset({State.DELIVERED, State.CONFIRMED, State.FAILED})
 """States with which a job may have something to tell."""
+
+
+TELL = "tell"
+"""The station of lines that say what was told."""
 
 
 class MessageLedger:
@@ -37,6 +41,35 @@ class MessageLedger:
         m, j = t.message, t.job
         untold = (m.c.destination == destination) & (m.c.state == MessageState.WAITING) & j.c.state.in_(states)
         query = select(m).join(j, j.c.id == m.c.job_id).where(untold & (m.c.subject == Subject.RESULT))
+        return self._select(query.order_by(m.c.made_at).limit(limit))
+
+    def draw_tasks(self, destination: str, at: float, limit: int) -> int:
+        """See Ledger.draw_tasks. Lines that say what was told are passed over; a node at rest writes nothing."""
+        m, h = t.task_teller, t.history
+        with self._reader.connect() as db:
+            after = db.execute(select(m.c.after).where(m.c.destination == destination)).scalar()
+            query = select(h.c.id, h.c.job_id, h.c.station).where(h.c.id > (after or 0)).order_by(h.c.id)
+            lines = db.execute(query.limit(limit)).all() if after is not None else []
+        if after is not None and not lines:
+            return 0
+        with self._engine.begin() as db:
+            if after is None:
+                newest = db.execute(select(func.coalesce(func.max(h.c.id), 0))).scalar_one()
+                ids = set(db.execute(select(t.job.c.id).where(t.job.c.state.not_in(FINAL))).scalars())
+                db.execute(insert(m).values(destination=destination, after=newest))
+            else:
+                ids = {line.job_id for line in lines if line.station != TELL}
+                db.execute(update(m).where(m.c.destination == destination).values(after=lines[-1].id))
+            for row in db.execute(select(t.job.c.id, t.job.c.tell).where(t.job.c.id.in_(ids))).all():
+                if destination in row.tell:
+                    _wait(db, Message(destination, row.id, Subject.TASK, MessageState.WAITING, 0, 0.0, at))
+            return len(lines)
+
+    def find_untold_tasks(self, destination: str, limit: int) -> list[Message]:
+        """See Ledger.find_untold_tasks."""
+        m, j = t.message, t.job
+        untold = (m.c.destination == destination) & (m.c.state == MessageState.WAITING)
+        query = select(m).join(j, j.c.id == m.c.job_id).where(untold & (m.c.subject == Subject.TASK))
         return self._select(query.order_by(m.c.made_at).limit(limit))
 
     def open_messages(self, waiting: Message, opened: Sequence[Message], at: float) -> bool:
@@ -75,15 +108,19 @@ def announce(db: Connection, job: Job, to: State, at: float) -> None:
     what was told before is looked at again, for it may have been of an earlier try."""
     if to not in ENDS:
         return
-    m = t.message
     for destination in job.tell:
-        message = Message(destination, job.id, Subject.RESULT, MessageState.WAITING, 0, 0.0, at)
-        row = db.execute(select(m).where(_has_key(message))).first()
-        if row is None:
-            db.execute(insert(m).values(asdict(message)))
-        elif row.state != MessageState.PENDING:
-            again = {"state": MessageState.WAITING, "attempts": 0, "next_at": 0.0, "made_at": at}
-            db.execute(update(m).where(_has_key(message)).values(again))
+        _wait(db, Message(destination, job.id, Subject.RESULT, MessageState.WAITING, 0, 0.0, at))
+
+
+def _wait(db: Connection, message: Message) -> None:
+    """A message that waits, new or again; one that is PENDING stays so."""
+    m = t.message
+    row = db.execute(select(m).where(_has_key(message))).first()
+    if row is None:
+        db.execute(insert(m).values(asdict(message)))
+    elif row.state != MessageState.PENDING:
+        again = {"state": MessageState.WAITING, "attempts": 0, "next_at": 0.0, "made_at": message.made_at}
+        db.execute(update(m).where(_has_key(message)).values(again))
 
 
 def _put(db: Connection, message: Message) -> None:
@@ -96,7 +133,7 @@ def _remember(db: Connection, message: Message, at: float, answer: str) -> None:
     state = db.execute(select(t.job.c.state).where(t.job.c.id == message.job_id)).scalar()
     if state is not None:
         text = f"{message.destination}, {message.subject}: {answer}"
-        remember(db, message.job_id, at, State(state), "tell", text, {})
+        remember(db, message.job_id, at, State(state), TELL, text, {})
 
 
 def _has_key(message: Message) -> ColumnElement[bool]:

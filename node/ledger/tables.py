@@ -265,6 +265,14 @@ message = Table(
     Index("message_due", "state", "destination", "next_at"),
 )
 
+task_teller = Table(
+    "task_teller",
+    metadata,
+    Column("destination", String(64), primary_key=True),
+    Column("after", Integer, nullable=False),
+)
+"""Up to which line of the history each receiver of tasks has been served."""
+
 hook = Table(
     "hook",
     metadata,

@@ -5,10 +5,11 @@ has it (If-None-Exist): a repeat makes nothing twice. Patient and ImagingStudy a
 their addresses are the server's; the algorithm is a Device within each Observation, and named in the conclusion.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from node.messages.account import Account, Found, Measured
+from node.messages.account import Account, Found, Measured, Patient
 from node.messages.envelope import Letter
 from node.messages.result import STATEMENT
 from node.model.uid import derive_key
@@ -72,7 +73,7 @@ def _make_report(letter: Letter, results: list[Resource]) -> Resource:
     account = letter.account
     report: Resource = {
         "resourceType": "DiagnosticReport",
-        "identifier": [{"system": UID, "value": f"urn:oid:{account.report_uid}"}],
+        "identifier": [to_uid(account.report_uid)],
         "status": NO_RESULT if account.did_not_run else STATUS[letter.template.result_status],
         "category": [{"coding": [{"system": SECTION, "code": "RAD", "display": "Radiology"}]}],
         "code": _to_concept(letter.procedure) or {"text": account.title or "AI result"},
@@ -80,15 +81,14 @@ def _make_report(letter: Letter, results: list[Resource]) -> Resource:
         "effectiveDateTime": _to_moment(account.study_at),
         "issued": _to_instant(account.made_at, letter.at),
         "result": results,
-        "imagingStudy": [_make_study(account)],
+        "imagingStudy": [refer_to_study(account.study_uid)],
         "conclusion": "\n".join([*_state_maker(account), *account.notes]),
         "conclusionCode": [code for code in (_to_concept(account.outcome), _to_concept(account.reason)) if code],
         "presentedForm": [_make_link(letter)] if letter.viewer else [],
     }
     if letter.accession_number:
-        number = {"type": {"coding": [_make_accession_type()]}, "value": letter.accession_number}
-        report["basedOn"] = [{"type": "ServiceRequest", "identifier": number}]
-    return _without_empty(report)
+        report["basedOn"] = [refer_to_order(letter.accession_number)]
+    return without_empty(report)
 
 
 def _make_observation(letter: Letter, found: Found, key: str) -> Resource:
@@ -108,20 +108,20 @@ def _make_observation(letter: Letter, found: Found, key: str) -> Resource:
         "valueCodeableConcept": _to_concept(presence),
         "bodySite": _to_site(found),
         "device": {"reference": DEVICE},
-        "derivedFrom": [_make_study(account)],
+        "derivedFrom": [refer_to_study(account.study_uid)],
         "note": [{"text": comment} for comment in found.comments],
         "component": [_make_component(measured) for measured in found.numbers],
     }
     if found.tracking_uid:
-        observation["identifier"].append({"system": UID, "value": f"urn:oid:{found.tracking_uid}"})
-    return _without_empty(observation)
+        observation["identifier"].append(to_uid(found.tracking_uid))
+    return without_empty(observation)
 
 
 def _make_component(measured: Measured) -> Resource:
     code = _to_concept(measured.concept) or {}
     if measured.derivation:
         code["text"] = f"{measured.concept.meaning} ({measured.derivation.meaning})"
-        code["coding"].append(_to_coding(measured.derivation))
+        code["coding"].append(to_coding(measured.derivation))
     if measured.value is None:
         absent = {"system": UNKNOWN, "code": "error", "display": "Error"}
         return {"code": code, "dataAbsentReason": {"coding": [absent]}}
@@ -137,29 +137,45 @@ def _make_device(account: Account) -> Resource:
     device = {
         "resourceType": "Device",
         "id": DEVICE.removeprefix("#"),
-        "identifier": [{"system": UID, "value": f"urn:oid:{algorithm.uid}"}] if algorithm.uid else [],
+        "identifier": [to_uid(algorithm.uid)] if algorithm.uid else [],
         "manufacturer": algorithm.manufacturer,
         "deviceName": [{"name": algorithm.name or "algorithm", "type": "model-name"}],
         "version": [{"value": algorithm.version}] if algorithm.version else [],
         "type": {"text": "Artificial intelligence"},
     }
-    return _without_empty(device)
+    return without_empty(device)
 
 
 def _make_subject(letter: Letter) -> Resource:
     patient = letter.account.patient
-    number = (letter.patient_ids or (patient.id,))[0]
-    authority = patient.issuer or letter.template.assigning_authority
-    identifier = _without_empty({"value": number, "assigner": {"display": authority} if authority else {}})
-    return _without_empty({"type": "Patient", "identifier": identifier})
+    return refer_to_patient(patient, letter.patient_ids, letter.template.assigning_authority)
 
 
-def _make_study(account: Account) -> Resource:
-    return {"type": "ImagingStudy", "identifier": {"system": UID, "value": f"urn:oid:{account.study_uid}"}}
+def refer_to_patient(patient: Patient, ids: Sequence[str], authority: str) -> Resource:
+    """By the first of `ids`, else as the images have it. authority: of ids whose images name no issuer."""
+    number = (tuple(ids) or (patient.id,))[0]
+    issuer = patient.issuer or authority
+    identifier = without_empty({"value": number, "assigner": {"display": issuer} if issuer else {}})
+    return without_empty({"type": "Patient", "identifier": identifier})
 
 
-def _make_accession_type() -> Resource:
-    return {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN", "display": "Accession ID"}
+def refer_to_study(study_uid: str) -> Resource:
+    """By its Study Instance UID."""
+    return {"type": "ImagingStudy", "identifier": to_uid(study_uid)}
+
+
+def refer_to_order(accession_number: str) -> Resource:
+    """By its accession number."""
+    kind = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN", "display": "Accession ID"}
+    return {
+        "type": "ServiceRequest",
+        "identifier": {"type": {"coding": [kind]}, "value": accession_number},
+    }
+
+
+def to_uid(uid: str) -> Resource:
+    """An identifier that is a DICOM UID."""
+    return {"system": UID, "value": f"urn:oid:{uid}"}
 
 
 def _make_link(letter: Letter) -> Resource:
@@ -177,14 +193,15 @@ def _to_site(found: Found) -> Resource:
     parts = [code for code in (found.laterality, found.site) if code]
     if not parts:
         return {}
-    return {"coding": [_to_coding(code) for code in parts], "text": " ".join(code.meaning for code in parts)}
+    return {"coding": [to_coding(code) for code in parts], "text": " ".join(code.meaning for code in parts)}
 
 
 def _to_concept(code: Code | None) -> Resource:
-    return {"coding": [_to_coding(code)], "text": code.meaning} if code else {}
+    return {"coding": [to_coding(code)], "text": code.meaning} if code else {}
 
 
-def _to_coding(code: Code) -> Resource:
+def to_coding(code: Code) -> Resource:
+    """A Coding; of a scheme that has no URI the designator stands in one of ours."""
     system = SYSTEMS.get(code.scheme, f"urn:wetread:scheme:{code.scheme}")
     return {"system": system, "code": code.value, "display": code.meaning}
 
@@ -200,8 +217,14 @@ def _to_moment(text: str) -> str:
 
 def _to_instant(text: str, at: float) -> str:
     """The same as an instant; `at` (seconds since the epoch) where the offset is not known."""
-    return _to_moment(text) if len(text) == 19 else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    return _to_moment(text) if len(text) == 19 else to_instant(at)
 
 
-def _without_empty(resource: Resource) -> Resource:
+def to_instant(at: float) -> str:
+    """Of seconds since the epoch."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def without_empty(resource: Resource) -> Resource:
+    """What says something."""
     return {key: value for key, value in resource.items() if value not in ("", [], {})}

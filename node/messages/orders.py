@@ -19,8 +19,13 @@ KINDS = frozenset({("ORM", "O01"), ("OMI", "O23"), ("OMG", "O19")})
 WITHDRAWN = frozenset({"CA", "DC", "OC", "CR", "DR", "OD"})
 """ORC-1 of an order that is given up: it is acknowledged, and what was known of it stays."""
 
-PRIORITIES = dict.fromkeys(("S", "STAT", "A", "ASAP"), Priority.STAT) | {"R": Priority.ROUTINE}
-"""Tables 0485 and 0027."""
+WORDS = {
+    Priority.STAT: ("S", "STAT", "A", "ASAP", "T", "HIGH"),
+    Priority.ROUTINE: ("R", "ROUTINE", "P", "C", "MEDIUM"),
+    Priority.OFF_PEAK: ("PRN", "LOW"),
+}
+PRIORITIES = {word: priority for priority, words in WORDS.items() for word in words}
+"""Tables 0485 and 0027, and the words of DICOM, which sites write there too."""
 
 EMPTY = Part("", (), "|~^&\\")
 

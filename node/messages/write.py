@@ -7,6 +7,7 @@ from node.messages.envelope import Letter
 from node.messages.fhir import make_transaction
 from node.messages.order_update import make_order_update
 from node.messages.result import make_result
+from node.messages.task import Errand, make_task
 from node.model.message import Subject
 from node.sections import MessageKind, Receiver
 
@@ -19,3 +20,8 @@ def write(receiver: Receiver, subject: Subject, letter: Letter) -> bytes:
     if subject == Subject.PRIORITY:
         return make_order_update(letter, receiver.order_update, critical)
     return make_result(letter, critical)
+
+
+def write_task(errand: Errand) -> bytes:
+    """JSON."""
+    return json.dumps(make_task(errand), ensure_ascii=False).encode("utf-8")

@@ -5,10 +5,12 @@ from enum import StrEnum
 
 
 class Subject(StrEnum):
-    """RESULT: what the report of the job says, or that it did not run. PRIORITY: that the study be read sooner."""
+    """RESULT: what the report of the job says, or that it did not run. PRIORITY: that the study be read sooner. TASK:
+    how far the job is, told anew with each step."""
 
     RESULT = "result"
     PRIORITY = "priority"
+    TASK = "task"
 
 
 class MessageState(StrEnum):

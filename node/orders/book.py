@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS orders (source TEXT NOT NULL, accession_number TEXT N
     requested_procedure_id TEXT NOT NULL, study_uid TEXT NOT NULL, at REAL NOT NULL, fields TEXT NOT NULL,
     PRIMARY KEY (source, accession_number, issuer, requested_procedure_id, study_uid)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answered (job_id TEXT PRIMARY KEY, at REAL NOT NULL, fields TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS followed (job_id TEXT PRIMARY KEY, priority TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS order_by_accession ON orders (accession_number);
 CREATE INDEX IF NOT EXISTS order_by_study ON orders (study_uid);
 CREATE INDEX IF NOT EXISTS order_by_age ON orders (at);
@@ -68,6 +69,19 @@ class OrderBook:
         ).fetchone()
         return _load(row[0]) if row else None
 
+    def keep_news(self, order: Order) -> bool:
+        """The same, but where its source said all of that before, which stays as old as it is: False then."""
+        key = (order.source, order.accession_number, order.issuer, order.requested_procedure_id, order.study_uid)
+        row = self._connection.execute(
+            "SELECT fields FROM orders WHERE source = ? AND accession_number = ? AND issuer = ?"
+            " AND requested_procedure_id = ? AND study_uid = ?",
+            key,
+        ).fetchone()
+        if row is not None and replace(_load(row[0]), at=order.at) == order:
+            return False
+        self.keep(order)
+        return True
+
     def assign(self, job_id: str, order: Order | None, at: float) -> None:
         """What the job answers, as it is now (epoch seconds): a rerun of it says the same, whatever is told later."""
         with self._write() as db:
@@ -80,9 +94,26 @@ class OrderBook:
         row = self._connection.execute("SELECT fields FROM answered WHERE job_id = ?", (job_id,)).fetchone()
         return _load(row[0]) if row else None
 
+    def find_since(self, at: float) -> list[Order]:
+        """What was told at that time (epoch seconds) or later, oldest first."""
+        rows = self._connection.execute("SELECT fields FROM orders WHERE at >= ? ORDER BY at", (at,))
+        return [_load(row[0]) for row in rows]
+
+    def find_followed(self, job_id: str) -> Priority | None:
+        """The priority that an order last gave the job, when it was made or since; None where none did."""
+        row = self._connection.execute("SELECT priority FROM followed WHERE job_id = ?", (job_id,)).fetchone()
+        order = None if row else self.find_assigned(job_id)
+        return Priority(row[0]) if row else order.priority if order else None
+
+    def note_followed(self, job_id: str, priority: Priority, at: float) -> None:
+        """The job has the priority that its order has by now."""
+        with self._write() as db:
+            db.execute("INSERT OR REPLACE INTO followed VALUES (?, ?, ?)", (job_id, priority, at))
+
     def forget(self, before: float) -> int:
         """Removes the orders that were told or assigned before then (epoch seconds); how many were told."""
         with self._write() as db:
+            db.execute("DELETE FROM followed WHERE at < ?", (before,))
             db.execute("DELETE FROM answered WHERE at < ?", (before,))
             return db.execute("DELETE FROM orders WHERE at < ?", (before,)).rowcount
 

@@ -110,13 +110,15 @@ class Receiver(Section):
     """A system that routes tell of results: `tell = ["ris"]`.
 
     address: "host:port" of HL7, "https://ehr.hospital.test/fhir" of FHIR. at: when a result is told. order_update: what
-    a critical finding sends besides. tls: of HL7, whose lines are plain without it. web: who we are to a FHIR server.
+    a critical finding sends besides. task: a FHIR server is told how far each job is, from its first moment on. tls: of
+    HL7, whose lines are plain without it. web: who we are to a FHIR server.
     """
 
     kind: MessageKind
     address: str
     at: TellAt = TellAt.CONFIRMED
     order_update: OrderUpdate = OrderUpdate.NONE
+    task: bool = False
     tls: ClientTls | None = None
     web: WebAccess = WebAccess()
     template: Template = Template()
@@ -132,8 +134,8 @@ class Receiver(Section):
             raise ValueError('address of kind "fhir" begins with https:// or http:// and holds no credentials')
         if self.kind == MessageKind.FHIR and (self.tls or self.order_update != OrderUpdate.NONE):
             raise ValueError('tls and order_update are of kind "hl7"; a FHIR server\'s TLS is under web')
-        if self.kind == MessageKind.HL7 and self.web != WebAccess():
-            raise ValueError('web is of kind "fhir"')
+        if self.kind == MessageKind.HL7 and (self.task or self.web != WebAccess()):
+            raise ValueError('task and web are of kind "fhir"')
         if self.order_update != OrderUpdate.NONE and not self.template.critical:
             raise ValueError("order_update needs template.critical: which findings raise the priority")
         return self

@@ -149,7 +149,8 @@ class Mirror:
                 self._worklist.forget_request(link.workitem_uid)
             elif wanted != link.priority:
                 with suppress(LostLease):
-                    self._ledger.set_priority(job, of_job.URGENCY[wanted], now)
+                    why = f"{wanted} in workitem {link.workitem_uid}"
+                    self._ledger.set_priority(job, of_job.URGENCY[wanted], now, STATION, why)
                 self._put(link, priority=wanted)
             return self._ledger.get_job(job.id)
         if item.state == StepState.SCHEDULED and ours != link.priority:

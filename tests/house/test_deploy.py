@@ -42,6 +42,7 @@ EXAMPLES = {
     "messages.ris.at",
     "messages.ris.order_update",
     "messages.ris.template.receiving_application",
+    "messages.ris.task",
     "messages.ris.template.critical",
     "routes.tell",
     "routes.study",

@@ -6,8 +6,9 @@ from pathlib import Path
 from pydicom import dcmread
 
 from node.config import Settings
+from node.errors import MessageRefused
 from node.ledger import Ledger
-from node.messages.account import Account, read_account
+from node.messages.account import Account, Patient, read_account
 from node.messages.envelope import Letter
 from node.model.delivery import Kind
 from node.model.job import Job, State
@@ -16,6 +17,15 @@ from node.model.order import Order
 from node.model.uid import derive_key
 from node.orders.book import OrderBook
 from node.orders.patients import PatientBook
+
+
+class Overtaken(MessageRefused):
+    """What was to be told is no longer so. waits: something else will be."""
+
+    def __init__(self, text: str, *, waits: bool) -> None:
+        super().__init__(text)
+        self.waits = waits
+
 
 DIGITS = 18
 """Hexadecimal digits of a control id: with "WR" before them MSH-10 has no room for more (20 characters in 2.5)."""
@@ -31,9 +41,9 @@ def find_account(job: Job, ledger: Ledger, outbox: Path) -> Account | None:
     return next((account for account in accounts if not account.did_not_run), None)
 
 
-def name_message(destination: str, job: Job, subject: Subject, account: Account) -> str:
-    """MSH-10: the same for the same report, so that a receiver knows a repeat."""
-    return f"WR{derive_key('message', destination, job.id, subject, account.report_uid)[:DIGITS].upper()}"
+def name_message(destination: str, job: Job, subject: Subject, about: str) -> str:
+    """MSH-10: the same for the same report, so that a receiver knows a repeat. about: its uid, or what else is told."""
+    return f"WR{derive_key('message', destination, job.id, subject, about)[:DIGITS].upper()}"
 
 
 class Letters:
@@ -57,31 +67,36 @@ class Letters:
             at=message.made_at,
             pipeline=job.pipeline,
             route=job.route,
-            order=self._book.find_assigned(job.id) or self.find_order(account),
+            order=self.find_assigned(job) or self.find_order(account),
             viewer=viewer.replace("{study}", account.study_uid),
-            patient_ids=self._find_ids(account),
+            patient_ids=self.find_ids(account.patient),
         )
 
     def _bring_up_to_date(self, account: Account) -> Account:
         born = account.patient.birth_date
-        told = self._patients.find(account.patient.id) if self._is_ours(account) else None
+        told = self._patients.find(account.patient.id) if self._is_ours(account.patient) else None
         if told is None or (born and told.birth_date and born != told.birth_date):
             return account
         said = {"name": told.name, "birth_date": told.birth_date, "sex": told.sex}
         patient = replace(account.patient, **{key: value for key, value in said.items() if value})
         return replace(account, patient=patient)
 
+    def find_assigned(self, job: Job) -> Order | None:
+        """The order that `job` answers."""
+        return self._book.find_assigned(job.id)
+
     def find_order(self, account: Account) -> Order | None:
         """The order of the study; None where it is another patient's."""
         order = self._book.find(account.accession_number, account.study_uid)
         if order is None or not (order.patient_id and account.patient.id):
             return order
-        return order if order.patient_id in self._find_ids(account) else None
+        return order if order.patient_id in self.find_ids(account.patient) else None
 
-    def _find_ids(self, account: Account) -> tuple[str, ...]:
-        return self._patients.find_ids(account.patient.id) if self._is_ours(account) else (account.patient.id,)
+    def find_ids(self, patient: Patient) -> tuple[str, ...]:
+        """Every id of the patient, the one that stays first."""
+        return self._patients.find_ids(patient.id) if self._is_ours(patient) else (patient.id,)
 
-    def _is_ours(self, account: Account) -> bool:
+    def _is_ours(self, patient: Patient) -> bool:
         """False when the patient's id is of another authority than those that we are told of: another person's."""
-        issuer, ours = account.patient.issuer, self._settings.hl7.assigning_authority
-        return bool(account.patient.id) and not (issuer and ours and issuer != ours)
+        issuer, ours = patient.issuer, self._settings.hl7.assigning_authority
+        return bool(patient.id) and not (issuer and ours and issuer != ours)

@@ -21,18 +21,20 @@ from node.ledger import Ledger
 from node.messages.account import Account
 from node.messages.acknowledgment import Reply, Verdict
 from node.messages.critical import find_critical
-from node.messages.write import write
+from node.messages.write import write, write_task
 from node.model.job import Job
 from node.model.message import Message, MessageState, Subject
 from node.orders.book import OrderBook
 from node.orders.patients import PatientBook
 from node.outbound.breaker import Breaker
 from node.outbound.telling.fhir import open_fhir_line
-from node.outbound.telling.letters import Letters, find_account, name_message
+from node.outbound.telling.letters import Letters, Overtaken, find_account, name_message
 from node.outbound.telling.line import TellLine
 from node.outbound.telling.mllp import open_mllp_line
+from node.outbound.telling.tasks import Tasks
 from node.rounds import keep_going
 from node.sections import MessageKind, OrderUpdate
+from node.worklist import Worklist
 
 log = logging.getLogger(__name__)
 
@@ -45,23 +47,24 @@ NO_REPORT = "there is no report to tell of"
 NO_ORDER = "no accession number and no order is known: nobody could say whose priority is raised"
 
 
-class Overtaken(MessageRefused):
-    """What was to be told is no longer so. waits: something else will be."""
-
-    def __init__(self, text: str, *, waits: bool) -> None:
-        super().__init__(text)
-        self.waits = waits
-
-
 class Teller:
     """Serves one receiver."""
 
-    def __init__(self, name: str, settings: Settings, ledger: Ledger, book: OrderBook, patients: PatientBook) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        ledger: Ledger,
+        book: OrderBook,
+        patients: PatientBook,
+        worklist: Worklist,
+    ) -> None:
         self._name = name
         self._receiver = settings.messages[name]
         self._settings = settings
         self._ledger = ledger
         self._letters = Letters(name, settings, book, patients)
+        self._tasks = Tasks(name, settings, ledger, worklist, self._letters) if self._receiver.task else None
         self._breaker = Breaker(name, settings.deliver, ledger)
 
     def run(self, stop: Event) -> None:
@@ -69,7 +72,10 @@ class Teller:
         keep_going(f"telling {self._name}", self.tick, TICK, stop)
 
     def tick(self, now: float) -> None:
-        """Looks which jobs have ended, then sends what is due; to an open circuit one message alone, as a try."""
+        """Looks which jobs have ended or got further, then sends what is due; to an open circuit one message alone, as
+        a try."""
+        if self._tasks:
+            self._tasks.draw(now)
         for waiting in self._ledger.find_untold(self._name, self._receiver.at.states, AT_ONCE):
             self._try_to_open(waiting, now)
         if not self._breaker.is_due(now):
@@ -113,7 +119,7 @@ class Teller:
 
     def _make(self, before: Message, job: Job, subject: Subject, account: Account, now: float) -> Message:
         """A message to be sent, or SENT when the receiver has been told the very same."""
-        name = name_message(self._name, job, subject, account)
+        name = name_message(self._name, job, subject, account.report_uid)
         if name == before.told:
             return replace(before, state=MessageState.SENT, control_id=name)
         fresh = Message(self._name, job.id, subject, MessageState.PENDING, 0, now, now, control_id=name)
@@ -154,7 +160,7 @@ class Teller:
         try:
             text = self._write(message)
         except Overtaken as error:
-            waits = message.subject == Subject.RESULT and error.waits
+            waits = message.subject != Subject.PRIORITY and error.waits
             to = MessageState.WAITING if waits else MessageState.DROPPED
             self._ledger.move_message(message, to, str(error), 0.0, time.time())
             return
@@ -171,17 +177,25 @@ class Teller:
     def _write(self, message: Message) -> bytes:
         """The text. Raises Overtaken when it would be another message by now, MessageRefused when there is none,
         OSError and sqlite3.Error when a disk fails."""
-        job, account = self._find(message)
-        same = name_message(self._name, job, message.subject, account) == message.control_id
-        if not same or job.state not in self._receiver.at.states:
-            raise Overtaken("another thing is true of the job by now", waits=True)
         try:
-            return write(self._receiver, message.subject, self._letters.make(message, job, account))
-        except sqlite3.Error:
+            return self._write_task(message) if message.subject == Subject.TASK else self._write_letter(message)
+        except (MessageRefused, OSError, sqlite3.Error):
             raise
         except Exception as error:  # noqa: BLE001  a bug of ours must not hold the others up, nor quote the report
-            log.error("%s of job %s:\n%s", message.subject, job.id, "".join(format_tb(error.__traceback__)))
+            log.error("%s of job %s:\n%s", message.subject, message.job_id, "".join(format_tb(error.__traceback__)))
             raise MessageRefused(f"it cannot be written ({type(error).__name__})") from None
+
+    def _write_letter(self, message: Message) -> bytes:
+        job, account = self._find(message)
+        same = name_message(self._name, job, message.subject, account.report_uid) == message.control_id
+        if not same or job.state not in self._receiver.at.states:
+            raise Overtaken("another thing is true of the job by now", waits=True)
+        return write(self._receiver, message.subject, self._letters.make(message, job, account))
+
+    def _write_task(self, message: Message) -> bytes:
+        if self._tasks is None:
+            raise Overtaken("this receiver is told of no tasks any more", waits=False)
+        return write_task(self._tasks.find(message))
 
     def _settle(self, message: Message, reply: Reply) -> None:
         if reply.verdict == Verdict.TAKEN:

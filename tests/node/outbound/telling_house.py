@@ -21,6 +21,7 @@ from node.orders.patients import PatientBook
 from node.outbound.confirm import settle_jobs
 from node.outbound.outbox import put_objects
 from node.outbound.telling.teller import Teller
+from node.worklist import Worklist
 from tests.jobs import JOB, add_job
 from tests.node.messages.letters import make_refused, make_report
 from tests.waiting import wait_until
@@ -44,7 +45,8 @@ class House:
         for order in orders:
             self.book.keep(order)
         self.patients = PatientBook(self.book)
-        self.teller = Teller("ris", self.settings, self.ledger, self.book, self.patients)
+        self.worklist = Worklist(self.settings.node.home)
+        self.teller = Teller("ris", self.settings, self.ledger, self.book, self.patients, self.worklist)
 
     def add(self, number=0, **changes):
         """A job that a worker has claimed."""
@@ -190,11 +192,12 @@ def acknowledge(text, code="AA"):
 
 
 class Ehr:
-    """A FHIR server that keeps what it has no identifier of yet. statuses: what it answers, one after the other, then
-    200."""
+    """A FHIR server that keeps what it has no identifier of yet, and every version of what is PUT. statuses: what it
+    answers, one after the other, then 200; None: it does what it is told and says nothing."""
 
     def __init__(self, statuses=()):
         self.bundles, self.resources, self.headers, self.statuses = [], {}, [], list(statuses)
+        self.versions = {}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -206,12 +209,15 @@ class Ehr:
                 outer.headers.append(dict(self.headers))
                 status = outer.statuses.pop(0) if outer.statuses else 200
                 answer = {"resourceType": "OperationOutcome", "issue": []}
-                if status == 200:
+                if status in {200, None}:
                     answer = {"resourceType": "Bundle", "type": "transaction-response"}
                     for entry in body["entry"]:
-                        outer.resources.setdefault(entry["request"]["ifNoneExist"], []).append(entry["resource"])
+                        outer.keep(entry["request"], entry["resource"])
                 else:
                     answer["issue"] = [{"code": "business-rule", "diagnostics": "Doe^John"}, {"code": "Doe^John"}]
+                if status is None:
+                    self.close_connection = True
+                    return
                 text = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(text)))
@@ -224,6 +230,13 @@ class Ehr:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self._server.server_port}/fhir"
         Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def keep(self, request, resource):
+        if request["method"] == "PUT":
+            assert request["url"] == f"{resource['resourceType']}/{resource['id']}"
+            self.versions.setdefault(request["url"], []).append(resource)
+        else:
+            self.resources.setdefault(request["ifNoneExist"], []).append(resource)
 
     def __enter__(self):
         return self

@@ -250,9 +250,10 @@ from node.ledger import SqlLedger
 from node.orders.book import OrderBook
 from node.orders.patients import PatientBook
 from node.outbound.telling.teller import Teller
+from node.worklist import Worklist
 settings = load_settings()
 book = OrderBook(settings.order_book)
-teller = Teller("ris", settings, SqlLedger(settings.ledger_url), book, PatientBook(book))
+teller = Teller("ris", settings, SqlLedger(settings.ledger_url), book, PatientBook(book), Worklist(settings.node.home))
 while True:
     teller.tick(time.time())
     time.sleep(0.05)

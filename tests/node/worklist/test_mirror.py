@@ -80,7 +80,7 @@ def test_a_job_that_is_confirmed_lists_every_object_before_it_is_completed(ward)
     assert code_of(performed.PerformedWorkitemCodeSequence) == [("lung-seg", "99WETREAD")]
     outputs = performed.OutputInformationSequence
     found = {(o.SeriesInstanceUID, one.ReferencedSOPInstanceUID) for o in outputs for one in o.ReferencedSOPSequence}
-    assert found == {("9", "9.1"), ("8", "8.1")}
+    assert found == {("9", "2.9.1"), ("8", "2.8.1")}
     assert {o.DICOMRetrievalSequence[0].RetrieveAETitle for o in outputs} == {"MAINPACS"}
     assert performed.PerformedProcedureStepStartDateTime <= performed.PerformedProcedureStepEndDateTime
     assert progress_of(ward.item()).ProcedureStepProgress == 100

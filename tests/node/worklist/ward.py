@@ -10,7 +10,7 @@ from node.inbound.receive import Receiver
 from node.inbound.recorder import Recorder
 from node.inbound.spool import Spool
 from node.ledger import SqlLedger
-from node.model.delivery import DeliveryState, ResultObject
+from node.model.delivery import DeliveryState, Kind, ResultObject
 from node.model.job import State
 from node.worklist import Worklist
 from node.worklist.mirror import Mirror
@@ -18,8 +18,8 @@ from tests.jobs import JOB
 from tests.series import make_series, write_series
 
 OBJECTS = [
-    ResultObject("9.1", "1.2.840.10008.5.1.4.1.1.66.4", "SEG", "j/1", series_uid="9", substitute=""),
-    ResultObject("8.1", "1.2.840.10008.5.1.4.1.1.88.34", "SR", "j/2", series_uid="8"),
+    ResultObject("2.9.1", "1.2.840.10008.5.1.4.1.1.66.4", "SEG", "j/1", Kind.SEGMENTATION, series_uid="9"),
+    ResultObject("2.8.1", "1.2.840.10008.5.1.4.1.1.88.34", "SR", "j/2", series_uid="8"),
 ]
 ROUTE = {"name": "chest CT", "when": {"Modality": "CT"}, "pipeline": "lung-seg", "deliver": ["pacs"]}
 STEPS = (State.CLAIMED, State.ENCODED, State.DELIVERED, State.CONFIRMED)

@@ -21,6 +21,7 @@ class Threshold:
         return self
 
     def run(self, volume, progress):
+        progress(0.4, "threshold")
         wait(Path(os.environ["THRESHOLD_SECONDS"]))
         mask = volume.voxels > 500
         if not mask.any():
