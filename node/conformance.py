@@ -104,7 +104,7 @@ def _list_services() -> Iterable[Sequence[str]]:
 
 
 def _list_proposed() -> Iterable[Sequence[str]]:
-    """As deliver.py, report.py, tell.py, count.py, worklist.py, notify.py, store.py and performing/ of node/outbound do."""
+    """As deliver.py, report.py, tell.py, count.py, worklist.py, notify.py, store.py, performing of node/outbound do."""
     from pynetdicom import build_context
 
     from node.outbound.outbox import KINDS

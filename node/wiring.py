@@ -20,6 +20,7 @@ from node.sections import CountBy, PerformBy, PerformHow, Retrieve
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+    from node.inbound.collect import Collector
     from node.inbound.gather import Gatherer
     from node.inbound.listener import Listener
     from node.inbound.orders.door import OrderDoor
@@ -77,6 +78,16 @@ def make_submitter(settings: Settings, ledger: Ledger, spool: Spool) -> "Submitt
     return Submitter(settings, ledger, spool, _find_archives(settings))
 
 
+def make_collector(settings: Settings, ledger: Ledger, spool: Spool, worklist: "Worklist") -> "Collector":
+    """Who fetches what workitems read."""
+    from node.inbound.collect import Collector
+    from node.outbound.wado import WebArchive
+
+    return Collector(
+        settings, ledger, spool, worklist, _find_archives(settings), lambda name: WebArchive(name, settings)
+    )
+
+
 def _find_archives(settings: Settings) -> "Callable[[str], Archive]":
     from node.outbound.retrieve import DimseArchive
     from node.outbound.wado import WebArchive
@@ -132,6 +143,7 @@ def run_keeping(settings: Settings, stop: Event) -> None:
         Housekeeper(settings, ledger, enqueuer, spool).run,
         Retention(settings, ledger, spool, lambda: find_free_gb(settings.spool)).run,
         Mirror(settings, ledger, worklist).run,
+        make_collector(settings, ledger, spool, worklist).run,
         *_serve_peers(settings, ledger, worklist),
         *(teller.run for teller in make_tellers(settings, ledger)),
         *(WebhookNotifier(name, settings, ledger).run for name in sorted(settings.webhooks)),

@@ -13,6 +13,7 @@ from pydicom.uid import generate_uid
 from node.config import Settings
 from node.dicom.model_values import find_values
 from node.ledger import Ledger
+from node.ledger.gathering import GATHERED, SUBMITTED
 from node.model.job import Job, Late, State
 from node.model.study import Instance, Study, StudyState
 from node.model.uid import derive_key
@@ -102,7 +103,10 @@ class Pushed:
             late=Late.REPLACE,
             inputs=derive_key("workitem", *sorted(one.digest for one in images if one.series_uid in series)),
         )
-        self._ledger.add_job(job, CALLER.lower(), f"workitem {item.uid}")
+        if study.reason == GATHERED:  # its images were fetched for this
+            self._ledger.add_jobs(study, [job], now, SUBMITTED)
+        else:
+            self._ledger.add_job(job, CALLER.lower(), f"workitem {item.uid}")
         return self._ledger.get_job(job.id)
 
 

@@ -55,13 +55,6 @@ def read_end(model: dict[str, Any]) -> Dataset:
     return _pick(model, PROGRESS, PERFORMED)
 
 
-def tell(text: str) -> Dataset:
-    """Progress of a workitem of which nothing is done yet."""
-    progress = Dataset()
-    progress.ProcedureStepProgress, progress.ProcedureStepProgressDescription = "0", text
-    return _wrap(progress)
-
-
 def make_reason(text: str, code: Code) -> Dataset:
     """A request to cancel, with the reason."""
     request = Dataset()
@@ -74,18 +67,14 @@ def refuse(text: str, code: Code, at: float) -> Dataset:
     """What is said before CANCELED of a workitem that never got a copy."""
     progress = make_reason(text, code)
     progress.ProcedureStepCancellationDateTime = to_moment(at)
-    return _wrap(progress)
+    changes = Dataset()
+    changes.ProcedureStepProgressInformationSequence = [progress]
+    return changes
 
 
 def dump(dataset: Dataset) -> str:
     """As text to compare."""
     return json.dumps(dataset.to_json_dict(), ensure_ascii=False, sort_keys=True)
-
-
-def _wrap(progress: Dataset) -> Dataset:
-    changes = Dataset()
-    changes.ProcedureStepProgressInformationSequence = [progress]
-    return changes
 
 
 def _pick(model: dict[str, Any], *keywords: str) -> Dataset:

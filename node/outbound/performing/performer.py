@@ -29,6 +29,7 @@ from node.rounds import keep_going
 from node.worklist import Worklist
 from node.worklist.claims import Claim, ClaimStage, Heard
 from node.worklist.guard import find_first, find_route, is_ours
+from node.worklist.of_job import state_wait
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +200,7 @@ class Performer:
 
     def _is_held(self, board: Board, claim: Claim) -> bool:
         try:
-            board.update(claim.uid, copy.tell("claimed"), claim.lock)
+            board.update(claim.uid, state_wait("claimed"), claim.lock)
         except PeerRefused:
             return False
         return True
