@@ -8,6 +8,7 @@ from tests.managers import OurDoor, OurWeb, PlainDoor, PlainWeb, managing
 from tests.node.outbound.theatre import Theatre
 from tests.node.worklist.ward import OBJECTS
 from tests.ports import free_port
+from tests.waiting import wait_until
 from tests.workitems import make_code
 
 KINDS = [OurWeb, OurDoor, PlainWeb, PlainDoor]
@@ -112,3 +113,66 @@ def test_a_label_a_station_and_a_number_at_once_limit_what_is_claimed(house):
     theatre.move(job.id, State.CONFIRMED)
     both = [UID, UID + ".2"]
     theatre.until(lambda: sorted(state_of(manager, uid) for uid in both) == ["COMPLETED", "COMPLETED"])
+
+
+# Triggered Pull: the manager tells, we come
+
+
+def test_what_the_manager_tells_of_is_claimed_though_its_list_is_hardly_ever_looked_at(house):
+    manager, theatre = house(how="subscribe", every="PT1H", label="AI")
+    theatre.listen()
+    theatre.until(lambda: is_told_of(theatre, manager))
+    manager.create(UID)
+    manager.create("1.2.826.6.1", WorklistLabel="OTHER")
+    theatre.until(lambda: state_of(manager) == "IN PROGRESS")
+    assert state_of(manager, "1.2.826.6.1") == "SCHEDULED"
+
+
+def is_told_of(theatre, manager):
+    """We subscribed, and have looked at what there was before."""
+    is_open = (
+        bool(getattr(manager, "events", None))
+        or "WETREAD" in getattr(getattr(manager, "worklist", None), "find_subscribers", list)()
+    )
+    return is_open and not theatre.worklist.find_heard("manager") and theatre.performer._search_at > 0
+
+
+def test_a_request_to_cancel_is_heard_and_the_job_stops(house):
+    manager, theatre = house(how="subscribe", every="PT1H")
+    theatre.listen()
+    theatre.receive()
+    theatre.finish_study()
+    manager.create(UID)
+    theatre.until(theatre.ledger.find_jobs)
+    (job,) = theatre.ledger.find_jobs()
+    theatre.move(job.id, State.CLAIMED)
+    theatre.until(lambda: manager.read(UID).get("ProcedureStepProgressInformationSequence"))
+    theatre.until(lambda: is_told_of(theatre, manager))
+    manager.ask_to_cancel(UID)
+    theatre.until(lambda: state_of(manager) == "CANCELED")
+    assert theatre.ledger.get_job(job.id).state == State.CANCELED
+    assert get_progress(manager.read(UID)).ProcedureStepDiscontinuationReasonCodeSequence[0].CodeValue == "110513"
+
+
+def test_a_request_to_cancel_before_there_is_a_job_gives_its_reason_back(house):
+    manager, theatre = house(how="subscribe", every="PT1H")
+    theatre.listen()
+    manager.create(UID)
+    theatre.until(lambda: state_of(manager) == "IN PROGRESS" and is_told_of(theatre, manager))
+    manager.ask_to_cancel(UID, "the patient has left")
+    theatre.until(lambda: state_of(manager) == "CANCELED")
+    assert get_progress(manager.read(UID)).ReasonForCancellation == "the patient has left"
+
+
+def test_what_was_told_is_acted_on_after_a_restart(house):
+    """The event is a row before the manager is answered."""
+    manager, theatre = house(how="subscribe", every="PT1H")
+    theatre.listen()
+    theatre.until(lambda: is_told_of(theatre, manager))
+    manager.create(UID)
+    assert wait_until(lambda: theatre.worklist.find_heard("manager"))
+    theatre.worklist.close()
+    theatre.ledger.close()
+    theatre.open()
+    theatre.performer._search_at = theatre.performer._look_at = theatre.performer._subscribe_at = float("inf")
+    theatre.until(lambda: state_of(manager) == "IN PROGRESS")
