@@ -24,7 +24,7 @@ from node.dicom.uids import (
 )
 from node.dicom.write import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.model.delivery import Kind
-from node.model.workitem import EVENT_CLASS
+from node.model.workitem import EVENT_CLASS, PULL_CLASS, WATCH_CLASS
 from node.sections import Listen, Node, Peer, Tls
 from node.services import MESSAGE_SYNTAXES, ROLES, STORAGE_SYNTAXES, find_storage_classes
 
@@ -104,7 +104,7 @@ def _list_services() -> Iterable[Sequence[str]]:
 
 
 def _list_proposed() -> Iterable[Sequence[str]]:
-    """As deliver.py, report.py, tell.py, count.py, worklist.py, notify.py and store.py of node/outbound do."""
+    """As deliver.py, report.py, tell.py, count.py, worklist.py, notify.py, store.py, performing of node/outbound do."""
     from pynetdicom import build_context
 
     from node.outbound.outbox import KINDS
@@ -124,6 +124,8 @@ def _list_proposed() -> Iterable[Sequence[str]]:
         (build_context(INSTANCE_AVAILABILITY_NOTIFICATION), "SCU", "results are confirmed, `availability = true`"),
         (commitment, "SCP", "a report on what we hold is due"),
         (build_context(EVENT_CLASS), "SCP", "something becomes of a workitem that the peer subscribed to"),
+        (build_context(PULL_CLASS), "SCU", "`perform.how` is not none, by DIMSE"),
+        (build_context(WATCH_CLASS), "SCU", '`perform.how = "subscribe"`, by DIMSE'),
         (build_context(VERIFICATION), "SCU", "always"),
     ]
     for context, role, when in rows:

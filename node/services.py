@@ -7,7 +7,7 @@ from functools import cache
 
 from pydicom.uid import UID, AllTransferSyntaxes
 
-from node.model.workitem import PULL_CLASS, PUSH_CLASS, QUERY_CLASS, WATCH_CLASS
+from node.model.workitem import EVENT_CLASS, PULL_CLASS, PUSH_CLASS, QUERY_CLASS, WATCH_CLASS
 
 VERIFICATION = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT_PUSH_MODEL = "1.2.840.10008.1.20.1"
@@ -37,9 +37,10 @@ ROLES = {
     WATCH_CLASS: ("SCP",),
     PULL_CLASS: ("SCP",),
     QUERY_CLASS: ("SCP",),
+    EVENT_CLASS: ("SCU",),
 }
 """Verification; storage commitment as SCP for what we hold, as SCU for the reports to our own requests; notifications
-of what a PACS has; what a modality made; the worklist of Unified Procedure Steps."""
+of what a PACS has; what a modality made; the worklist of Unified Procedure Steps; events of another's, as SCU."""
 
 WORKITEM_CLASSES = frozenset({PUSH_CLASS, WATCH_CLASS, PULL_CLASS, QUERY_CLASS})
 """For peers that may see and change the worklist, which names patients."""

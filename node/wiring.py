@@ -4,6 +4,7 @@ Each role imports its own stations: a listener needs neither the queue nor the w
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,12 @@ from node.errors import ConfigError
 from node.inbound.spool import Spool
 from node.ledger import Ledger, SqlLedger
 from node.ledger.integrity import check_ledger
-from node.sections import CountBy, Retrieve
+from node.sections import CountBy, PerformBy, PerformHow, Retrieve
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+    from node.inbound.collect import Collector
     from node.inbound.gather import Gatherer
     from node.inbound.listener import Listener
     from node.inbound.orders.door import OrderDoor
@@ -53,7 +55,8 @@ def make_listener(settings: Settings, number: int = 0) -> "Listener":
 
     ledger = open_ledger(settings)
     spool = open_spool(settings)
-    worklist = Worklist(settings.node.home) if any(peer.workitems for peer in settings.peers.values()) else None
+    is_needed = any(peer.workitems or peer.reports for peer in settings.peers.values())
+    worklist = Worklist(settings.node.home) if is_needed else None
 
     def on_commit(report: "Dataset") -> bool:
         return settle_report(ledger, report, settings.deliver)
@@ -73,6 +76,16 @@ def make_submitter(settings: Settings, ledger: Ledger, spool: Spool) -> "Submitt
     from node.inbound.submit import Submitter
 
     return Submitter(settings, ledger, spool, _find_archives(settings))
+
+
+def make_collector(settings: Settings, ledger: Ledger, spool: Spool, worklist: "Worklist") -> "Collector":
+    """Who fetches what workitems read."""
+    from node.inbound.collect import Collector
+    from node.outbound.wado import WebArchive
+
+    return Collector(
+        settings, ledger, spool, worklist, _find_archives(settings), lambda name: WebArchive(name, settings)
+    )
 
 
 def _find_archives(settings: Settings) -> "Callable[[str], Archive]":
@@ -132,6 +145,7 @@ def run_keeping(settings: Settings, stop: Event) -> None:
         Retention(settings, ledger, spool, lambda: find_free_gb(settings.spool)).run,
         Mirror(settings, ledger, worklist).run,
         OrderFollower(settings, ledger).run,
+        make_collector(settings, ledger, spool, worklist).run,
         *_serve_peers(settings, ledger, worklist),
         *(teller.run for teller in make_tellers(settings, ledger, worklist)),
         *(WebhookNotifier(name, settings, ledger).run for name in sorted(settings.webhooks)),
@@ -168,6 +182,23 @@ def _serve_peers(settings: Settings, ledger: Ledger, worklist: "Worklist") -> It
             yield Inquirer(name, settings, ledger).run
         if peer.workitems:
             yield EventTeller(name, settings, ledger, worklist).run
+        if peer.perform.how != PerformHow.NONE:
+            yield from _perform(name, settings, ledger, worklist)
+
+
+def _perform(name: str, settings: Settings, ledger: Ledger, worklist: "Worklist") -> Iterator[Run]:
+    """Who does what the peer `name` has on its worklist, and who listens to it where it tells by WebSocket."""
+    from node.outbound.performing.channel import Channel
+    from node.outbound.performing.dimse import open_dimse
+    from node.outbound.performing.performer import Performer
+    from node.outbound.performing.web import open_web
+
+    peer = settings.peers[name]
+    by_web = peer.performed_by == PerformBy.WEB
+    open_board = partial(open_web if by_web else open_dimse, name, settings)
+    yield Performer(name, settings, ledger, worklist, open_board).run
+    if by_web and peer.perform.how == PerformHow.SUBSCRIBE:
+        yield Channel(name, settings, worklist).run
 
 
 def run_web(settings: Settings, stop: Event) -> None:

@@ -9,12 +9,24 @@ from collections.abc import Sequence
 
 from node.inbound.side_door import SideDoor
 from node.ledger import Ledger
+from node.ledger.gathering import GATHERED, SUBMITTED
 from node.model.archive import Archive, FoundInstance
+from node.model.study import StudyState
 
 ROWS = 5.0
 """Seconds for the rows of what the door took to reach the ledger."""
 
 NO_IMAGES = {"SR", "SEG", "KO", "PR", "DOC", "REG", "RTSTRUCT", "RTPLAN", "RTDOSE", "AU", "FID", "RWV"}
+
+
+def is_own(ledger: Ledger, study_uid: str) -> bool:
+    """True for a study that somebody sent: what is missing of it makes its next version, for all routes."""
+    study = ledger.find_study(study_uid)
+    if study is None:
+        return False
+    if study.state == StudyState.RECEIVING:
+        return not ledger.find_askings(study_uid)
+    return study.reason != GATHERED and study.evidence != SUBMITTED
 
 
 class Fetcher:

@@ -29,11 +29,13 @@ from node.inbound.performed_steps import PerformedSteps
 from node.inbound.receive import Receiver
 from node.inbound.reception import Reception
 from node.inbound.recorder import Recorder
+from node.inbound.reports import Reports
 from node.inbound.spool import Spool
 from node.inbound.traffic import Traffic
 from node.inbound.wire import BUFFER, SMALL_BUFFER, Gone, Silent, Wire, encode_abort, encode_rejection
 from node.inbound.workitems import Workitems
 from node.ledger import Ledger
+from node.model.workitem import EVENT_CLASS
 from node.security.access import Access, Caller
 from node.security.tls import find_names, make_server_context
 from node.services import (
@@ -269,12 +271,13 @@ def _bind(key: str, address: str, shared: bool) -> socket.socket:
     return door
 
 
-def _serve_worklist(worklist: Worklist | None, settings: Settings) -> dict[str, Workitems]:
+def _serve_worklist(worklist: Worklist | None, settings: Settings) -> dict[str, Workitems | Reports]:
     """By SOP class."""
     if worklist is None:
         return {}
     service = Workitems(worklist, frozenset(peer.ae_title for peer in settings.peers.values() if peer.workitems))
-    return dict.fromkeys(WORKITEM_CLASSES, service)
+    managers = {peer.ae_title: name for name, peer in settings.peers.items() if peer.reports}
+    return {**dict.fromkeys(WORKITEM_CLASSES, service), EVENT_CLASS: Reports(worklist, managers)}
 
 
 def _budget(associations: int, half_open: int) -> int:

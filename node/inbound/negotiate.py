@@ -17,6 +17,7 @@ from pynetdicom.presentation import PresentationContext, build_context, negotiat
 
 from node.dicom.write import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.errors import AssociationRejected, ProtocolViolation
+from node.model.workitem import EVENT_CLASS
 from node.security.access import PROVIDER_ACSE, REJECTED_PERMANENT, SERVICE_USER, Admission
 from node.services import ROLES, WORKITEM_CLASSES, is_storage
 
@@ -141,7 +142,7 @@ def _weigh(
         context = build_context(abstract, in_order or sorted(allowed)[:1])
         context.scu_role = context.scp_role = True if "SCU" in ROLES.get(abstract, ()) else None
         ours = [context]
-    elif is_storage(abstract) or abstract in WORKITEM_CLASSES:
+    elif is_storage(abstract) or abstract in {*WORKITEM_CLASSES, EVENT_CLASS}:
         return _refuse(proposed), []
     results, replies = negotiate_as_acceptor([proposed], ours, roles)
     return results[0], replies

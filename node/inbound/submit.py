@@ -14,14 +14,14 @@ from threading import Event, Lock, Thread
 from node.config import Settings
 from node.errors import OutOfResources, PeerRefused, PeerUnreachable, WetreadError
 from node.inbound.assemble import DOUBT
-from node.inbound.fetch import Fetcher
+from node.inbound.fetch import Fetcher, is_own
 from node.inbound.gather import with_gathering
 from node.inbound.late import settle_late
 from node.inbound.match import digest_series, match_study, read_samples
 from node.inbound.side_door import SideDoor
 from node.inbound.spool import Spool
 from node.ledger import Ledger
-from node.ledger.gathering import GATHERED, SUBMITTED
+from node.ledger.gathering import SUBMITTED
 from node.model.archive import Archive
 from node.model.expectation import Expectation, Kind
 from node.model.job import Job
@@ -111,7 +111,7 @@ class Submitter:
             self._refuse(one, f"{one.peer} is no peer with query = true any more")
             return
         archive, fetcher = self._open_archive(one.peer), Fetcher(self._ledger, self._door, until)
-        ours = not self._is_own(one.study_uid)
+        ours = not is_own(self._ledger, one.study_uid)
         if ours:
             title, now = archive.title or archive.name[:16], time.time()
             self._ledger.add_asking(one.study_uid, one.id, title, now, max(until, now) + LINGER)
@@ -123,15 +123,6 @@ class Submitter:
             self._put_off(one, str(trouble), until)
         else:
             self._settle(one, number, lacking, ours=ours)
-
-    def _is_own(self, study_uid: str) -> bool:
-        """True for a study that somebody sent: what is missing of it makes its next version, for all routes."""
-        study = self._ledger.find_study(study_uid)
-        if study is None:
-            return False
-        if study.state == StudyState.RECEIVING:
-            return not self._ledger.find_askings(study_uid)
-        return study.reason != GATHERED and study.evidence != SUBMITTED
 
     def _settle(self, one: Submission, number: int, lacking: int, *, ours: bool) -> None:
         now = time.time()

@@ -21,7 +21,7 @@ GATHERED = "gathered as a prior: it opens no jobs of its own"
 
 UNDER_WAY = (SubmissionState.ASKED, SubmissionState.FETCHED)
 
-SUBMITTED = "submitted by an operator: no route but the one that was named was asked"
+SUBMITTED = "submitted: no route but the one that was named was asked"
 """Evidence of a study that was fetched for one route alone."""
 
 NEVER = 253_402_300_800.0

@@ -72,7 +72,11 @@ class WebArchive:
         series = f"/studies/{study_uid}/series/{series_uid}"
         places = [series] if whole else [f"{series}/instances/{one.sop_instance_uid}" for one in instances]
         for place in places:
-            self._fetch(place, sink, until)
+            self._fetch(self._root + place, sink, until)
+
+    def fetch_at(self, url: str, sink: Sink, until: float) -> None:
+        """Brings what lies at `url`, an address of WADO-RS on this server that we were told. Raises like `fetch`."""
+        self._fetch(url, sink, until)
 
     def _query(self, place: str, matching: dict[str, str], keys: Sequence[str], until: float) -> list[Dataset]:
         """All answers, page by page. A server that knows no pages says the same again: nothing new ends the list."""
@@ -88,7 +92,7 @@ class WebArchive:
                 raise PeerRefused(f"{self.name} gives more than {MOST_ANSWERS} answers to one question")
 
     def _read_page(self, place: str, matching: dict[str, str], until: float) -> list[Dataset]:
-        with self._open(place, matching, JSON, "QIDO-RS", until) as answer:
+        with self._open(self._root + place, matching, JSON, "QIDO-RS", until) as answer:
             data = bytearray()
             for piece in answer.iter_bytes():
                 data += piece
@@ -100,8 +104,8 @@ class WebArchive:
         except (*DAMAGE, json.JSONDecodeError):
             raise PeerRefused(f"{self.name} answers QIDO-RS with what is no DICOM JSON") from None
 
-    def _fetch(self, place: str, sink: Sink, until: float) -> None:
-        with self._open(place, {}, INSTANCES, "WADO-RS", until) as answer:
+    def _fetch(self, address: str, sink: Sink, until: float) -> None:
+        with self._open(address, {}, INSTANCES, "WADO-RS", until) as answer:
             kind = parse_media_type(answer.headers.get("Content-Type", ""))
             boundary = kind.parameters.get("boundary", "")
             if kind.name != "multipart/related" or not boundary:
@@ -120,13 +124,13 @@ class WebArchive:
 
     @contextmanager
     def _open(
-        self, place: str, matching: dict[str, str], accept: str, service: str, until: float
+        self, address: str, matching: dict[str, str], accept: str, service: str, until: float
     ) -> Iterator[httpx.Response]:
         patience = max(min(until - time.time(), SILENCE), 0.1)
         try:
             with (
                 make_web_client(self._access, patience) as client,
-                client.stream("GET", f"{self._root}{place}", params=matching, headers={"Accept": accept}) as answer,
+                client.stream("GET", address, params=matching or None, headers={"Accept": accept}) as answer,
             ):
                 if not answer.is_success:
                     raise PeerRefused(f"{self.name} answers {service} with HTTP {answer.status_code}")

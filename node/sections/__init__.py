@@ -15,6 +15,7 @@ from node.sections.messages import (
 from node.sections.oidc import Oidc
 from node.sections.orders import Orders
 from node.sections.peers import Confirm, CountBy, DeliverBy, Peer, Retrieve, SegmentationForm, WebAccess
+from node.sections.perform import Perform, PerformBy, PerformHow
 from node.sections.routes import Completeness, Condition, Day, Gather, OnGiveUp, Route, Schedule, When
 from node.sections.values import Address, AeTitle, Network, Origin, Plain, Section, SpokenUid, WebRoot
 from node.sections.web import Web
@@ -52,6 +53,9 @@ __all__ = [
     "Orders",
     "Origin",
     "Peer",
+    "Perform",
+    "PerformBy",
+    "PerformHow",
     "Pipeline",
     "Plain",
     "Queue",

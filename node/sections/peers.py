@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from node.model.delivery import Kind
+from node.sections.perform import Perform, PerformBy, PerformHow
 from node.sections.values import Address, AeTitle, Network, Section, SpokenUid, WebRoot
 
 
@@ -92,6 +93,7 @@ class Peer(Section):
     deliver_by: how results go to it; by default by C-STORE where it has an address, else by STOW-RS.
     associations: to so many at once, for a peer that is slow on each.
     workitems: it may create, see, claim and change workitems at our door, and is told of those that it subscribes to.
+    perform: its worklist, of which we do what we can.
     query: it answers what we ask of its studies. retrieve: how it gives them; "wado" asks and fetches at `dicomweb`.
     worklist: it is asked for the order of each study that arrives (Modality Worklist, PS3.4 annex K).
     availability: it is told which results are to be had, and where (Instance Availability Notification).
@@ -115,6 +117,7 @@ class Peer(Section):
     sop_classes: list[SpokenUid] = Field(default_factory=list)
     transfer_syntaxes: list[SpokenUid] = Field(default_factory=list)
     workitems: bool = False
+    perform: Perform = Perform()
     query: bool = False
     retrieve: Retrieve = Retrieve.MOVE
     worklist: bool = False
@@ -169,6 +172,27 @@ class Peer(Section):
             if getattr(self, key) and not self.address:
                 raise ValueError(f"{key} = true needs ae_title and address")
         return self
+
+    @model_validator(mode="after")
+    def check_perform(self) -> "Peer":
+        """Its worklist can be reached in the way of `perform.by`."""
+        if self.perform.how == PerformHow.NONE:
+            return self
+        if self.performed_by == PerformBy.WEB and not self.dicomweb:
+            raise ValueError("perform.by = 'web' needs dicomweb")
+        if self.performed_by == PerformBy.DICOM and not self.address:
+            raise ValueError("perform.by = 'dicom' needs ae_title and address")
+        return self
+
+    @property
+    def performed_by(self) -> PerformBy:
+        """`perform.by`, or what the peer has."""
+        return self.perform.by or (PerformBy.WEB if self.dicomweb else PerformBy.DICOM)
+
+    @property
+    def reports(self) -> bool:
+        """It tells us at our door what becomes of its workitems."""
+        return self.perform.how == PerformHow.SUBSCRIBE and self.performed_by == PerformBy.DICOM
 
     @property
     def delivered_by(self) -> DeliverBy:

@@ -9,6 +9,7 @@ from threading import Lock
 
 from node.config import Settings
 from node.errors import AssociationRejected
+from node.model.workitem import EVENT_CLASS
 from node.sections import Callers, Peer
 from node.services import WORKITEM_CLASSES, find_syntaxes, is_storage
 
@@ -35,18 +36,21 @@ class Caller:
 @dataclass(frozen=True, slots=True)
 class Admission:
     """What a caller may do. sop_classes, transfer_syntaxes: what it may send; empty is all. may_work: it may see and
-    change workitems."""
+    change workitems. may_report: it may tell us of its own."""
 
     caller: Caller
     may_store: bool
     sop_classes: frozenset[str] = frozenset()
     transfer_syntaxes: frozenset[str] = frozenset()
     may_work: bool = False
+    may_report: bool = False
 
     def find_syntaxes(self, abstract_syntax: str) -> tuple[str, ...]:
         """The transfer syntaxes in which this caller may use `abstract_syntax`; none when it may not."""
         syntaxes = find_syntaxes(abstract_syntax)
         if abstract_syntax in WORKITEM_CLASSES and not self.may_work:
+            return ()
+        if abstract_syntax == EVENT_CLASS and not self.may_report:
             return ()
         if not is_storage(abstract_syntax):
             return syntaxes
@@ -74,7 +78,7 @@ class Access:
         if peer is not None:
             self._check_origin(peer, caller)
             classes, syntaxes = frozenset(peer.sop_classes), frozenset(peer.transfer_syntaxes)
-            return Admission(caller, peer.send, classes, syntaxes, peer.workitems)
+            return Admission(caller, peer.send, classes, syntaxes, peer.workitems, peer.reports)
         if self._admits_unknown(caller.address):
             return Admission(caller, may_store=True)
         if caller.ae_title == self._title:  # `wetread doctor` asks us by C-ECHO from another container

@@ -6,6 +6,7 @@ settings, no log and no error.
 
 import os
 import ssl
+from base64 import b64encode
 from pathlib import Path
 
 import httpx
@@ -17,16 +18,23 @@ from node.sections import WebAccess
 def make_web_client(access: WebAccess, answer_wait: float) -> httpx.Client:
     """A client that gives a server `answer_wait` seconds for each thing that it has to say, follows no redirection and
     uses no proxy of the environment. Raises PeerUnreachable naming the key whose file or variable is missing."""
-    headers, auth = {}, None
-    if token := _read_secret("token", access.token_file, access.token_variable):
-        headers["Authorization"] = f"Bearer {token}"
-    elif access.user:
-        auth = httpx.BasicAuth(access.user, _read_secret("password", access.password_file, access.password_variable))
+    said = find_authorization(access)
+    headers = {"Authorization": said} if said else {}
     timeout = httpx.Timeout(answer_wait, connect=min(5.0, answer_wait))
-    return httpx.Client(headers=headers, auth=auth, timeout=timeout, verify=_make_context(access), trust_env=False)
+    return httpx.Client(headers=headers, timeout=timeout, verify=make_context(access), trust_env=False)
 
 
-def _make_context(access: WebAccess) -> ssl.SSLContext:
+def find_authorization(access: WebAccess) -> str:
+    """The Authorization header's value; "" where we say nothing. Raises PeerUnreachable like `make_web_client`."""
+    if token := _read_secret("token", access.token_file, access.token_variable):
+        return f"Bearer {token}"
+    if access.user:
+        secret = _read_secret("password", access.password_file, access.password_variable)
+        return f"Basic {b64encode(f'{access.user}:{secret}'.encode()).decode()}"
+    return ""
+
+
+def make_context(access: WebAccess) -> ssl.SSLContext:
     """TLS 1.2 or later, the server's name and certificate checked."""
     try:
         context = ssl.create_default_context(cafile=access.authorities)

@@ -37,6 +37,16 @@ class LinkVerbs:
         with self._reader.connect() as db:
             return [Link(**row._mapping) for row in db.execute(query)]
 
+    def find_open_links(self) -> list[Link]:
+        """Those whose workitem we have not finished."""
+        with self._reader.connect() as db:
+            return [Link(**row._mapping) for row in db.execute(select(t.link).where(~t.link.c.is_ended))]
+
+    def is_linked(self, uid: str) -> bool:
+        """True for a workitem that speaks of a job."""
+        with self._reader.connect() as db:
+            return db.execute(select(t.link.c.job_id).where(t.link.c.workitem_uid == uid)).first() is not None
+
     def put_link(self, link: Link, instead_of: str = "") -> None:
         """In place of the one of the same workitem, and of that of the workitem `instead_of`."""
         k = t.link

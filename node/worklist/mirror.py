@@ -66,15 +66,17 @@ class Mirror:
     def tick(self, now: float) -> None:
         """One round at `now` (epoch seconds). Pushed workitems come first: a job that was made for one is not taken
         for a job that has none."""
+        taken = []
         if self._is_new:
             self._worklist.announce_restart(now)
             self._is_new = False
-        self._pushed.tick(now)
+            taken = [link.job_id for link in self._worklist.find_open_links()]
+        taken += self._pushed.tick(now)  # of a job that has ended there is no history to come
         self._follow_history(now)
         busy = [job.id for job in self._ledger.find_jobs(states=[State.CLAIMED])]
         stirred = [link.job_id for link in self._worklist.find_stirred()]
         due = [job_id for job_id, at in self._again.items() if at <= now]
-        for job_id in dict.fromkeys([*busy, *stirred, *due]):
+        for job_id in dict.fromkeys([*taken, *busy, *stirred, *due]):
             self._try(job_id, now)
         if now - self._cleared > CLEAR:
             self._cleared = now

@@ -87,6 +87,13 @@ def state_progress(job: Job) -> Dataset:
     return _wrap("ProcedureStepProgressInformationSequence", progress)
 
 
+def state_wait(text: str) -> Dataset:
+    """What a workitem waits for of which nothing is done yet, for N-SET."""
+    progress = Dataset()
+    progress.ProcedureStepProgress, progress.ProcedureStepProgressDescription = "0", text
+    return _wrap("ProcedureStepProgressInformationSequence", progress)
+
+
 def state_end(
     job: Job, title: str, station: str, history: Sequence[Event], outputs: Iterable[Dataset], code: Dataset | None
 ) -> Dataset:

@@ -12,13 +12,14 @@ from pydicom.uid import generate_uid
 
 from node.config import Settings
 from node.dicom.model_values import find_values
-from node.dicom.refusal import SCHEME
 from node.ledger import Ledger
+from node.ledger.gathering import GATHERED, SUBMITTED
 from node.model.job import Job, Late, State
 from node.model.study import Instance, Study, StudyState
 from node.model.uid import derive_key
-from node.model.workitem import Readiness, Workitem
+from node.model.workitem import Workitem
 from node.sections import Route
+from node.worklist.guard import find_first, find_route, is_ours
 from node.worklist.links import Link
 from node.worklist.of_job import PRIORITIES, URGENCY
 from node.worklist.worklist import Worklist
@@ -38,50 +39,38 @@ class Pushed:
     def __init__(self, settings: Settings, ledger: Ledger, worklist: Worklist) -> None:
         self._settings, self._ledger, self._worklist = settings, ledger, worklist
 
-    def tick(self, now: float) -> None:
-        """Makes jobs of those whose inputs are here."""
+    def tick(self, now: float) -> list[str]:
+        """Makes jobs of those whose inputs are here. Returns their ids, of jobs that were there before too."""
         routes = self._settings.routes
         names = [route.pipeline for route in routes], [route.name for route in routes]
+        taken = []
         for item in self._worklist.find_unlinked(*names):
             model = json.loads(item.model)
-            route = self._find_route(model)
-            if route is not None and self._is_ours(model):
-                self._take(item, model, route, now)
+            route = find_route(model, self._settings)
+            if route is not None and is_ours(model, self._settings.node.ae_title):
+                taken += self._take(item, model, route, now)
+        return taken
 
-    def _find_route(self, model: dict[str, Any]) -> Route | None:
-        codes = (model.get("00404018") or {}).get("Value", ())
-        pairs = {(_first(code, "00080100"), _first(code, "00080102")) for code in codes}
-        label = _first(model, "00741202")
-        by_code = (route for route in self._settings.routes if (route.pipeline, SCHEME) in pairs)
-        by_label = (route for route in self._settings.routes if route.name == label)
-        return next(by_code, None) or next(by_label, None)
-
-    def _is_ours(self, model: dict[str, Any]) -> bool:
-        """The claim guard of IHE AIW-I 4.82.4.1.1: scheduled for nobody else, and its inputs said to be ready."""
-        stations = find_values(model, ["00404025", "00080100"])
-        if stations and self._settings.node.ae_title not in stations:
-            return False
-        return not find_values(model, ["00404034"]) and _first(model, "00404041") == Readiness.READY
-
-    def _take(self, item: Workitem, model: dict[str, Any], route: Route, now: float) -> None:
+    def _take(self, item: Workitem, model: dict[str, Any], route: Route, now: float) -> list[str]:
         wanted = find_values(model, ["00404021", "00081199", "00081155"])
         studies = find_values(model, ["00404021", "0020000D"]) or find_values(model, ["0020000D"])
         if not studies:
-            return
+            return []
         if wanted:
             self._ledger.announce(studies[0], item.uid, CALLER, wanted, (), now)
         study = self._ledger.find_study(studies[0])
         if study is None or study.state != StudyState.COMPLETE:
-            return
+            return []
         images = [one for one in self._ledger.find_instances(study.study_uid) if one.is_image]
         held = {one.sop_instance_uid for one in images}
         if set(wanted) - held or not images:
-            return
+            return []
         series = {one.series_uid for one in images if not wanted or one.sop_instance_uid in set(wanted)}
         job = self._find_job(study, route, series) or self._make_job(study, route, series, images, item, now)
         # With the priority that the job has: where the workitem says another, the mirror has the job follow.
         self._worklist.put_link(Link(item.uid, job.id, generate_uid(), 1, str(PRIORITIES[job.priority]), False))
         log.info("workitem %s is job %s", item.uid, job.id)
+        return [job.id]
 
     def _find_job(self, study: Study, route: Route, series: set[str]) -> Job | None:
         """The job of that pipeline that this study has already, and that reads these series."""
@@ -114,14 +103,13 @@ class Pushed:
             late=Late.REPLACE,
             inputs=derive_key("workitem", *sorted(one.digest for one in images if one.series_uid in series)),
         )
-        self._ledger.add_job(job, CALLER.lower(), f"workitem {item.uid}")
+        if study.reason == GATHERED:  # its images were fetched for this
+            self._ledger.add_jobs(study, [job], now, SUBMITTED)
+        else:
+            self._ledger.add_job(job, CALLER.lower(), f"workitem {item.uid}")
         return self._ledger.get_job(job.id)
 
 
 def find_priority(item: Workitem) -> str:
     """HIGH, MEDIUM or LOW."""
-    return _first(json.loads(item.model), "00741200")
-
-
-def _first(model: dict[str, Any], tag: str) -> str:
-    return str(next(iter(find_values(model, [tag])), ""))
+    return find_first(json.loads(item.model), "00741200")

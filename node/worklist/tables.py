@@ -88,5 +88,30 @@ link = Table(
 )
 """Which workitem speaks of which job of the ledger."""
 
+claim = Table(
+    "claim",
+    metadata,
+    Column("peer", String(64), primary_key=True),
+    Column("uid", String(64), primary_key=True),
+    Column("lock", String(64), nullable=False),
+    Column("copy_uid", String(64), nullable=False, index=True),
+    Column("stage", String(8), nullable=False),
+    Column("told", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+"""Workitems of other managers that we claim. told: the progress that the manager was told last, as DICOM JSON."""
+
+heard = Table(
+    "heard",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("peer", String(64), nullable=False, index=True),
+    Column("workitem_uid", String(64), nullable=False),
+    Column("report", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Events of other managers that we have not acted on yet."""
+
 bookmark = Table("bookmark", metadata, Column("number", Integer, primary_key=True))
 """Up to which line of the ledger's history workitems have followed."""

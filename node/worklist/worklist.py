@@ -6,6 +6,7 @@ from sqlalchemy import Engine, delete, select, update
 
 from node.ledger.engine import open_engine
 from node.worklist import tables as t
+from node.worklist.claims import ClaimStage, ClaimVerbs
 from node.worklist.links import LinkVerbs
 from node.worklist.notices import NoticeVerbs
 from node.worklist.search import SearchVerbs
@@ -19,7 +20,7 @@ REMEMBERED = 30 * 86400.0
 """Seconds for which it is known that a uid was deleted, and for which an event waits for its subscriber."""
 
 
-class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs):
+class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs, ClaimVerbs):
     """`home`/worklist.sqlite. Safe to use from many threads and processes at once. Times are seconds since the epoch,
     UTC."""
 
@@ -35,11 +36,12 @@ class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs
         self._engine.dispose()
 
     def delete_final(self, now: float, stays: float = STAYS) -> int:
-        """Final workitems that ended `stays` seconds ago or longer, and on which nobody holds a deletion lock, go: what
-        is left is that the uid was there. Returns how many."""
-        w, s = t.workitem, t.subscription
+        """Final workitems that ended `stays` seconds ago or longer, and on which nobody holds a deletion lock, and of
+        which no other manager is still to be told, go: what is left is that the uid was there. Returns how many."""
+        w, s, c = t.workitem, t.subscription, t.claim
         locked = select(s.c.workitem_uid).where((s.c.workitem_uid == w.c.uid) & s.c.lock).exists()
-        old = (w.c.ended_at <= now - stays) & w.c.deleted_at.is_(None) & ~locked
+        owed = select(c.c.uid).where((c.c.copy_uid == w.c.uid) & (c.c.stage != ClaimStage.OVER)).exists()
+        old = (w.c.ended_at <= now - stays) & w.c.deleted_at.is_(None) & ~locked & ~owed
         blank = {"model": "", "patient_id": "", "patient_name": "", "accession": "", "label": "", "study_uid": ""}
         with self._engine.begin() as db:
             uids = list(db.execute(select(w.c.uid).where(old)).scalars())
@@ -47,6 +49,7 @@ class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs
                 db.execute(update(w).where(w.c.uid == uid).values(blank | {"deleted_at": now}))
                 db.execute(delete(s).where(s.c.workitem_uid == uid))
                 db.execute(delete(t.link).where(t.link.c.workitem_uid == uid))
+                db.execute(delete(c).where(c.c.copy_uid == uid))
             db.execute(delete(w).where(w.c.deleted_at < now - REMEMBERED))
         self.forget_notices(now - REMEMBERED)
         return len(uids)

@@ -33,6 +33,8 @@ EXAMPLES = {
     "peers.archive.web.authorities",
     "peers.archive.web.certificate",
     "peers.archive.web.key",
+    "peers.archive.perform.how",
+    "peers.archive.perform.label",
     "listen.tls.address",
     "listen.tls.certificate",
     "listen.tls.key",

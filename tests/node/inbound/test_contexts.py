@@ -44,6 +44,7 @@ ae_title = "SCANNER"
 address = "127.0.0.1:1"
 send = true
 workitems = true
+perform = {{ how = "subscribe", by = "dicom" }}
 """
 
 
