@@ -127,7 +127,7 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     ledger, spool = open_ledger(settings), open_spool(settings)
     enqueuer = Enqueuer(settings, ledger, Doorbell(settings.queue.url))
     worklist = Worklist(settings.node.home)
-    clock = Clock(ledger, settings.work.lease.total_seconds())
+    clock = Clock(ledger, settings.work.lease.total_seconds(), settings.node.home / "clock")
     runs = [
         Housekeeper(settings, ledger, enqueuer, spool, clock).run,
         clock.run,

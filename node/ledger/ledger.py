@@ -27,10 +27,15 @@ class Ledger(Lists, Hands, Evidence, Notices, Hooks, Submitted, Protocol):
 
     # When the clock is set
 
-    def move_waits(self, by: float, now: float, lease: float) -> None:
-        """The wall clock was set by `by` seconds a moment ago, to `now`: in one step the times of all that waits move
-        with it, but for tries that come early by a step forward, and each lease lasts `lease` seconds from now. The
-        hours of a schedule are those of the clock, and stay."""
+    def move_waits(self, by: float, clock: Callable[[], float], lease: float) -> None:
+        """The wall clock, which is read by `clock`, was set by `by` seconds a moment ago: in one step the times of all
+        that waits move with it, but for tries that come early by a step forward, and each lease lasts `lease` seconds
+        from now. The hours of a schedule are those of the clock, and stay."""
+        ...
+
+    def settle_waits(self, by: float, clock: Callable[[], float], longest: float) -> None:
+        """After a step back by `by`: the same for that alone which lies in the future though it has passed, and for
+        waits that end more than `longest` seconds from now."""
         ...
 
     def find_newest_wait(self) -> float:

@@ -4,9 +4,11 @@ Rows hold times of the wall clock, since several processes write them and people
 times of what has not ended are moved by as much; what has ended keeps the time that it was given.
 
 A row that was written between the moment in which the clock was set and this one has the new time already. It is known
-by that: after a step forward no older row comes near to now, after one back only older ones lie beyond it.
+by that: after a step forward no older row comes near to now, after one back only older ones lie beyond it. And a row
+may be written with the old time a moment later, by somebody who had looked at the clock before: see `settle_waits`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, case, exists, func, or_, select, true, update
@@ -72,13 +74,26 @@ class WaitLedger:
     _engine: Engine
     _reader: Engine
 
-    def move_waits(self, by: float, now: float, lease: float) -> None:
+    def move_waits(self, by: float, clock: Callable[[], float], lease: float) -> None:
         """See Ledger.move_waits."""
         with self._engine.begin() as db:
+            now = clock()  # while nobody else can write
             for wait in WAITS:
                 _move(db, wait, by, now)
             claimed = t.job.c.state == State.CLAIMED
             db.execute(update(t.job).where(claimed).values(lease_until=now + lease))
+
+    def settle_waits(self, by: float, clock: Callable[[], float], longest: float) -> None:
+        """See Ledger.settle_waits."""
+        with self._reader.connect() as db:
+            now = clock()
+            late = (select(exists().where(wait.rows & or_(*_find_late(wait, now, longest).values()))) for wait in WAITS)
+            if not any(db.execute(query).scalar() for query in late):
+                return
+        with self._engine.begin() as db:
+            now = clock()
+            for wait in WAITS:
+                _pull(db, wait, by, _find_late(wait, now, longest))
 
     def find_newest_wait(self) -> float:
         """See Ledger.find_newest_wait."""
@@ -101,6 +116,21 @@ def _move(db: Connection, wait: Wait, by: float, now: float) -> None:
     if moves:
         values = {name: case((moved, columns[name] + by), else_=columns[name]) for name, moved in moves.items()}
         db.execute(update(wait.table).where(wait.rows).values(values))
+
+
+def _pull(db: Connection, wait: Wait, by: float, late: dict[str, ColumnElement[bool]]) -> None:
+    columns = wait.table.c
+    values = {name: case((moved, columns[name] + by), else_=columns[name]) for name, moved in late.items()}
+    db.execute(update(wait.table).where(wait.rows & or_(*late.values())).values(values))
+
+
+def _find_late(wait: Wait, now: float, longest: float) -> dict[str, ColumnElement[bool]]:
+    """Column -> where it has a time that nobody would write now: a passed one that is to come, or an end that lies more
+    than `longest` seconds ahead. `both` ends a wait that somebody was promised, and is left alone where that is all."""
+    columns, first = wait.table.c, wait.since[:1]
+    late = {name: columns[name] > now for name in wait.since}
+    late |= {name: (columns[name] > now + longest) & (columns[name] < NEVER) for name in wait.until}
+    return late | {name: (columns[name] < NEVER) & and_(*(columns[one] > now for one in first)) for name in wait.both}
 
 
 def _is_older(column: ColumnElement[float], by: float, now: float) -> ColumnElement[bool]:
