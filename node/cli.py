@@ -328,15 +328,19 @@ def test_routes(
 
 
 @app.command()
-def backup(target: Annotated[Path, typer.Argument(help="the file to write")], config_file: ConfigFile = None) -> None:
-    """Copy the ledger as it is now, while the node runs."""
-    from node.ledger.integrity import copy_ledger
+def backup(
+    folder: Annotated[Path, typer.Argument(help="where the copies go; made when it is not there")],
+    config_file: ConfigFile = None,
+) -> None:
+    """Copy the ledger, the worklist and the orders as they are now, while the node runs."""
+    from node.backup import back_up
 
     try:
-        copy_ledger(_settings(config_file).ledger_url, target)
+        copies = back_up(_settings(config_file), folder)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"no copy was written to {target}: {error}") from error
-    out.print(f"{target}: {target.stat().st_size / 1e6:.1f} MB", highlight=False)
+        raise ConfigError(f"no backup was written to {folder}: {error}") from error
+    for copy in copies:
+        out.print(f"{copy}: {copy.stat().st_size / 1e6:.1f} MB", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from threading import Event
 
+from node.clock import Clock
 from node.config import Settings
 from node.errors import LostLease
 from node.inbound.enqueue import Enqueuer
@@ -33,29 +34,36 @@ REMEMBER = 86400.0
 class Housekeeper:
     """Runs until told to stop; every step may be repeated and none may stop the others."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, enqueuer: Enqueuer, spool: Spool) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, enqueuer: Enqueuer, spool: Spool, clock: Clock | None = None
+    ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._enqueuer = enqueuer
         self._spool = spool
+        self._clock = clock or Clock(ledger, settings.work.lease.total_seconds())
+        self._clock.tell(self._enqueuer.move_clock)
         self._notify = [name for name, peer in sorted(settings.peers.items()) if peer.availability]
         self._swept = 0.0
         self._leases: dict[tuple[str, float], float] = {}
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
-        keep_going("housekeeping", self.tick, TICK, stop)
+        self._clock.start()
+        keep_going("housekeeping", self.tick, TICK, stop, self._ledger.look)
 
-    def tick(self, now: float) -> None:
-        """One round at `now` (epoch seconds). Raises, after the last step, what went wrong in any."""
+    def tick(self, now: float) -> bool:
+        """One round at `now` (epoch seconds); True while a study waits for its quiet period. Raises, after the last
+        step, what went wrong in any."""
         wrong = []
-        for step in (self._enqueuer.close_complete, self._watch_workers, self._settle, self._sweep):
+        for step in (self._clock.tick, self._enqueuer.close_complete, self._watch_workers, self._settle, self._sweep):
             try:
                 step(now)
             except Exception as error:  # noqa: BLE001  raised again below, when the other steps are done
                 wrong.append(error)
         if wrong:
             raise ExceptionGroup("not every step of the round was done", wrong)
+        return self._enqueuer.awaits_quiet
 
     def _watch_workers(self, now: float) -> None:
         lost, unheard = self._ledger.find_overdue(now, now - RING_AGAIN)
@@ -69,7 +77,7 @@ class Housekeeper:
         fail_stranded(self._ledger, now)
 
     def _sweep(self, now: float) -> None:
-        if now - self._swept > SWEEP:
+        if abs(now - self._swept) > SWEEP:
             self._swept = now
             self._spool.sweep(now - SWEEP)
             self._ledger.forget_expectations(now - REMEMBER)

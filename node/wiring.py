@@ -128,6 +128,7 @@ def make_tellers(settings: Settings, ledger: Ledger, worklist: "Worklist") -> "l
 def run_keeping(settings: Settings, stop: Event) -> None:
     """Housekeeping, retention, the worklist, orders, and whoever serves a peer, a receiver of messages or a webhook,
     each on a thread of its own, until `stop` is set."""
+    from node.clock import Clock
     from node.housekeeping import Housekeeper
     from node.inbound.enqueue import Enqueuer
     from node.inbound.urgency import OrderFollower
@@ -140,8 +141,10 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     ledger, spool = open_ledger(settings), open_spool(settings)
     enqueuer = Enqueuer(settings, ledger, Doorbell(settings.queue.url))
     worklist = Worklist(settings.node.home)
+    clock = Clock(ledger, settings.work.lease.total_seconds(), settings.node.home / "clock")
     runs = [
-        Housekeeper(settings, ledger, enqueuer, spool).run,
+        Housekeeper(settings, ledger, enqueuer, spool, clock).run,
+        clock.run,
         Retention(settings, ledger, spool, lambda: find_free_gb(settings.spool)).run,
         Mirror(settings, ledger, worklist).run,
         OrderFollower(settings, ledger).run,

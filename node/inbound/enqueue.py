@@ -56,13 +56,22 @@ class Enqueuer:
         self._patients = PatientKeys(settings.node.home)
         self._not_before: dict[str, float] = {}
         self._silent_until = 0.0
+        self.awaits_quiet = False
+        """Whether the last look found a study whose quiet period was not over: only the clock tells when it is."""
 
     def close_complete(self, now: float) -> int:
         """Judges every study that is RECEIVING; returns how many were closed. One that cannot be stops nobody."""
         word = self._expected.read_word()
         self._not_before = {uid: at for uid, at in self._not_before.items() if at > now}
         studies = self._ledger.find_studies(StudyState.RECEIVING)
+        quiet = self._settings.completeness.quiet.total_seconds()
+        self.awaits_quiet = any(now - study.last_at <= quiet for study in studies)
         return sum(self._try_to_close(study, word, now) for study in studies if study.study_uid not in self._not_before)
+
+    def move_clock(self, by: float) -> None:
+        """The system clock was set by `by` seconds: what waits in memory waits as long as it was to."""
+        self._not_before = {uid: at + by for uid, at in self._not_before.items()}
+        self._order_wait.move_clock(by)
 
     def ring(self, jobs: list[Job]) -> bool:
         """Rings in the lanes of `jobs` and remembers it; False when the broker is away: housekeeping tries again, and

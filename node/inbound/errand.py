@@ -95,7 +95,7 @@ class Errand:
             except (PeerRefused, OutOfResources) as refusal:
                 return [f"{refusal}; without it"]
             except PeerUnreachable as silence:
-                if time.time() + TRY_AGAIN < self._until:
+                if time.monotonic() + TRY_AGAIN < self._until:
                     time.sleep(TRY_AGAIN)
                     continue
                 wait = self._rules.wait.total_seconds()
@@ -135,9 +135,9 @@ class Errand:
             return f"prior of {age} was here already" if self._is_prior(study.study_uid, subject, ()) else ""
         chosen = choose_series(archive.find_series(study.study_uid, self._until), study, subject, self._rules)
         wanted = {one.series_uid: self._list(archive, study, one) for one in chosen}
-        self._ledger.add_asking(
-            study.study_uid, self._job.id, archive.title or archive.name[:16], time.time(), self._until + LINGER
-        )
+        title, now = archive.title or archive.name[:16], time.time()
+        until = now + self._until - time.monotonic() + LINGER
+        self._ledger.add_asking(study.study_uid, self._job.id, title, now, until)
         for series_uid, instances in wanted.items():
             self._fetcher.fetch_series(archive, study.study_uid, series_uid, instances)
         count, lacking = (sum(map(len, lists)) for lists in (wanted.values(), self._list_lacking(study, wanted)))

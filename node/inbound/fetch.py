@@ -30,7 +30,7 @@ def is_own(ledger: Ledger, study_uid: str) -> bool:
 
 
 class Fetcher:
-    """until: when it is over (epoch seconds)."""
+    """until: when it is over, on the monotonic clock."""
 
     def __init__(self, ledger: Ledger, door: SideDoor, until: float) -> None:
         self._ledger = ledger
@@ -55,8 +55,8 @@ class Fetcher:
         whole = len(lacking) == len(wanted)
         with self._door.open(archive.title or archive.name[:16], study_uid) as sink:
             archive.fetch(study_uid, series_uid, lacking, sink, self.until, whole=whole)
-        patience = time.time() + ROWS
-        while self.find_lacking(study_uid, wanted) and time.time() < patience:
+        patience = time.monotonic() + ROWS
+        while self.find_lacking(study_uid, wanted) and time.monotonic() < patience:
             time.sleep(0.1)
 
     def find_lacking(self, study_uid: str, wanted: Sequence[FoundInstance]) -> list[FoundInstance]:

@@ -96,16 +96,16 @@ class Gatherer:
         """Ticks until `stop` is set."""
         self._started = time.time()
         self._door.start()
-        keep_going("gathering", self.tick, TICK, stop)
+        keep_going("gathering", self.tick, TICK, stop, self._ledger.look)
         # Who waits for a silent archive is not waited for: the next start sends out again.
         patience = time.monotonic() + GOODBYE
         for thread in self._find_threads():
             thread.join(max(patience - time.monotonic(), 0.0))
         self._door.stop()
 
-    def tick(self, now: float) -> None:
-        """Begins with every study whose jobs wait and that is not under way."""
-        if now - self._looked > REOPEN:
+    def tick(self, now: float) -> bool:
+        """Begins with every study whose jobs wait and that is not under way; True while some are."""
+        if abs(now - self._looked) > REOPEN:
             self._looked = now
             for uid in self._ledger.reopen_sent():
                 log.info("study %s was gathered before and is sent for its own sake now", uid)
@@ -113,12 +113,13 @@ class Gatherer:
         for job_id, study_uid, since in self._ledger.find_waiting():
             waiting.setdefault(study_uid, []).append((job_id, since))
         with self._lock:
-            self._not_before = {uid: at for uid, at in self._not_before.items() if at > now}
+            self._not_before = {uid: at for uid, at in self._not_before.items() if now < at <= now + PAUSE}
             fresh = [uid for uid in waiting if uid not in self._under_way and uid not in self._not_before]
             for uid in fresh[: AT_ONCE - len(self._under_way)]:
                 thread = Thread(target=self._serve, args=(uid, waiting[uid]), name="gather", daemon=True)
                 self._under_way[uid] = thread
                 thread.start()
+            return bool(self._under_way)
 
     def _find_threads(self) -> list[Thread]:
         with self._lock:
@@ -155,7 +156,7 @@ class Gatherer:
             self._settle(job, rules, Found(notes=[text]), began)
             return
         try:
-            found = self._send_out(job, rules, until)
+            found = self._send_out(job, rules, time.monotonic() + until - began)
         except Exception as error:
             log.exception("gathering for job %s stumbled", job.id)
             found = Found(notes=[f"no prior: gathering stumbled ({type(error).__name__})"])

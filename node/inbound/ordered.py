@@ -42,6 +42,10 @@ class OrderWait:
         silent = self._find_silent(said)
         return f"; without an order: {' and '.join(silent)} did not answer in time" if silent else ""
 
+    def move_clock(self, by: float) -> None:
+        """The system clock was set by `by` seconds."""
+        self._since = {uid: at + by for uid, at in self._since.items()}
+
     def forget(self, study: Study) -> None:
         """It was closed."""
         self._since.pop(study.study_uid, None)

@@ -73,14 +73,15 @@ class Submitter:
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
         self._door.start()
-        keep_going("submissions", self.tick, TICK, stop)
+        keep_going("submissions", self.tick, TICK, stop, self._ledger.look)
         patience = time.monotonic() + GOODBYE
         for thread in self._find_threads():
             thread.join(max(patience - time.monotonic(), 0.0))
         self._door.stop()
 
-    def tick(self, now: float) -> None:
-        """Begins with the oldest of each peer that nobody is asked for, and makes the jobs of what was fetched."""
+    def tick(self, now: float) -> bool:
+        """Begins with the oldest of each peer that nobody is asked for, and makes the jobs of what was fetched; True
+        while somebody is asked."""
         for one in self._ledger.find_submissions(due=now):
             if one.state == FETCHED:
                 self._make_jobs(one, now)
@@ -89,6 +90,7 @@ class Submitter:
                 if one.peer not in self._under_way:
                     self._under_way[one.peer] = Thread(target=self._serve, args=(one,), name="submit", daemon=True)
                     self._under_way[one.peer].start()
+        return bool(self._find_threads())
 
     def _find_threads(self) -> list[Thread]:
         with self._lock:
@@ -105,7 +107,8 @@ class Submitter:
                 del self._under_way[one.peer]
 
     def _fetch(self, one: Submission) -> None:
-        until = one.asked_at + self._settings.completeness.give_up.total_seconds()
+        left = one.asked_at + self._settings.completeness.give_up.total_seconds() - time.time()
+        until = time.monotonic() + left
         peer = self._settings.peers.get(one.peer)
         if peer is None or not peer.query:
             self._refuse(one, f"{one.peer} is no peer with query = true any more")
@@ -114,7 +117,7 @@ class Submitter:
         ours = not is_own(self._ledger, one.study_uid)
         if ours:
             title, now = archive.title or archive.name[:16], time.time()
-            self._ledger.add_asking(one.study_uid, one.id, title, now, max(until, now) + LINGER)
+            self._ledger.add_asking(one.study_uid, one.id, title, now, now + max(left, 0.0) + LINGER)
         try:
             number, lacking = fetcher.fetch_study(archive, one.study_uid)
         except PeerRefused as refusal:
@@ -170,11 +173,10 @@ class Submitter:
         return [with_gathering(job, self._settings) for job in settled.jobs], ids, ""
 
     def _put_off(self, one: Submission, why: str, until: float) -> None:
-        now = time.time()
-        if now + AGAIN > until:
+        if time.monotonic() + AGAIN > until:
             self._refuse(one, f"given up: {why}")
         else:
-            self._ledger.move_submission(one, ASKED, why, now + AGAIN)
+            self._ledger.move_submission(one, ASKED, why, time.time() + AGAIN)
 
     def _refuse(self, one: Submission, why: str) -> None:
         self._ledger.end_asking(one.study_uid, one.id, time.time() + GRACE)

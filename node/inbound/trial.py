@@ -1,4 +1,7 @@
-"""What the routes would do with the images in a folder: for an administrator's eyes, so values are shown."""
+"""What the routes would do with the images in a folder: for an administrator's eyes, so values are shown.
+
+Orders that are kept take part as in a real run: what an order says of a study is read as if its images said it.
+"""
 
 import time
 from collections.abc import Iterator
@@ -17,8 +20,10 @@ from node.dicom.stacking import read_stacks
 from node.errors import CannotUnderstand, InputError
 from node.inbound.conditions import find_mismatch
 from node.inbound.match import find_study_mismatch
+from node.inbound.ordered import Ordered, add_orders
 from node.inbound.schedule import find_opening
-from node.model.job import Late
+from node.model.job import Late, Priority
+from node.orders.book import OrderBook
 from node.route_order import find_needed
 from node.sections import Route
 from pipelines.terms import get_manifest
@@ -28,7 +33,8 @@ from pipelines.terms import get_manifest
 class Verdict:
     """What one route says of one study. series: Series Instance UID -> the condition that it does not meet, None when
     it meets all. answer: what its pipeline would read, or the name of its refusal; "" when it makes no job. needs: what
-    else the route asks: of the study as a whole where that is not met, and for what the job would wait."""
+    else the route asks: of the study as a whole where that is not met, and for what the job would wait; and what became
+    of the study's order, where one is kept."""
 
     route: str
     pipeline: str
@@ -53,17 +59,37 @@ def try_routes(settings: Settings, folder: Path) -> Iterator[Verdict]:
     if not studies:
         raise CannotUnderstand(f"{folder}: no DICOM image")
     for study_uid, series in studies.items():
+        ordered = _add_orders(series, settings.order_book)
         for route in settings.routes:
-            yield _try_route(route, study_uid, series, settings.routes)
+            yield _try_route(route, study_uid, series, settings.routes, ordered)
 
 
-def _try_route(route: Route, study_uid: str, series: Series, routes: list[Route]) -> Verdict:
+def _add_orders(series: Series, book: Path) -> Ordered:
+    """As `node.inbound.enqueue` does; a node that was never told an order has no book, and gets none here."""
+    return (
+        add_orders({uid: sample for uid, (sample, _) in series.items()}, OrderBook(book))
+        if book.is_file()
+        else Ordered()
+    )
+
+
+def _try_route(route: Route, study_uid: str, series: Series, routes: list[Route], ordered: Ordered) -> Verdict:
     faults = {uid: find_mismatch(route.when, sample, quote=True) for uid, (sample, _) in series.items()}
     paths = [path for uid, fault in faults.items() if fault is None for path in series[uid][1]]
     miss = find_study_mismatch(route, [sample for sample, _ in series.values()], quote=True)
     answer = _try_pipeline(route.pipeline, paths) if paths and not miss else ""
-    needs = (*([miss] if miss else []), *_find_needs(route, routes))
+    needs = (*([miss] if miss else []), *_tell_order(route, faults, ordered), *_find_needs(route, routes))
     return Verdict(route.name, route.pipeline, study_uid, faults, answer, needs)
+
+
+def _tell_order(route: Route, faults: dict[str, str | None], ordered: Ordered) -> list[str]:
+    """What became of the order: why it was refused, else which priority the job would have by it (see `with_order`)."""
+    order = ordered.find([uid for uid, fault in faults.items() if fault is None]) or ordered.find(list(faults))
+    if order is None:
+        return [f"order: {note}" for note in ordered.notes]
+    if route.priority is not None or order.priority is None:
+        return [f"order: one is kept; priority {route.priority or Priority.ROUTINE}, not by the order"]
+    return [f"order: one is kept; priority {order.priority}, by the order"]
 
 
 def _find_needs(route: Route, routes: list[Route]) -> list[str]:

@@ -4,6 +4,7 @@ SQLite answers from the pages that it happens to read: a damaged one may lie uns
 meanwhile is built on it. So every page is looked at when the node starts. PostgreSQL looks after its own.
 """
 
+import os
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
@@ -22,8 +23,10 @@ ADVICE = (
 def find_damage(url: str) -> str:
     """What SQLite finds wrong with the file of `url`, "" when that is nothing, there is none, or it is no SQLite."""
     path = _find_file(url)
-    if path is None or not path.exists():
-        return ""
+    return _find_damage(path) if path is not None and path.exists() else ""
+
+
+def _find_damage(path: Path) -> str:
     try:
         with closing(_open(path)) as db:
             rows = [str(row[0]) for row in db.execute("PRAGMA quick_check(1)")]
@@ -39,23 +42,33 @@ def check_ledger(url: str) -> None:
         raise DamagedLedger(f"{_find_file(url)} is damaged: {damage}. {ADVICE}")
 
 
-def copy_ledger(url: str, target: Path) -> None:
-    """Writes the ledger as it is at one moment to `target`, which is whole or not there; others go on writing.
-
-    Raises DamagedLedger, OSError, and ValueError for a ledger that is no SQLite file.
-    """
+def copy_ledger(url: str, target: Path) -> Path:
+    """Writes the ledger as it is at one moment to `target`; see `copy_database`. Raises ValueError for a ledger that is
+    no SQLite file."""
     path = _find_file(url)
     if path is None:
         raise ValueError("only a SQLite ledger is copied here; PostgreSQL has pg_dump")
     check_ledger(url)
+    return copy_database(path, target)
+
+
+def copy_database(path: Path, target: Path) -> Path:
+    """Writes the SQLite file at `path` as it is at one moment to `target`, which is whole or not there and readable by
+    its owner alone; others go on writing. Returns `target`. Raises DamagedLedger and OSError."""
+    if damage := _find_damage(path):
+        raise DamagedLedger(f"{path} is damaged: {damage}. It is not copied; an earlier copy is left as it is")
     part = target.with_name(f".{target.name}.part")
     try:
+        part.unlink(missing_ok=True)  # of a copy that was killed
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         with closing(_open(path)) as db, closing(sqlite3.connect(part)) as copy:
             db.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, that needs none beside it
         place_file(part, target)
     finally:
         with suppress(FileNotFoundError):
             part.unlink()
+    return target
 
 
 def _find_file(url: str) -> Path | None:

@@ -21,6 +21,27 @@ from node.model.study import Finished, Instance, Quarantined, Study
 class Ledger(Lists, Hands, Evidence, Notices, Hooks, Submitted, Protocol):
     """The truth of this node. Times are seconds since the epoch, UTC."""
 
+    def look(self) -> int:
+        """A number that is another one as soon as anybody wrote since the last look: cheap enough to ask for always."""
+        ...
+
+    # When the clock is set
+
+    def move_waits(self, by: float, clock: Callable[[], float], lease: float) -> None:
+        """The wall clock, which is read by `clock`, was set by `by` seconds a moment ago: in one step the times of all
+        that waits move with it, but for tries that come early by a step forward, and each lease lasts `lease` seconds
+        from now. The hours of a schedule are those of the clock, and stay."""
+        ...
+
+    def settle_waits(self, by: float, clock: Callable[[], float], longest: float) -> None:
+        """After a step back by `by`: the same for that alone which lies in the future though it has passed, and for
+        waits that end more than `longest` seconds from now."""
+        ...
+
+    def find_newest_wait(self) -> float:
+        """When the newest of what waits began, 0 when nothing does."""
+        ...
+
     # What came in
 
     def record(self, batch: Batch) -> list[tuple[Instance, str]]:

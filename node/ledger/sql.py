@@ -25,6 +25,8 @@ from node.ledger.steps import StepLedger
 from node.ledger.studies import to_study
 from node.ledger.submissions import SubmissionLedger
 from node.ledger.versions import note_late, supersede
+from node.ledger.waits import WaitLedger
+from node.ledger.watch import Watch
 from node.ledger.webhooks import HookLedger
 from node.ledger.workers import WorkerLedger
 from node.model.batch import Batch
@@ -49,6 +51,7 @@ class SqlLedger(
     MessageLedger,
     HookLedger,
     SubmissionLedger,
+    WaitLedger,
 ):
     """`Ledger` on one database. Safe to use from many threads and processes at once."""
 
@@ -56,10 +59,16 @@ class SqlLedger(
         self._engine: Engine = open_engine(url)
         add_indexes(self._engine)
         self._reader: Engine = self._engine.execution_options(read_only=True)
+        self._watch = Watch(self._engine.url)
 
     def close(self) -> None:
         """Gives the connections back."""
+        self._watch.close()
         self._engine.dispose()
+
+    def look(self) -> int:
+        """See Ledger.look."""
+        return self._watch.look()
 
     # What came in
 

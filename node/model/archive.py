@@ -43,7 +43,7 @@ class FoundInstance:
 
 
 class Archive(Protocol):
-    """One peer. `until`: when to stop waiting for it, seconds since the epoch.
+    """One peer. `until`: when to stop waiting for it, on the monotonic clock.
 
     Every verb raises PeerUnreachable when it does not answer in time, and PeerRefused with what it answers otherwise.
     `fetch` may raise OutOfResources, where the sink has no room for what it brings.

@@ -48,7 +48,7 @@ class Counter:
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
-        keep_going(f"counting at {self._name}", self.tick, TICK, stop)
+        keep_going(f"counting at {self._name}", self.tick, TICK, stop, self._ledger.look)
 
     def tick(self, now: float) -> None:
         """Asks what is due."""

@@ -55,7 +55,7 @@ class Deliverer:
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
-        keep_going(f"delivery to {self._name}", self.tick, TICK, stop)
+        keep_going(f"delivery to {self._name}", self.tick, TICK, stop, self._ledger.look)
 
     def tick(self, now: float) -> None:
         """Sends what is due, then asks to confirm what was sent; of an open circuit one object alone, as a try."""

@@ -50,7 +50,7 @@ class Notifier:
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
-        keep_going(f"notifying {self._name}", self.tick, TICK, stop)
+        keep_going(f"notifying {self._name}", self.tick, TICK, stop, self._ledger.look)
 
     def tick(self, now: float) -> None:
         """Tells what is due."""

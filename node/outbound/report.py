@@ -40,7 +40,7 @@ class Reporter:
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
-        keep_going(f"reporting to {self._name}", self.tick, TICK, stop)
+        keep_going(f"reporting to {self._name}", self.tick, TICK, stop, self._ledger.look)
 
     def tick(self, now: float) -> None:
         """Reports what is due."""

@@ -167,7 +167,7 @@ class DimseArchive:
         """An association on which this thread alone takes messages."""
         address = (self._peer.host, self._peer.port)
         with associate(self._ours, address, self._peer.ae_title, contexts, handlers, roles) as association:
-            association.dimse_timeout = max(until - time.time(), 0.1)
+            association.dimse_timeout = max(until - time.monotonic(), 0.1)
             with hold_reactor(association):
                 yield association
 
@@ -196,7 +196,7 @@ class DimseArchive:
                 return
             if identifier is not None:
                 yield identifier
-            left = until - time.time()
+            left = until - time.monotonic()
             if left <= 0:
                 association.abort()
                 raise PeerUnreachable(f"{self.name} did not end {service} in time")

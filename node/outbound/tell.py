@@ -43,7 +43,7 @@ class EventTeller:
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
-        keep_going(f"telling {self._name} of workitems", self.tick, TICK, stop)
+        keep_going(f"telling {self._name} of workitems", self.tick, TICK, stop, self._worklist.look)
 
     def tick(self, now: float) -> None:
         """Tells what waits."""

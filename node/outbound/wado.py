@@ -118,7 +118,7 @@ class WebArchive:
 
     def _watch(self, part: Iterator[bytes], until: float) -> Iterator[bytes]:
         for piece in part:
-            if time.time() > until:
+            if time.monotonic() > until:
                 raise PeerUnreachable(f"{self.name} did not end WADO-RS in time")
             yield piece
 
@@ -126,7 +126,7 @@ class WebArchive:
     def _open(
         self, address: str, matching: dict[str, str], accept: str, service: str, until: float
     ) -> Iterator[httpx.Response]:
-        patience = max(min(until - time.time(), SILENCE), 0.1)
+        patience = max(min(until - time.monotonic(), SILENCE), 0.1)
         try:
             with (
                 make_web_client(self._access, patience) as client,

@@ -48,7 +48,7 @@ class WebhookNotifier:
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
-        keep_going(f"webhook {self._name}", self.tick, TICK, stop)
+        keep_going(f"webhook {self._name}", self.tick, TICK, stop, self._ledger.look)
 
     def tick(self, now: float) -> None:
         """Draws what the history has to tell, then tells what is due."""
@@ -57,7 +57,7 @@ class WebhookNotifier:
         hook = self._ledger.open_hook(self._name)
         if not hook.paused_at and hook.next_at <= now:
             self._tell(hook, now)
-        if now - self._forgot > FORGET:
+        if abs(now - self._forgot) > FORGET:
             self._forgot = now
             self._ledger.forget_notices(now - self._settings.keep.results.total_seconds())
 

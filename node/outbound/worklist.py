@@ -73,7 +73,7 @@ class Inquirer:
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
-        keep_going(f"asking {self._name} for orders", self.tick, TICK, stop)
+        keep_going(f"asking {self._name} for orders", self.tick, TICK, stop, self._ledger.look)
 
     def tick(self, now: float) -> None:
         """Asks for all that is due; studies under way go first."""

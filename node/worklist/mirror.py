@@ -61,7 +61,7 @@ class Mirror:
 
     def run(self, stop: Event) -> None:
         """Rounds until `stop` is set."""
-        keep_going("the worklist", self.tick, PAUSE, stop)
+        keep_going("the worklist", self.tick, PAUSE, stop, lambda: (self._ledger.look(), self._worklist.look()))
 
     def tick(self, now: float) -> None:
         """One round at `now` (epoch seconds). Pushed workitems come first: a job that was made for one is not taken
@@ -75,10 +75,10 @@ class Mirror:
         self._follow_history(now)
         busy = [job.id for job in self._ledger.find_jobs(states=[State.CLAIMED])]
         stirred = [link.job_id for link in self._worklist.find_stirred()]
-        due = [job_id for job_id, at in self._again.items() if at <= now]
+        due = [job_id for job_id, at in self._again.items() if not now < at <= now + PATIENCE]
         for job_id in dict.fromkeys([*taken, *busy, *stirred, *due]):
             self._try(job_id, now)
-        if now - self._cleared > CLEAR:
+        if abs(now - self._cleared) > CLEAR:
             self._cleared = now
             self._worklist.delete_final(now)
 

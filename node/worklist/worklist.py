@@ -5,6 +5,7 @@ from pathlib import Path
 from sqlalchemy import Engine, delete, select, update
 
 from node.ledger.engine import open_engine
+from node.ledger.watch import Watch
 from node.worklist import tables as t
 from node.worklist.claims import ClaimStage, ClaimVerbs
 from node.worklist.links import LinkVerbs
@@ -30,10 +31,16 @@ class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs
         place.touch(0o600)  # attributes of patients: its owner alone reads it
         self._engine: Engine = open_engine(f"sqlite:///{place}", t.metadata)
         self._reader: Engine = self._engine.execution_options(read_only=True)
+        self._watch = Watch(self._engine.url)
 
     def close(self) -> None:
         """Gives the connections back."""
+        self._watch.close()
         self._engine.dispose()
+
+    def look(self) -> int:
+        """A number that is another one as soon as anybody wrote since the last look."""
+        return self._watch.look()
 
     def delete_final(self, now: float, stays: float = STAYS) -> int:
         """Final workitems that ended `stays` seconds ago or longer, and on which nobody holds a deletion lock, and of

@@ -69,7 +69,7 @@ class Teller:
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
-        keep_going(f"telling {self._name}", self.tick, TICK, stop)
+        keep_going(f"telling {self._name}", self.tick, TICK, stop, self._ledger.look)
 
     def tick(self, now: float) -> None:
         """Looks which jobs have ended or got further, then sends what is due; to an open circuit one message alone, as

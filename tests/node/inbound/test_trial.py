@@ -1,5 +1,8 @@
 """`wetread routes test DIR` says what would happen to a study, and why not."""
 
+from contextlib import closing
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +13,10 @@ from node.dicom.header import read_header
 from node.errors import CannotUnderstand
 from node.inbound import trial
 from node.inbound.trial import try_routes
+from node.model.job import Priority
+from node.orders.book import OrderBook
+from tests.node.dicom.test_request import ORDER
+from tests.node.inbound.desk import STUDY, Desk
 from tests.series import make_series, make_slice, write_series
 
 SETTINGS = Settings.model_validate(
@@ -106,3 +113,64 @@ def test_a_file_that_could_be_deflated_unseen_is_passed_over_and_a_bare_dataset_
     else:
         with pytest.raises(CannotUnderstand):
             list(try_routes(SETTINGS, tmp_path))
+
+
+URGENT = {"Modality": "CT", "RequestedProcedurePriority": "STAT"}
+ORDERED = Settings.model_validate(
+    {
+        "routes": [
+            {"name": "urgent", "when": URGENT, "pipeline": "lung-seg"},
+            {"name": "fixed", "when": URGENT, "pipeline": "lung-seg", "priority": "off-peak"},
+            {"name": "other", "when": {"RequestedProcedureID": "RP-9"}, "pipeline": "lung-seg"},
+            {"name": "whole", "study": {"ReasonForTheRequestedProcedure": "nodule"}, "pipeline": "lung-seg"},
+        ]
+    }
+)
+
+
+def try_ordered(tmp_path, order, **changes):
+    """The verdicts by route for the study of ORDER, on a node that was told `order`."""
+    settings = ORDERED.model_copy(update={"node": ORDERED.node.model_copy(update={"home": tmp_path / "home"})})
+    if order is not None:
+        OrderBook(settings.order_book).keep(order)
+    write_series(make_series((12, 8, 8), (2.0, 1, 1), **changes), tmp_path / "ct")
+    verdicts = {one.route: one for one in try_routes(settings, tmp_path / "ct")}
+    assert settings.order_book.exists() == (order is not None)
+    return verdicts
+
+
+def test_what_the_order_of_the_study_says_is_matched_as_in_a_real_run(tmp_path):
+    found = try_ordered(tmp_path, replace(ORDER, priority=Priority.STAT))
+    assert [name for name, one in found.items() if one.makes_job] == ["urgent", "fixed"]
+    assert found["urgent"].needs == ("order: one is kept; priority stat, by the order",)
+    assert found["fixed"].needs == ("order: one is kept; priority off-peak, not by the order",)
+    assert list(found["other"].series.values()) == [
+        f"RequestedProcedureID is not RP-9, it is {ORDER.requested_procedure_id}"
+    ]
+    assert found["whole"].needs[0] == "study: ReasonForTheRequestedProcedure is not NODULE, it is COUGH"
+
+
+def test_the_trial_and_a_real_run_come_to_the_same_with_an_order(tmp_path):
+    routes = [route.model_dump(mode="json", by_alias=True, exclude_unset=True) for route in ORDERED.routes]
+    (tmp_path / "desk").mkdir()
+    with closing(Desk(tmp_path / "desk", routes)) as desk:
+        OrderBook(desk.settings.order_book).keep(replace(ORDER, priority=Priority.STAT))
+        images = make_series((12, 8, 8), (2.0, 1, 1), StudyInstanceUID=STUDY)
+        write_series(images, tmp_path / "ct")
+        tried = {one.route for one in try_routes(desk.settings, tmp_path / "ct") if one.makes_job}
+        desk.send(images)
+        desk.judge(11.0)
+        assert {job.route for job in desk.ledger.find_jobs()} == tried == {"urgent", "fixed"}
+
+
+def test_an_order_that_is_refused_says_why_and_adds_nothing(tmp_path):
+    found = try_ordered(tmp_path, replace(ORDER, priority=Priority.STAT, patient_id="P-2"))
+    assert not found["urgent"].makes_job
+    assert found["urgent"].needs == ("order: OrderRefused: the order is of another Patient ID than the images",)
+    assert "RequestedProcedurePriority is" in next(iter(found["urgent"].series.values()))
+
+
+def test_a_node_without_orders_gets_no_book_by_a_trial(tmp_path):
+    found = try_ordered(tmp_path, None)
+    assert not found["urgent"].makes_job
+    assert found["urgent"].needs == ()

@@ -95,7 +95,10 @@ def test_a_copy_made_while_others_write_is_a_whole_ledger(path, tmp_path):
     with closing(SqlLedger(url(copy))) as ledger:
         assert ledger.get_job(JOB.id).study_uid == JOB.study_uid
         assert {"1.2.5"} == {study.study_uid for study in ledger.find_studies()} & {"1.2.5", "1.2.6"}
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["copy.sqlite", "home"]
+    assert sorted(file.name for file in tmp_path.iterdir() if not file.name.endswith(("-wal", "-shm"))) == [
+        "copy.sqlite",
+        "home",
+    ]
 
 
 def test_a_damaged_ledger_is_not_copied_over_a_good_one(path, tmp_path):
@@ -106,14 +109,6 @@ def test_a_damaged_ledger_is_not_copied_over_a_good_one(path, tmp_path):
     with pytest.raises(DamagedLedger):
         copy_ledger(url(path), copy)
     assert copy.read_bytes() == before
-
-
-def test_wetread_backup_copies_the_ledger_of_the_configuration(path, tmp_path):
-    config, copy = tmp_path / "wetread.toml", tmp_path / "copy.sqlite"
-    config.write_text(f'[node]\nhome = "{path.parent}"\n')
-    done = CliRunner().invoke(app, ["backup", str(copy), "--config", str(config)])
-    assert done.exit_code == 0, done.output
-    assert find_damage(url(copy)) == ""
 
 
 @pytest.mark.parametrize("command", ["jobs", "doctor"])

@@ -58,12 +58,12 @@ def serve():
 
 
 def ask(archive, patience=5.0):
-    return archive.find_studies("P-1", ("20210101", "20240101"), "CT", time.time() + patience)
+    return archive.find_studies("P-1", ("20210101", "20240101"), "CT", time.monotonic() + patience)
 
 
 def fetch(archive, sink, whole=True):
     some = [FoundInstance("1.2.8.1.1", ""), FoundInstance("1.2.8.1.2", "")]
-    archive.fetch("1.2.8", "1.2.8.1", some, sink, time.time() + 5, whole=whole)
+    archive.fetch("1.2.8", "1.2.8.1", some, sink, time.monotonic() + 5, whole=whole)
 
 
 def test_an_answer_is_read_and_the_question_was_for_the_patient_and_the_dates(serve):
