@@ -25,6 +25,7 @@ from pipelines.bundles.install import Installed
 from pipelines.bundles.layout import lay_out
 from pipelines.bundles.recipe import Recipe, find_kind
 from pipelines.bundles.shortage import is_shortage
+from pipelines.bundles.sparing import spare
 from pipelines.bundles.tail import Tail, take_tail
 from pipelines.bundles.windows import Decide, decide_windows, keep_means, pick_highest
 from pipelines.errors import BundleDrift, BundleRefused, PipelineError, UnsuitableVolume
@@ -81,8 +82,8 @@ class Answer:
 class Program:
     """A loaded bundle on one device."""
 
-    def __init__(self, installed: Installed, device: str, *, trusted: bool) -> None:
-        """Raises BundleError. Call in a confined process."""
+    def __init__(self, installed: Installed, device: str, *, trusted: bool, sparing: bool = False) -> None:
+        """sparing: with smaller windows, where it has windows. Raises BundleError. Call in a confined process."""
         self._card: Card = installed.card
         self._device = device
         recipe = installed.make_recipe(trusted=trusted)
@@ -101,6 +102,8 @@ class Program:
         else:
             self._inferer = _make(parser, "inferer")
             self._after = _list_steps(_make(parser, "postprocessing"), recipe)
+        inferer: Any = self._detector.inferer if self._task is Task.DETECTION else self._inferer
+        self.is_spared = sparing and spare(inferer)
         lay_out(self._network)
         self._tail = self._take_tail()
 
