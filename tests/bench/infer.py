@@ -53,6 +53,7 @@ UNITS = {
 GOALS = (
     Goal("cpu: Wetread / MONAI, plain, studies in the same time", "cpu.plain.seconds", "cpu.wetread.seconds", 2),
     Goal("cpu: windows/s, Wetread / MONAI, plain", "cpu.wetread.windows_per_s", "cpu.plain.windows_per_s", 2),
+    Goal("cpu: seconds of CPU, MONAI, plain / Wetread", "cpu.plain.cpu_s", "cpu.wetread.cpu_s", 2),
     Goal("cpu: mean Dice of all classes, Wetread and MONAI", "cpu.both.dice", "", 0.999),
     Goal("cuda: mean Dice of all classes, Wetread and MONAI", "cuda.both.dice", "", 0.99),
     Goal("cpu: share of preparing and laying back", "cpu.wetread.share", "", 0.15, at_most=True),
@@ -121,12 +122,14 @@ def make_chest(planes):
 
 def _run(folder, options):
     """{side: [numbers of each round]}."""
-    rounds = {side: [] for side in SIDES}
+    rounds, windows = {side: [] for side in SIDES}, 0
     with contextlib.ExitStack() as stack:
         sides = {side: stack.enter_context(_Side(side, folder, options.device)) for side in SIDES}
         for number in range(options.rounds):
             for side, process in sides.items():
-                numbers = process.segment()
+                stages = process.segment()
+                windows = windows or stages["windows"]  # as many as MONAI, which comes first, has looked at
+                numbers = _to_numbers(stages, windows)
                 rounds[side].append(numbers)
                 errors.print(f"{number + 1}/{options.rounds} {SIDES[side]}: {numbers['seconds']:.1f} s")
     return rounds
@@ -154,25 +157,21 @@ class _Side:
         self._process.wait(60)
 
     def segment(self):
-        """The numbers of one round. Raises CannotMeasure when the process ends instead."""
+        """The stages of one round. Raises CannotMeasure when the process ends instead."""
         cpu = cpu_seconds(self._process.pid)
         with PeakWatch(self._process.pid) as watch, contextlib.suppress(BrokenPipeError):
             print("go", file=self._process.stdin, flush=True)
             line = self._process.stdout.readline()
         if not line:
             raise CannotMeasure("one side ended; its own words are above")
-        stages = json.loads(line)
-        seconds = stages["pre"] + stages["infer"] + stages["post"]
-        return {
-            "seconds": seconds,
-            "windows_per_s": stages["windows"] / stages["infer"],
-            "pre": stages["pre"],
-            "infer": stages["infer"],
-            "post": stages["post"],
-            "share": (stages["pre"] + stages["post"]) / seconds,
-            "cpu_s": cpu_seconds(self._process.pid) - cpu,
-            "peak_mb": watch.peak,
-        }
+        cpu = cpu_seconds(self._process.pid) - cpu
+        return json.loads(line) | {"cpu_s": cpu, "peak_mb": watch.peak}
+
+
+def _to_numbers(stages, windows):
+    seconds = stages["pre"] + stages["infer"] + stages["post"]
+    share = (stages["pre"] + stages["post"]) / seconds
+    return stages | {"seconds": seconds, "windows_per_s": windows / stages["infer"], "share": share}
 
 
 def _to_figures(rounds, device):
