@@ -273,13 +273,14 @@ class WorkerLost(WorkerError):
 
 
 class OutOfTime(WorkerError):
-    """The job ran past its pipeline's time limit; it is tried once more."""
+    """The job ran past its pipeline's time limit; it is tried once more, as is what used up the memory."""
 
     transient = True
 
 
 class OutOfMemory(WorkerError):
-    """The pipeline asked for more memory than its device had; it is tried once more, on the CPU."""
+    """The pipeline asked for more memory than its device had; it is tried once more, on the CPU, or there
+    in smaller windows."""
 
     transient = True
 

@@ -41,6 +41,15 @@ class ExplainingModel(Model, Protocol):
         ...
 
 
+@runtime_checkable
+class SparingPipeline(Protocol):
+    """A Pipeline that can also do with less memory, where its answer may then be another: that is said in a note."""
+
+    def load_sparing(self, device: str) -> Model:
+        """See Pipeline.load."""
+        ...
+
+
 class Pipeline(Protocol):
     """One algorithm: its manifest, and how to bring it to life on a device."""
 

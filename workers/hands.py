@@ -8,7 +8,7 @@ import time
 from billiard import current_process
 
 from node.config import Settings
-from node.errors import LostLease, OutOfMemory, WetreadError, WorkerLost
+from node.errors import LostLease, OutOfMemory, OutOfTime, WetreadError, WorkerLost
 from node.ledger import SqlLedger
 from node.model.delivery import ResultObject
 from node.model.job import Job, State
@@ -43,7 +43,7 @@ class Hands:
         self._name = f"{socket.gethostname()}/{os.getpid()}"
         self._claims = 0
         self.warm = Warm(pick_device(settings.work.device, getattr(current_process(), "index", 0) or 0))
-        self._careful = self.warm if self.warm.device == "cpu" else Warm("cpu")
+        self._careful = Warm("cpu", sparing=self.warm.device == "cpu")
         self._presence = Presence(self._ledger, self._name, settings.work.lanes, self.warm.device, self._find_models)
         self._presence.start()
 
@@ -84,6 +84,9 @@ class Hands:
             if is_out_of_memory(error):
                 warm.forget()
             return self._give_back(job, error, watch)
+        finally:
+            if warm is self._careful:
+                warm.forget()  # a second copy of what is warm
         text = f"{len(objects)} objects by {self._name} on {warm.device}"
         self._ledger.move_job(
             job, State.ENCODED, time.time(), "encode", text, seconds=watch.seconds, objects=objects, shares=shares
@@ -92,13 +95,17 @@ class Hands:
         return "encoded"
 
     def _pick_models(self, job: Job) -> Warm:
-        """Those on this child's device; on the CPU when the job ran out of memory, or took its worker with it."""
+        """Those on this child's device. Once the job ran out of memory or time, or took its worker with it, on the CPU;
+        where that is the device, with smaller windows. A worker on the CPU may have gone for any reason, and a rerun
+        must make the same objects: then nothing is changed."""
         if job.attempt == 1:
             return self.warm
         history = reversed(self._ledger.find_history(job.id))
         # QUEUED events of other stations say what an operator changed, or what was gathered meanwhile.
         last = next((e.text for e in history if e.state == State.QUEUED and e.station in FAILING), "")
-        return self._careful if last.startswith((OutOfMemory.__name__, WorkerLost.__name__)) else self.warm
+        greedy = (OutOfMemory.__name__, OutOfTime.__name__)
+        reasons = greedy if self.warm.device == "cpu" else (*greedy, WorkerLost.__name__)
+        return self._careful if last.startswith(reasons) else self.warm
 
     def _give_back(self, job: Job, error: Exception, watch: Stopwatch) -> str:
         state, reason = judge(error, job.attempt, self._settings.work.attempts)

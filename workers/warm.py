@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipelines.catalog import get_pipeline
 from pipelines.errors import PipelineError
-from pipelines.pipeline import Model
+from pipelines.pipeline import Model, SparingPipeline
 from pipelines.repeatable import make_repeatable
 
 log = logging.getLogger(__name__)
@@ -15,11 +15,13 @@ log = logging.getLogger(__name__)
 class Warm:
     """The loaded models of one child on one device."""
 
-    def __init__(self, device: str) -> None:
-        """device: torch's name of it; for a GPU, this process computes repeatably from now on."""
+    def __init__(self, device: str, *, sparing: bool = False) -> None:
+        """device: torch's name of it; for a GPU, this process computes repeatably from now on. sparing: with as little
+        memory as they can do with (pipelines.pipeline.SparingPipeline)."""
         if device.startswith("cuda"):
             make_repeatable()
         self.device = device
+        self._sparing = sparing
         self._models: dict[tuple[str, str], Model] = {}
 
     @property
@@ -32,7 +34,10 @@ class Warm:
         pipeline = get_pipeline(name)
         key = (name, pipeline.manifest.weights_sha256)
         if key not in self._models:
-            self._models[key] = pipeline.load(self.device)
+            if self._sparing and isinstance(pipeline, SparingPipeline):
+                self._models[key] = pipeline.load_sparing(self.device)
+            else:
+                self._models[key] = pipeline.load(self.device)
             log.info("pipeline %s %s is warm on %s", name, pipeline.manifest.version, self.device)
         return self._models[key]
 

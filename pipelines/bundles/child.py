@@ -1,4 +1,4 @@
-"""`python -m pipelines.bundles.child HOME DEVICE SCRATCH MEMORY_GB TRUSTED`: the process in which one bundle runs.
+"""`python -m pipelines.bundles.child HOME DEVICE SCRATCH MEMORY_GB TRUSTED SPARING`: the process of one bundle.
 
 Reads volumes on standard input and answers on what was standard output; whatever a bundle prints goes nowhere. It ends
 when its input does.
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from pipelines.bundles.program import Program
 
 
-def main(home: str, device: str, scratch: str, memory_gb: str, trusted: str) -> None:
+def main(home: str, device: str, scratch: str, memory_gb: str, trusted: str, sparing: str) -> None:
     """Loads the bundle, says so, and answers volumes until the input ends."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     if device == "cpu":
         limit_memory(float(memory_gb))
     try:
-        program = _load(home, device, scratch, trusted=trusted == "code")
+        program = _load(home, device, scratch, trusted=trusted == "code", sparing=sparing == "sparing")
     except Exception as error:  # noqa: BLE001  told by name to the worker, which judges
         _tell(answers, error, device)
         return
@@ -42,7 +42,7 @@ def main(home: str, device: str, scratch: str, memory_gb: str, trusted: str) -> 
             _tell(answers, error, device)
 
 
-def _load(home: str, device: str, scratch: str, *, trusted: bool) -> "Program":
+def _load(home: str, device: str, scratch: str, *, trusted: bool, sparing: bool) -> "Program":
     installed = read_installed(Path(home))
     if installed.make_recipe(trusted=trusted).wants_torchvision:
         from pipelines.bundles.torchvision_ops import import_torchvision
@@ -52,7 +52,7 @@ def _load(home: str, device: str, scratch: str, *, trusted: bool) -> "Program":
 
     _warm_up(device)
     confine(Path(scratch))
-    program = Program(installed, device, trusted=trusted)
+    program = Program(installed, device, trusted=trusted, sparing=sparing)
     make_repeatable()  # last: most bundles ask for cuDNN's race, and a trusted one may have had it
     return program
 
@@ -75,7 +75,8 @@ def _answer(program: "Program", message: Message, answers: IO[bytes]) -> None:
 
     way = str(message.words.get("explain", ""))
     found = program.explain(volumes[0], way, tell) if way else program.run(volumes, affine, tell)
-    send(answers, Message({"seconds": time.perf_counter() - start}, found.arrays))
+    words = {"seconds": time.perf_counter() - start, "spared": program.is_spared}
+    send(answers, Message(words, found.arrays))
 
 
 def _tell(answers: IO[bytes], error: Exception, device: str) -> None:

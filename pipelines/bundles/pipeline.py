@@ -21,6 +21,13 @@ class BundlePipeline:
 
         Raises NeedsConcepts while an output has no concept; BundleChanged, BundleRefused, BundleUntrusted, BundleDrift.
         """
+        return self._load(device, sparing=False)
+
+    def load_sparing(self, device: str) -> BundleModel:
+        """As load, with smaller windows (pipelines.bundles.sparing)."""
+        return self._load(device, sparing=True)
+
+    def _load(self, device: str, *, sparing: bool) -> BundleModel:
         name = self.manifest.name
         allowance = get_shelf().find_allowance(name)
         if self.manifest.lacks:
@@ -33,4 +40,4 @@ class BundlePipeline:
             installed.make_recipe(trusted=allowance.code)
         except BundleError as error:
             raise record(error, self._home, self.manifest.weights_sha256) from None
-        return BundleModel(installed, device, trusted=allowance.code, memory_gb=allowance.memory_gb)
+        return BundleModel(installed, device, trusted=allowance.code, memory_gb=allowance.memory_gb, sparing=sparing)

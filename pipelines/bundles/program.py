@@ -1,6 +1,5 @@
 """A bundle brought to life, in the process made for it: network, transforms and inferer out of MONAI's own parser."""
 
-import io
 import sys
 import types
 import warnings
@@ -16,22 +15,26 @@ from monai.data import MetaTensor
 from monai.inferers import SliceInferer, SlidingWindowInferer
 from monai.transforms import Compose, Invertd
 from numpy.typing import NDArray
-from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from pipelines.bundles.card import Card, Task
+from pipelines.bundles.checkpoint import load_weights
 from pipelines.bundles.explain import draw, find_deviation
 from pipelines.bundles.image import from_image, to_image, to_indices, to_picture
 from pipelines.bundles.install import Installed
-from pipelines.bundles.lock import read_lock, read_pinned
+from pipelines.bundles.layout import lay_out
 from pipelines.bundles.recipe import Recipe, find_kind
 from pipelines.bundles.shortage import is_shortage
-from pipelines.bundles.windows import Decide, decide_windows, pick_highest
-from pipelines.errors import BundleDrift, BundleRefused, BundleUntrusted, PipelineError, UnsuitableVolume
+from pipelines.bundles.sparing import spare
+from pipelines.bundles.tail import Tail, take_tail
+from pipelines.bundles.windows import Decide, decide_windows, keep_means, pick_highest
+from pipelines.errors import BundleDrift, BundleRefused, PipelineError, UnsuitableVolume
 from pipelines.terms import Affine
 
 MANY_CLASSES = 32
 """Beyond so many classes, sums are decided while windows go by."""
+PATCH = (32, 32, 32)
+"""Voxels of a window on which a network shows its last layer."""
 DECISIVE = {"Activations", "AsDiscrete"}
 """Transforms that make of scores what is there, each voxel for itself."""
 HOMES = ("monai.", "torch.", "ignite.")
@@ -79,8 +82,8 @@ class Answer:
 class Program:
     """A loaded bundle on one device."""
 
-    def __init__(self, installed: Installed, device: str, *, trusted: bool) -> None:
-        """Raises BundleError. Call in a confined process."""
+    def __init__(self, installed: Installed, device: str, *, trusted: bool, sparing: bool = False) -> None:
+        """sparing: with smaller windows, where it has windows. Raises BundleError. Call in a confined process."""
         self._card: Card = installed.card
         self._device = device
         recipe = installed.make_recipe(trusted=trusted)
@@ -89,7 +92,7 @@ class Program:
             sys.path.insert(0, str(installed.folder))
         parser = _parse(recipe, device)
         self._network: nn.Module = _make(parser, "network_def").to(device)
-        _load_weights(self._network, installed, str(_make(parser, "weights_path")), trusted=trusted)
+        load_weights(self._network, installed, str(_make(parser, "weights_path")), trusted=trusted)
         self._network.eval()
         self._before: Compose = _make(parser, "preprocessing")
         if self._task is Task.DETECTION:
@@ -99,6 +102,10 @@ class Program:
         else:
             self._inferer = _make(parser, "inferer")
             self._after = _list_steps(_make(parser, "postprocessing"), recipe)
+        inferer: Any = self._detector.inferer if self._task is Task.DETECTION else self._inferer
+        self.is_spared = sparing and spare(inferer)
+        lay_out(self._network)
+        self._tail = self._take_tail()
 
     @torch.inference_mode()
     def run(self, volumes: Sequence[NDArray[np.float32]], affine: Affine, step: Step) -> Answer:
@@ -166,23 +173,46 @@ class Program:
 
     def _infer(self, data: dict[str, Any], step: Step) -> "list[_Step]":
         """Puts the network's answer into `data`; returns the steps that are left for it."""
-        look = self._watch(step)
-        slices = isinstance(self._inferer, SliceInferer)
-        sliding = isinstance(self._inferer, SlidingWindowInferer)
-        if sliding and not slices and self._card.classes > MANY_CLASSES:
+        look, image = self._watch(step), data[self._key][None]
+        slides = self._slides and image.ndim == 5
+        if slides and self._card.classes > MANY_CLASSES:
             return self._infer_early(data, look)
-        if sliding or slices:
-            self._inferer.sw_device, self._inferer.device = self._device, "cpu"
-        pred = self._inferer(data[self._key][None], look)[0].float().cpu()
+        if slides:
+            pred = decide_windows(_plain(image), look, self._inferer, self._device, keep_means)
+        else:
+            if isinstance(self._inferer, (SliceInferer, SlidingWindowInferer)):
+                self._inferer.sw_device, self._inferer.device = self._device, "cpu"
+            pred = self._inferer(image, look)[0].float().cpu()
         data["pred"] = MetaTensor(pred)
         labels = pred.shape[0] == 1 and not self._card.overlaps
         return _nearest_after_arg_max(self._after, self._before, self._key, decided=labels)
+
+    @property
+    def _slides(self) -> bool:
+        """Whether windows go over a volume as MONAI's own inferer has them, which ours does in less memory."""
+        inferer: Any = getattr(self, "_inferer", None)
+        return (
+            type(inferer) is SlidingWindowInferer
+            and inferer.roi_size is not None
+            and np.size(inferer.roi_size) in {1, 3}
+        )
+
+    def _take_tail(self) -> Tail | None:
+        """The last layer, where many classes are decided while windows go by."""
+        if not self._slides or self._card.classes <= MANY_CLASSES:
+            return None
+        try:
+            return take_tail(self._network, torch.zeros(1, self._card.channels, *PATCH, device=self._device))
+        except (RuntimeError, ValueError) as error:
+            if is_shortage(error):
+                raise
+            return None  # a network that reads no window of this size is taken as it is
 
     def _infer_early(self, data: dict[str, Any], look: Callable[[Tensor], Tensor]) -> "list[_Step]":
         """As _infer, with all decided while windows go by: labels, or masks where classes may overlap."""
         overlaps = self._card.overlaps
         decide = _decide_each(self._after) if overlaps else pick_highest
-        pred = decide_windows(_plain(data[self._key][None]), look, self._inferer, self._device, decide)
+        pred = decide_windows(_plain(data[self._key][None]), look, self._inferer, self._device, decide, self._tail)
         data["pred"] = MetaTensor(pred if overlaps else pred.float())
         left = [one for one in self._after if one.kind not in DECISIVE]
         steps = _nearest_after_arg_max(left, self._before, self._key, decided=True)
@@ -338,53 +368,3 @@ def _take_each(transform: Transform) -> Transform:
         return {**data, "pred": taken}
 
     return take
-
-
-def _load_weights(network: nn.Module, installed: Installed, path: str, *, trusted: bool) -> None:
-    """The pinned checkpoint into `network`: safetensors where there is one, else a state dict without code in it, or of
-    a site that trusts the bundle, that of its TorchScript."""
-    pinned = read_lock(installed.lock)
-    name = PurePosixPath(path).as_posix()
-    safe = PurePosixPath(name).with_suffix(".safetensors").as_posix()
-    name = safe if safe in pinned else name
-    if name not in pinned:
-        raise BundleDrift(f"its weights {name} are not there: download them as its large_files.yml says, then add it")
-    content = read_pinned(installed.folder, name, pinned)
-    if name.endswith(".ts") and not trusted:
-        raise BundleUntrusted(f'{name} is TorchScript, which is a program; bundles.NAME.trust = "code" allows it')
-    if name == safe:
-        state = load_safetensors(content)
-    else:
-        state = _read_script(content, name) if name.endswith(".ts") else _unpickle(content, name)
-    try:
-        network.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        line = str(error).splitlines()[1].strip() if len(str(error).splitlines()) > 1 else str(error)
-        raise BundleDrift(f"{name} does not fit its network: {line[:200]}") from error
-
-
-def _read_script(content: bytes, name: str) -> dict[str, Tensor]:
-    """The state dict of a TorchScript program. Loading one runs code of its own: only where the site trusts it."""
-    try:
-        script = torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]
-    except Exception as error:  # torch raises what the bytes provoke
-        if is_shortage(error):
-            raise MemoryError from error
-        raise BundleDrift(f"{name} is no TorchScript, or is damaged: {type(error).__name__}") from error
-    return dict(script.state_dict())
-
-
-def _unpickle(content: bytes, name: str) -> dict[str, Tensor]:
-    """Tensors alone: whatever else a pickle asks for is refused before it is made (torch.load, weights_only)."""
-    try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises what the bytes provoke
-        if is_shortage(error):
-            raise MemoryError from error
-        raise BundleRefused(f"{name} holds more than tensors, or is damaged: {type(error).__name__}") from error
-    for key in ("model", "state_dict"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict):
-        raise BundleDrift(f"{name} holds no state dict")
-    return state

@@ -1,6 +1,7 @@
-"""docs/performance_results.md, written from what the benches of encoding, loading, turnaround and the web measured.
+"""docs/performance_results.md, written from what the benches of encoding, loading, turnaround, the web and
+inference measured.
 
-python tests/bench/results_page.py encode.json load.json turnaround.json [web.json] > docs/performance_results.md
+python tests/bench/results_page.py encode.json load.json turnaround.json [web.json infer.json infer-cuda.json]
 """
 
 import json
@@ -30,6 +31,15 @@ PARTS = {
         "confirmed, without the model's own time and the quiet period. Sender, node and destination share the machine.",
     ),
     "web": ("DICOMweb", "tests/bench/web.py", "Beside Orthanc's DICOMweb plugin, in one run."),
+    "infer": (
+        "Inference",
+        "tests/bench/infer.py",
+        "The whole-body network of 105 classes at low resolution, built from its configuration with weights from a "
+        "seed, on a made chest of 512 x 512 x 64 voxels: from the volume to labels on its grid. Beside MONAI alone "
+        "with the bundle's own transforms, windows and settings; both warm, one after the other in each round. Ours "
+        "runs in a process of its own, and the way there and back is part of its time.",
+    ),
+    "infer-cuda": ("Inference on a GPU", "tests/bench/gpu.sh", "The same on a GPU, in half precision for both."),
 }
 
 
@@ -43,7 +53,8 @@ def main():
         machine = done["machine"]
         print(f"\n## {title}\n\n{fill(text, 120)}\n")
         print(f"Measured on {done['date']}, {done['rounds']} rounds: {machine['cores']} vCPU {machine['cpu']}, "
-              f"{machine['memory_gb']} GB, {machine['kernel']}. Repeat it with `{script}`.\n")  # fmt: skip
+              f"{machine['memory_gb']} GB, {machine['kernel']}"
+              f"{_say_device(done)}. Repeat it with `{script}`.\n")  # fmt: skip
         print("| goal | measured | wanted |  |\n| --- | --: | --: | --- |")
         for goal in done["goals"]:
             bound = f"{'≤' if goal['at_most'] else '≥'} {goal['goal']}"
@@ -52,6 +63,13 @@ def main():
         print("\n| figure | value | unit |\n| --- | --: | --- |")
         for figure in done["figures"]:
             print(f"| {figure['name']} | {to_number(figure['value'])} | {figure['unit']} |")
+
+
+def _say_device(done):
+    """The card, where one was measured, and how busy the machine was, where that was looked at."""
+    words = [done["device"]] if done.get("device", "CPU") != "CPU" else []
+    words += [f"load {done['load']} before"] if "load" in done else []
+    return "".join(f", {word}" for word in words)
 
 
 if __name__ == "__main__":

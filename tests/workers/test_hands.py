@@ -17,7 +17,6 @@ from tests.series import make_series
 from workers.device import pick_device
 from workers.heartbeat import Heartbeat
 from workers.process import refuse_job
-from workers.warm import Warm
 
 OURS = replace(JOB, pipeline="threshold", deliver=(), series_uids=(), created_at=time.time())
 
@@ -120,17 +119,27 @@ def test_a_refusal_is_made_of_the_images_that_are_left(node):
     assert refuse_job(job, node.settings, node.ledger, "PriorMissing", "none came") == []
 
 
-@pytest.mark.parametrize("why", ["OutOfMemory: of the device", "WorkerLost: no heartbeat"])
-def test_what_ran_out_of_memory_stays_careful_whatever_else_happens_while_it_waits(node, why):
+@pytest.mark.parametrize(
+    ("device", "why", "careful"),
+    [
+        ("cuda:0", "OutOfMemory: of the device", True),
+        ("cuda:0", "OutOfTime: 60 s", True),
+        ("cuda:0", "WorkerLost: no heartbeat", True),
+        ("cpu", "OutOfMemory: of the device", True),
+        ("cpu", "OutOfTime: 60 s", True),
+        ("cpu", "WorkerLost: no heartbeat", False),
+    ],
+)
+def test_what_ran_out_of_memory_stays_careful_whatever_else_happens_while_it_waits(node, device, why, careful):
     keep_series(node)
-    node.hands._careful = Warm("cpu")
+    node.hands.warm.device = device
     study = node.ledger.find_study(OURS.study_uid)
     assert node.ledger.close_study(study, time.time(), "complete", "", [OURS])
     job = node.ledger.claim_job(OURS.id, "w", time.time() + 9, time.time())
     assert node.hands._pick_models(job) is node.hands.warm
-    station = "run" if why.startswith("OutOfMemory") else "housekeeping"
+    station = "housekeeping" if why.startswith("WorkerLost") else "run"
     waiting = node.ledger.move_job(job, State.QUEUED, time.time(), station, why)
     node.ledger.set_priority(waiting, Priority.STAT, time.time())
     again = node.ledger.claim_job(OURS.id, "w", time.time() + 9, time.time())
     assert again.attempt == 2
-    assert node.hands._pick_models(again) is node.hands._careful
+    assert node.hands._pick_models(again) is (node.hands._careful if careful else node.hands.warm)
