@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import anyio
 import h11
+from anyio.lowlevel import RunVar
 from anyio.to_thread import run_sync
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
@@ -26,6 +27,9 @@ AT_ONCE = 32
 """Connections that are served by a thread at one moment."""
 
 
+_hands: RunVar[anyio.CapacityLimiter] = RunVar("hands")
+
+
 class _Gone:
     """As many bytes as h11 has to be told of, which went without it."""
 
@@ -38,8 +42,6 @@ class _Gone:
 
 class FileProtocol(H11Protocol):
     """One connection."""
-
-    _hands: anyio.CapacityLimiter | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Offers GIVE to each of its requests, unless what is written must be enciphered first."""
@@ -62,7 +64,7 @@ class FileProtocol(H11Protocol):
             return
         outlet = Outlet(self.transport.get_extra_info("socket").fileno(), stretches)
         try:
-            while not await run_sync(outlet.push, limiter=self._find_hands()):
+            while not await run_sync(outlet.push, limiter=_find_hands()):
                 await _wait_writable(self.loop, outlet)
         except OSError as error:
             if not isinstance(error, ConnectionError):
@@ -76,12 +78,14 @@ class FileProtocol(H11Protocol):
             self.conn.send_with_data_passthrough(h11.Data(data=cast("bytes", _Gone(size))))
             await cycle.send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    @classmethod
-    def _find_hands(cls) -> anyio.CapacityLimiter:
-        """One for all connections."""
-        if cls._hands is None:
-            cls._hands = anyio.CapacityLimiter(AT_ONCE)
-        return cls._hands
+
+def _find_hands() -> anyio.CapacityLimiter:
+    """One for all connections of an event loop: the viewer's port has a loop of its own."""
+    try:
+        return _hands.get()
+    except LookupError:
+        _hands.set(anyio.CapacityLimiter(AT_ONCE))
+        return _hands.get()
 
 
 async def _wait_writable(loop: asyncio.AbstractEventLoop, outlet: Outlet) -> None:
