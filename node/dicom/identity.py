@@ -69,12 +69,12 @@ class Identity:
         return self.sop_class_uid not in NO_IMAGES and not self.sop_class_uid.startswith(NO_IMAGE_FAMILIES)
 
 
-def read_identity(path: Path) -> Identity:
-    """The identity of a Part 10 file.
+def read_identity(path: Path, begin: tuple[str, int] | None = None) -> Identity:
+    """The identity of a Part 10 file. begin: what `read_syntax` says of it, where that is known.
 
     Raises CannotUnderstand when it is none, or a uid is absent or no UID (PS3.5 9.1).
     """
-    syntax, offset = read_syntax(path)
+    syntax, offset = begin or read_syntax(path)
     with path.open("rb") as file:
         file.seek(offset)
         identity = find_identity(file.read(HEAD_BYTES), syntax)

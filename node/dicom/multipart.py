@@ -77,12 +77,13 @@ class MultipartReader:
             raise Malformed("the boundary is none (RFC 2046 5.1.1)")
         self._delimiter = b"\r\n--" + boundary.encode("ascii")
         self._held = b"\r\n"  # a body may begin with its first boundary
+        self._at = 0  # what of it was dealt with
         self._place = _Place.PREAMBLE
         self._aside = 0
 
     def feed(self, piece: bytes) -> Iterator[Event]:
         """What `piece` brings; to be used up before the next one. Raises Malformed."""
-        self._held += piece
+        self._held, self._at = self._held[self._at :] + piece, 0
         going = True
         while going:
             if self._place is _Place.BODY:
@@ -104,8 +105,8 @@ class MultipartReader:
             elif self._place is _Place.START:
                 going = self._read_start()
             else:
-                self._pass_over(len(self._held), "bytes after the last boundary")
-                self._held = b""
+                self._pass_over(len(self._held) - self._at, "bytes after the last boundary")
+                self._at = len(self._held)
                 return
 
     def close(self) -> None:
@@ -116,47 +117,49 @@ class MultipartReader:
 
     def _take_until_delimiter(self) -> tuple[bytes, bool]:
         """(what is surely before the next delimiter, True when that was found and passed)."""
-        at = self._held.find(self._delimiter)
+        begin, at = self._at, self._held.find(self._delimiter, self._at)
         if at < 0:
-            sure = max(len(self._held) - len(self._delimiter) + 1, 0)
-            data, self._held = self._held[:sure], self._held[sure:]
-            return data, False
-        data, self._held = self._held[:at], self._held[at + len(self._delimiter) :]
+            self._at = max(len(self._held) - len(self._delimiter) + 1, begin)
+            return self._held[begin : self._at], False
+        self._at = at + len(self._delimiter)
         self._place = _Place.MARK
-        return data, True
+        return self._held[begin:at], True
 
     def _read_mark(self) -> bool:
         """What follows a delimiter: "--" is the last one, a line's end begins a part (RFC 2046: after any padding)."""
-        if self._held.startswith(b"--"):
-            self._held, self._place, self._aside = self._held[2:], _Place.EPILOGUE, 0
+        line = self._held[self._at : self._at + LONGEST_HEAD + 2]
+        if line.startswith(b"--"):
+            self._at, self._place, self._aside = self._at + 2, _Place.EPILOGUE, 0
             return True
-        rest = self._held.lstrip(b" \t")
-        if len(self._held) - len(rest) > LONGEST_HEAD:
+        rest = line.lstrip(b" \t")
+        padding = len(line) - len(rest)
+        if padding > LONGEST_HEAD:
             raise Malformed("a boundary line that does not end")
         if rest.startswith(b"\r\n"):
-            self._held, self._place = rest, _Place.HEAD  # its line's end is that before the first header line
+            self._at, self._place = self._at + padding, _Place.HEAD  # its line's end is that before the first header
             return True
-        if b"\r\n".startswith(rest) or self._held == b"-":
+        if b"\r\n".startswith(rest) or line == b"-":
             return False
         raise Malformed("a boundary line goes on with something else")
 
     def _read_head(self) -> dict[str, str] | None:
         """The header lines of a part; None when there are more to come."""
-        end = self._held.find(b"\r\n\r\n", 0, LONGEST_HEAD)
+        end = self._held.find(b"\r\n\r\n", self._at, self._at + LONGEST_HEAD)
         if end < 0:
-            if len(self._held) >= LONGEST_HEAD:
+            if len(self._held) - self._at >= LONGEST_HEAD:
                 raise Malformed(f"the header of a part has more than {LONGEST_HEAD} bytes")
             return None
-        lines = self._held[:end].split(b"\r\n")[1:]
-        self._held, self._place = self._held[end + 2 :], _Place.START
+        lines = self._held[self._at : end].split(b"\r\n")[1:]
+        self._at, self._place = end + 2, _Place.START
         return _parse_head(lines)
 
     def _read_start(self) -> bool:
         """The empty line after the header, unless the next boundary follows the header at once: a part without body."""
-        if len(self._held) < len(self._delimiter) and self._delimiter.startswith(self._held):
+        start = self._held[self._at : self._at + len(self._delimiter)]
+        if len(start) < len(self._delimiter) and self._delimiter.startswith(start):
             return False
-        if not self._held.startswith(self._delimiter):
-            self._held = self._held[2:]
+        if start != self._delimiter:
+            self._at += 2
         self._place = _Place.BODY
         return True
 

@@ -67,19 +67,24 @@ class Receiver:
         finally:
             intake.discard()
 
-    def admit(self, part: Path, caller: str, association_id: str = "", announced_uid: str = "") -> str:
+    def admit(
+        self,
+        part: Path,
+        caller: str,
+        association_id: str = "",
+        announced_uid: str = "",
+        seen: tuple[Identity, int] | None = None,
+    ) -> str:
         """The same for a whole Part 10 file in spool/incoming, as STOW-RS brings it; its preamble and File Meta
-        Information stay as they are. announced_uid: what the sender called it, if it did."""
+        Information stay as they are. announced_uid: what the sender called it, if it did. seen: who it is and where
+        its dataset begins, from one who read it and looked at how far it inflates."""
         fd = -1
         try:
             fd = os.open(part, os.O_RDONLY)
             self._spool.check_space()
-            syntax, offset = read_syntax(part)
-            if syntax in DEFLATED:
-                check_inflation(part, offset, self._inflate_ratio)
-            identity = read_identity(part)
+            identity, offset = seen or self._look(part)
             _check_announced(identity, (identity.sop_class_uid, announced_uid or identity.sop_instance_uid))
-            digest = digest_dataset(part, offset, syntax)
+            digest = digest_dataset(part, offset, identity.transfer_syntax_uid)
             return self._keep(str(part), fd, identity, digest, part.stat().st_size, association_id)
         except OSError as error:
             raise OutOfResources(f"the spool cannot be written: {error.strerror}") from error
@@ -133,6 +138,13 @@ class Receiver:
             set_aside(self._spool, self._ledger, path, refusal, uid=uid)
             return False
         return True
+
+    def _look(self, part: Path) -> tuple[Identity, int]:
+        """Who it is, and where its dataset begins."""
+        syntax, offset = read_syntax(part)
+        if syntax in DEFLATED:
+            check_inflation(part, offset, self._inflate_ratio)
+        return read_identity(part, (syntax, offset)), offset
 
     def _keep(self, part: str, fd: int, identity: Identity, digest: str, size: int, association_id: str) -> str:
         uid = identity.sop_instance_uid

@@ -23,7 +23,7 @@ from node.model.study import Instance
 log = logging.getLogger(__name__)
 
 GATHER = 0.2
-"""Seconds in which rows are gathered for one transaction."""
+"""Seconds in which rows are gathered for one transaction, unless somebody waits for them."""
 
 MOST = 4096
 """Rows that wait at most; then the door waits too."""
@@ -43,6 +43,7 @@ class Recorder:
         self._known = Known(ledger.find_digests)
         self._pending: dict[str, str] = {}
         self._written = self._given = 0
+        self._waiting = 0
         self._running = True
         self._is_dead = False
         self._thread = Thread(target=self._run, name="recorder", daemon=True)
@@ -105,7 +106,13 @@ class Recorder:
         """Waits until all that was given is written; False when it takes longer than `patience` seconds."""
         with self._change:
             mark = self._given
-            return self._change.wait_for(lambda: self._is_dead or self._written >= mark, patience) and not self._is_dead
+            self._waiting += 1
+            self._change.notify_all()
+            try:
+                written = self._change.wait_for(lambda: self._is_dead or self._written >= mark, patience)
+            finally:
+                self._waiting -= 1
+            return written and not self._is_dead
 
     def _tell(self) -> None:
         self._given += 1
@@ -128,10 +135,7 @@ class Recorder:
                 self._change.wait_for(lambda: self._given > self._written or not self._running)
                 if self._given == self._written:
                     return
-                waits = self._running
-            if waits:
-                time.sleep(GATHER)
-            with self._change:
+                self._change.wait_for(lambda: self._waiting or not self._running, GATHER)
                 batch, self._next, mark = self._next, Batch(), self._given
                 self._change.notify_all()
             self._write(batch)

@@ -5,6 +5,7 @@ from starlette.applications import Starlette
 
 from node.config import Settings
 from node.errors import ConfigError
+from node.web.protocol import FileProtocol
 
 LONGEST_HEADER = 1 << 16
 
@@ -27,7 +28,7 @@ def configure_server(settings: Settings, application: Starlette, *, viewer: bool
         host=web.host,
         port=web.viewer_port if viewer else web.port,
         lifespan="off" if viewer else "auto",
-        http="h11",
+        http=FileProtocol,
         ws="websockets-sansio",
         ws_max_size=LONGEST_HEADER,
         ws_ping_interval=PING,

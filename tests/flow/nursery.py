@@ -1,9 +1,10 @@
-"""Listeners as forks of one process that has imported everything: the start of each costs a tenth of a second.
+"""Listeners, and web roles, as forks of one process that has imported everything: the start of each costs little.
 
     python -m tests.flow.nursery
 
-Each line on stdin is a JSON array: ["listen", config, log] is answered with the pid of a new listener, ["wait", pid]
-with its exit code once it has ended. It ends, and its listeners with it, when stdin does.
+Each line on stdin is a JSON array: ["listen", config, log] is answered with the pid of a new listener, "web" instead of
+"listen" with that of a web role, ["wait", pid] with its exit code once it has ended. It ends, and its children with it,
+when stdin does.
 """
 
 import ctypes
@@ -69,6 +70,10 @@ class Nursery:
         """A listener by `config`; what it says goes to the end of `log`."""
         return Newborn(self, self.ask("listen", str(config), str(log)))
 
+    def serve(self, config: Path, log: Path) -> Newborn:
+        """The same for a web role."""
+        return Newborn(self, self.ask("web", str(config), str(log)))
+
     def ask(self, *words: str | int) -> int:
         """The answer to one line."""
         assert self._process.stdin and self._process.stdout
@@ -95,12 +100,16 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         verb, *words = json.loads(line)
-        answer = _fork(*words) if verb == "listen" else os.waitstatus_to_exitcode(os.waitpid(words[0], 0)[1])
+        answer = os.waitstatus_to_exitcode(os.waitpid(words[0], 0)[1]) if verb == "wait" else _fork(verb, *words)
         answers.write(f"{answer}\n")
         answers.flush()
 
 
-def _fork(config: str, log: str) -> int:
+def _fork(role: str, config: str, log: str) -> int:
+    if role == "web":
+        import uvicorn  # noqa: F401  what every web role imports
+
+        from node.web import app, server  # noqa: F401
     pid = os.fork()
     if pid:
         return pid
@@ -114,7 +123,7 @@ def _fork(config: str, log: str) -> int:
         os.closerange(3, 64)
         from node.cli import main as run
 
-        sys.argv = ["wetread", "listen", "--config", config]
+        sys.argv = ["wetread", role, "--config", config]
         run()
         code = 0
     except SystemExit as ended:

@@ -8,8 +8,11 @@ from uuid import uuid4
 
 from anyio.to_thread import run_sync
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from node.web.dicomweb.media import MULTIPART
+from node.web.outlet import Stretch
+from node.web.protocol import GIVE, Give
 
 CHUNK = 1 << 20
 """Bytes that are read at once."""
@@ -21,12 +24,14 @@ SMALL = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """kind: its Content-Type with parameters. size: of its body in bytes where that is known before it is made."""
+    """kind: its Content-Type with parameters. size: of its body in bytes where that is known before it is made.
+    file: that holds the body and nothing else, where one does."""
 
     kind: str
     body: Iterable[bytes]
     size: int | None = None
     location: str = ""
+    file: Path | None = None
 
     def make_head(self) -> bytes:
         """Its header lines and the empty line after them."""
@@ -39,13 +44,34 @@ class Part:
 def answer_parts(
     kind: str, parts: Sequence[Part] | Iterator[Part], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> StreamingResponse:
-    """multipart/related of parts of `kind`. Where all sizes are known from the start the whole length is said."""
+    """multipart/related of parts of `kind`. Where all sizes are known from the start the whole length is said; where
+    all are files, they go as `_FilesResponse` has it."""
     boundary = uuid4().hex
     said = dict(headers or {})
-    if isinstance(parts, Sequence) and all(part.size is not None for part in parts):
-        said["Content-Length"] = str(_measure(boundary, parts))
     said["Content-Type"] = f'{MULTIPART}; type="{kind}"; boundary={boundary}'
+    if not isinstance(parts, Sequence) or any(part.size is None for part in parts):
+        return StreamingResponse(send_pieces(_join(boundary, parts)), status, said)
+    said["Content-Length"] = str(_measure(boundary, parts))
+    if all(part.file is not None for part in parts):
+        return _FilesResponse(boundary, parts, status, said)
     return StreamingResponse(send_pieces(_join(boundary, parts)), status, said)
+
+
+class _FilesResponse(StreamingResponse):
+    """Parts that are files. Where the server can, the kernel gives them to the connection: nothing is copied here."""
+
+    def __init__(self, boundary: str, parts: Sequence[Part], status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(send_pieces(_join(boundary, parts)), status, headers)
+        self._boundary, self._parts = boundary, parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The answer."""
+        give: Give | None = scope.get("extensions", {}).get(GIVE)
+        if give is None or scope["method"] != "GET":
+            await super().__call__(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await give(_stretch(self._boundary, self._parts), _measure(self._boundary, self._parts))
 
 
 async def send_pieces(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
@@ -92,6 +118,14 @@ def _join(boundary: str, parts: Iterable[Part]) -> Iterator[bytes]:
         yield delimiter + part.make_head()
         yield from part.body
     yield f"\r\n--{boundary}--\r\n".encode()
+
+
+def _stretch(boundary: str, parts: Iterable[Part]) -> Iterator[Stretch]:
+    """The same bytes as `_join` of parts that are files."""
+    delimiter = f"\r\n--{boundary}\r\n".encode()
+    for part in parts:
+        yield Stretch(delimiter + part.make_head(), part.file, part.size or 0)
+    yield Stretch(f"\r\n--{boundary}--\r\n".encode())
 
 
 def _measure(boundary: str, parts: Sequence[Part]) -> int:

@@ -60,14 +60,13 @@ class Archive:
         accepted = [one for one in read_accept(request) if one.takes(DICOM)]
         if len(held) == 1 and accepted and accepted[0].multipart is False:
             return _answer_single(held[0], accepted, self._scratch)
-        forms = [(one, _choose_syntax(one, accepted)) for one in held]
-        parts = [
-            _make_part(one, syntax, self._scratch) for one, syntax in forms if syntax is not None and one.path.exists()
-        ]
-        if not parts and any(one.path.exists() for one in held):
-            raise _not_to_be_had()
-        if not parts:
+        here = [(one, size) for one in held if (size := _measure(one.path)) is not None]
+        if not here:
             raise Problem(410, "the files are no longer here")
+        forms = [(one, size, _choose_syntax(one, accepted)) for one, size in here]
+        parts = [_make_part(one, size, syntax, self._scratch) for one, size, syntax in forms if syntax is not None]
+        if not parts:
+            raise _not_to_be_had()
         return answer_parts(DICOM, parts, 200 if len(parts) == len(held) else 206)
 
     def answer_metadata(self, request: Request) -> Response:
@@ -118,10 +117,18 @@ def _choose_syntax(held: Held, accepted: Sequence[Accepted]) -> str | None:
     return None
 
 
-def _make_part(held: Held, syntax: str, scratch: Path) -> Part:
+def _measure(path: Path) -> int | None:
+    """Bytes of the file; None when there is none."""
+    try:
+        return os.stat(path).st_size  # noqa: PTH116  a thousand in an answer
+    except FileNotFoundError:
+        return None
+
+
+def _make_part(held: Held, size: int, syntax: str, scratch: Path) -> Part:
     kind = f"{DICOM}; transfer-syntax={syntax}"
     if syntax == held.syntax:
-        return Part(kind, read_file(held.path), held.path.stat().st_size)
+        return Part(kind, read_file(held.path), size, file=held.path)
     return Part(kind, _transcode(held.path, syntax, scratch))
 
 

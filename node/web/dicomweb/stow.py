@@ -5,6 +5,7 @@ Out: the receipt of `receipt`, as JSON or XML. 200 is said only of instances who
 name and whose rows are written.
 """
 
+import asyncio
 import json
 import logging
 import re
@@ -84,9 +85,12 @@ class Stow:
     async def _take(self, request: Request, upload: Upload) -> list[Verdict]:
         """The verdicts, when the whole body was read; whatever ends it before, nothing half-written stays."""
         work = partial(run_sync, limiter=self._hands)
+        feeding = asyncio.ensure_future(_nothing())
         try:
             async for pieces in gather(request, self._desk.patience):
-                await work(upload.feed, pieces)
+                await feeding
+                feeding = asyncio.ensure_future(work(upload.feed, pieces))  # while the next ones come
+            await feeding
             return await work(upload.finish)
         except Malformed as error:
             stored = await work(upload.abort)
@@ -97,7 +101,12 @@ class Stow:
             raise Refusal(400, "the sender broke off", close=True) from None
         finally:
             with anyio.CancelScope(shield=True):
+                await asyncio.wait([feeding])
                 await work(upload.abort)
+
+
+async def _nothing() -> None:
+    """What is under way before the first bytes came."""
 
 
 def find_admission(settings: Settings, who: Who) -> Admission:

@@ -35,7 +35,7 @@ OUT_OF_RESOURCES, OTHER_STUDY, CANNOT_UNDERSTAND, NO_SUCH_SYNTAX = 0xA700, 0xA90
 """Failure Reasons (PS3.18 table I.2-2); 0x0124 is DIMSE's (PS3.7 C.5)."""
 
 MOST_PARTS = 100_000
-AHEAD = 4
+AHEAD = 8
 """Whole parts of one upload that are synced while the next one comes."""
 
 LOOK = 1 << 25
@@ -166,10 +166,12 @@ class Judge:
     def _admit(self, part: Path) -> Verdict:
         identity: Identity | None = None
         try:
-            identity = self._identify(part)
+            seen = self._identify(part)
+            identity = seen[0] if seen else None
             reason = STORED if identity is None else self._weigh(identity)
             if reason == STORED:
-                self._desk.receiver.admit(part, self._order.admission.caller.ae_title, self._open())
+                caller = self._order.admission.caller.ae_title
+                self._desk.receiver.admit(part, caller, self._open(), seen=seen)
         except RefusedInstance as refusal:
             self._desk.recorder.count("refused, out of resources" if refusal.transient else "refused")
             reason = refusal.status
@@ -205,14 +207,14 @@ class Judge:
                 self._desk.recorder.open_association(Opened(self._association, NAME, caller, time.time()))
             return self._association
 
-    def _identify(self, part: Path) -> Identity | None:
-        """None for what only `Receiver.admit` can judge, and refuses. Raises CannotUnderstand for what is no Part 10
-        file at all: it is not set aside, since nobody could say what it is."""
+    def _identify(self, part: Path) -> tuple[Identity, int] | None:
+        """Who it is, and where its dataset begins. None for what only `Receiver.admit` can judge, and refuses. Raises
+        CannotUnderstand for what is no Part 10 file at all: it is not set aside, since nobody could say what it is."""
         syntax, offset = read_syntax(part)
         try:
             if syntax in DEFLATED:
                 check_inflation(part, offset, self._desk.inflate_ratio)
-            return read_identity(part)
+            return read_identity(part, (syntax, offset)), offset
         except CannotUnderstand:
             return None
 

@@ -213,3 +213,11 @@ def test_many_threads_write_one_ledger(desk):
     assert recorder.flush()
     assert len(ledger.find_instances("1.2.3")) == 400
     assert ledger.find_counts() == {"refused": 400}
+
+
+def test_who_waits_for_the_rows_does_not_wait_for_others_to_gather(desk, monkeypatch):
+    monkeypatch.setattr(module, "GATHER", 60.0)
+    recorder, ledger, _ = desk
+    recorder.add(make_instance(1), "")
+    assert recorder.flush()
+    assert ledger.batches == 1

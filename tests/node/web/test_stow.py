@@ -69,9 +69,9 @@ def test_a_study_is_stored_and_each_instance_has_its_address(service):
 def test_a_part_is_judged_while_the_next_one_comes_and_the_verdicts_keep_the_order_of_the_parts(service, monkeypatch):
     together, admit = Barrier(2), Receiver.admit
 
-    def admit_two(self, part, *rest):
+    def admit_two(self, part, *rest, **seen):
         together.wait(20)  # breaks where one part waits for the verdict on the one before
-        return admit(self, part, *rest)
+        return admit(self, part, *rest, **seen)
 
     monkeypatch.setattr(Receiver, "admit", admit_two)
     study, slices = make_study(6)
