@@ -21,7 +21,7 @@ TOLD = "the system clock was set by"
 
 class TimedHouse(House):
     """Its roles see the clock that the test sets; the broker, the test and the PACS do not. Studies are quiet after
-    2 s, leases 20 s long. Without the web role and the supervisor: whoever reads a clock by libfaketime reads a file."""
+    2 s, leases 20 s long. Without the web role and the supervisor: who reads a clock by libfaketime reads a file."""
 
     def __init__(self, folder):
         super().__init__(folder)
