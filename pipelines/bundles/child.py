@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from pipelines.bundles.confine import confine, limit_memory
+from pipelines.bundles.heap import find_give_back
 from pipelines.bundles.install import read_installed
 from pipelines.bundles.shortage import is_shortage
 from pipelines.bundles.wire import Message, receive, send
@@ -27,6 +28,7 @@ def main(home: str, device: str, scratch: str, memory_gb: str, trusted: str, spa
     """Loads the bundle, says so, and answers volumes until the input ends."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    give_back = find_give_back()
     if device == "cpu":
         limit_memory(float(memory_gb))
     try:
@@ -40,6 +42,8 @@ def main(home: str, device: str, scratch: str, memory_gb: str, trusted: str, spa
             _answer(program, message, answers)
         except Exception as error:  # noqa: BLE001
             _tell(answers, error, device)
+        del message
+        give_back()
 
 
 def _load(home: str, device: str, scratch: str, *, trusted: bool, sparing: bool) -> "Program":

@@ -16,6 +16,7 @@ from pipelines import errors
 from pipelines.bundles.card import Card
 from pipelines.bundles.explained import add_explanation
 from pipelines.bundles.findings import make_result
+from pipelines.bundles.heap import KEEP
 from pipelines.bundles.install import Installed
 from pipelines.bundles.refusal import record
 from pipelines.bundles.wire import MOST_BYTES, Message, receive, send
@@ -32,9 +33,6 @@ from pipelines.terms import Note, Result, Volume
 
 KEPT = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "LANG", "TZ")
 """What of our environment a bundle sees: no address, no secret."""
-HEAP = {"MALLOC_MMAP_THRESHOLD_": str(2**31 - 1), "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
-"""Said to glibc: what a window has used is kept for the next one. Memory that is new to a process must be cleared by
-the kernel first, which took a third of the time of a network with 100 MB a layer."""
 
 
 LONGEST_WORD = 64
@@ -194,4 +192,4 @@ def _find_room(card: Card, volume: Volume) -> int:
 def _make_environment(scratch: str) -> dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     floor = str(Path(next(iter(pipelines.__path__))).parent)
-    return kept | HEAP | {"HOME": scratch, "TMPDIR": scratch, "PYTHONPATH": floor, "MONAI_DATA_DIRECTORY": scratch}
+    return kept | KEEP | {"HOME": scratch, "TMPDIR": scratch, "PYTHONPATH": floor, "MONAI_DATA_DIRECTORY": scratch}

@@ -28,6 +28,7 @@ class WallClock:
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
         }
         (folder / "sitecustomize.py").write_text(SLEEP)
         self.set(0)
