@@ -80,6 +80,7 @@ class Collector:
         self._lock = Lock()
         self._under_way: dict[str, Thread] = {}
         self._next: dict[str, tuple[float, float]] = {}
+        """Workitem -> (when it is due on the monotonic clock, the pause before that)."""
 
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
@@ -92,8 +93,9 @@ class Collector:
             thread.join(max(patience - time.monotonic(), 0.0))
         self._door.stop()
 
-    def tick(self, now: float) -> None:
+    def tick(self, _now: float) -> None:
         """Begins with every workitem that waits, that is due and that is not under way."""
+        now = time.monotonic()
         routes = self._settings.routes
         waiting = self._worklist.find_unlinked([r.pipeline for r in routes], [r.name for r in routes])
         with self._lock:
@@ -138,12 +140,12 @@ class Collector:
         finally:
             with self._lock:
                 pause = min(max(2 * self._next.get(item.uid, (0.0, 0.0))[1], AGAIN), LONGEST)
-                self._next[item.uid] = time.time() + pause, pause
+                self._next[item.uid] = time.monotonic() + pause, pause
                 del self._under_way[item.uid]
 
     def _collect(self, item: Workitem, one: Input) -> Iterator[str]:
         """Place by place until all is here; why it is not, otherwise."""
-        until = time.time() + self._settings.completeness.give_up.total_seconds()
+        until = time.monotonic() + self._settings.completeness.give_up.total_seconds()
         troubles = []
         for fetch in self._find_places(item, one, until):
             try:
@@ -195,7 +197,8 @@ class Collector:
         """True when the study is here for this alone: what comes opens no jobs of its own."""
         ours, key, now = not is_own(self._ledger, one.study_uid), derive_key("collect", item.uid), time.time()
         if ours:
-            self._ledger.add_asking(one.study_uid, key, title, now, until + LINGER)
+            left = max(until - time.monotonic(), 0.0)
+            self._ledger.add_asking(one.study_uid, key, title, now, now + left + LINGER)
         try:
             yield ours
         finally:
