@@ -152,8 +152,11 @@ class _Side:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self._process.stdin.close()
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            self._process.kill()  # in the middle of a round; a bundle's process ends with its parent
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait(60)
 
     def segment(self):
