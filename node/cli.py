@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import Annotated, NoReturn
@@ -345,12 +346,13 @@ def backup(
 
 @app.command()
 def doctor(config_file: ConfigFile = None) -> None:
-    """Check this installation: folders, ledger, broker, door, peers, device, weights."""
+    """Check this installation: folders, ledger, broker, door, peers, device, weights, viewer."""
     from node.doctor import examine
+    from node.web.viewer.examine import examine_viewer
 
     settings, ledger = _ledger(config_file)
     ill = 0
-    for check in examine(settings, ledger):
+    for check in chain(examine(settings, ledger), map(examine_viewer, [settings])):
         ill += not check.well
         mark = "[green]well[/green]" if check.well else "[red]ill [/red]"
         out.print(f"{mark} {check.what}: {check.seen}", highlight=False, soft_wrap=True)

@@ -11,6 +11,7 @@ from node.web.access.anonymous import find_anonymous, find_role, is_here_only
 from node.web.access.guard import Guard
 from node.web.access.identify import Doorman
 from node.web.access.login import Login
+from node.web.access.oidc.back_channel import LOGOUT, BackChannel
 from node.web.access.oidc.flow import BACK, BEGIN, Flow
 from node.web.access.oidc.provider import Provider
 from node.web.access.oidc.token import find_bearer
@@ -28,10 +29,11 @@ class Entrance:
         users = find_users(settings)
         self.audit = find_audit(settings)
         sessions, rules = Sessions(length), settings.web.oidc
-        flow = bearer = None
+        flow = bearer = self._back_channel = None
         if rules is not None:
             provider = Provider(rules)
             flow = Flow(rules, provider, sessions, self.audit, settings.web.public_url)
+            self._back_channel = BackChannel(rules, provider, sessions, self.audit)
             bearer = partial(find_bearer, provider, rules) if rules.audience else None
         self._doorman = Doorman(users, sessions, partial(find_role, settings, users), bearer)
         self._login = Login(self._doorman, self.audit, length, flow, rules.label if rules else "")
@@ -46,6 +48,8 @@ class Entrance:
             Route(BEGIN, self._login.go_elsewhere, methods=["GET"]),
             Route(BACK, self._login.come_back, methods=["GET"]),
         ]
+        if self._back_channel is not None:
+            elsewhere.append(Route(LOGOUT, self._back_channel.answer, methods=["POST"]))
         return [
             *(elsewhere if self._elsewhere else ()),
             Route("/login", self._login.show, methods=["GET"]),

@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 
 from node.model.role import Role
 from node.web.access.identify import CHALLENGE, Doorman
+from node.web.access.oidc.back_channel import LOGOUT
 from node.web.access.oidc.flow import BACK, BEGIN
 from node.web.access.repeated import Repeated
 from node.web.access.sessions import Session, repeats
@@ -31,7 +32,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-OPEN = frozenset({"/healthz", "/readyz", "/login", BEGIN, BACK})
+OPEN = frozenset({"/healthz", "/readyz", "/login", BEGIN, BACK, LOGOUT})
 ADMIN = ("/api/v1/users", "/api/v1/audit")
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 CHANNELS = ("/dicom-web/subscribers/",)

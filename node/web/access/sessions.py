@@ -19,7 +19,8 @@ IDLE = 3600.0
 @dataclass(slots=True)
 class Session:
     """user: name and kept password at the login, so that it ends when either changes. csrf: what forms must repeat.
-    role: of somebody whom the identity provider vouches for, until the session ends; None for a local user."""
+    role: of somebody whom the identity provider vouches for, until the session ends; None for a local user. subject,
+    theirs: who that is to the provider, and its own session, "" where it does not say."""
 
     user: str
     password: str
@@ -27,6 +28,8 @@ class Session:
     ends: float
     seen: float
     role: Role | None = None
+    subject: str = ""
+    theirs: str = ""
 
 
 class Sessions:
@@ -37,10 +40,10 @@ class Sessions:
         self._lock = Lock()
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
-    def open(self, user: str, password: str, role: Role | None = None) -> str:
+    def open(self, user: str, password: str, role: Role | None = None, *, subject: str = "", theirs: str = "") -> str:
         """The cookie's value."""
         cookie, now = secrets.token_urlsafe(32), time.monotonic()
-        session = Session(user, password, secrets.token_urlsafe(32), now + self._length, now, role)
+        session = Session(user, password, secrets.token_urlsafe(32), now + self._length, now, role, subject, theirs)
         with self._lock:
             self._sessions[_hash(cookie)] = session
             while len(self._sessions) > MOST:
@@ -64,6 +67,21 @@ class Sessions:
         """Ends it. Idempotent."""
         with self._lock:
             self._sessions.pop(_hash(cookie), None)
+
+    def close_all(self, subject: str, theirs: str) -> int:
+        """Ends those of the provider's session `theirs`, or all of `subject` where that is "". Returns how many."""
+        with self._lock:
+            ended = [
+                key
+                for key, one in self._sessions.items()
+                if one.role is not None
+                and subject in ("", one.subject)
+                and theirs in ("", one.theirs)
+                and (subject or theirs)
+            ]
+            for key in ended:
+                del self._sessions[key]
+        return len(ended)
 
 
 def repeats(session: Session, csrf: str) -> bool:

@@ -101,7 +101,7 @@ class Stow:
             raise Refusal(400, "the sender broke off", close=True) from None
         finally:
             with anyio.CancelScope(shield=True):
-                await asyncio.wait([feeding])
+                await asyncio.gather(feeding, return_exceptions=True)
                 await work(upload.abort)
 
 

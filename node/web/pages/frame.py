@@ -27,6 +27,7 @@ STALE = 5.0
 NAVIGATION = {
     "/": "Jobs",
     "/studies": "Studies",
+    "/submit": "Submit",
     "/queue": "Queue",
     "/worklist": "Worklist",
     "/workers": "Workers",
@@ -102,6 +103,6 @@ class _Remembered:
 
 def change_query(request: Request, **changes: str) -> str:
     """The query of this request with other values; "" removes one. Where the page begins is forgotten."""
-    kept = {k: v for k, v in request.query_params.items() if k not in {"before", "after", "fragment", "said"}}
+    kept = {k: v for k, v in request.query_params.items() if k not in {"before", "after", "at", "fragment", "said"}}
     changed = {key: value for key, value in (kept | changes).items() if value}
     return "?" + urlencode(changed)

@@ -15,12 +15,14 @@ from node.web.body import read_form
 from node.web.dicomweb.problem import Problem
 from node.web.pages.frame import STATIC, Frame
 from node.web.pages.jobs import JobPages
+from node.web.pages.known import Knowledge
 from node.web.pages.patient import PatientSearch
 from node.web.pages.peers import PeerPages
 from node.web.pages.pipelines import PipelinePages
 from node.web.pages.queue import QueuePages
 from node.web.pages.routes import RoutePages
 from node.web.pages.studies import StudyPages
+from node.web.pages.submit import SubmitPages
 from node.web.pages.webhooks import WebhookPages
 from node.web.pages.worklist import WorklistPage
 from node.worklist import Worklist
@@ -41,13 +43,17 @@ def make_pages(
     studies = StudyPages(ledger, frame, find_modalities)
     hooks = WebhookPages(settings, ledger, frame)
     queue, routes = QueuePages(ledger, frame), RoutePages(settings, frame)
+    knowledge = Knowledge(settings, ledger, find_modalities)
+    submit = SubmitPages(settings, ledger, frame)
     shown = {
         "/": jobs.show_list,
         "/jobs/{job}": jobs.show,
         "/studies": studies.show_list,
         "/studies/{study}": studies.show,
+        "/submit": submit.show_form,
+        "/submissions/{submission}": submit.show,
         "/queue": queue.show_queue,
-        "/worklist": WorklistPage(worklist, frame).show,
+        "/worklist": WorklistPage(worklist, frame, knowledge.find, sorted(settings.peers)).show,
         "/workers": queue.show_workers,
         "/quarantine": queue.show_quarantine,
         "/peers": peers.show,
@@ -57,6 +63,7 @@ def make_pages(
     }
     acts: dict[str, Act] = {
         "/patient": PatientSearch(settings).find,
+        "/submit": submit.act,
         "/jobs/{job}/{action}": jobs.act,
         "/studies/{study}/complete": studies.act,
         "/peers/{peer}/echo": peers.act,

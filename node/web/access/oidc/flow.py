@@ -99,7 +99,9 @@ class Flow:
         claims = verify_login(str(tokens.get("id_token", "")), self._provider, self._rules, begun.nonce)
         name, role = find_person(claims, self._rules)
         self._audit.write(name, find_address(request), "login", "opened", role=role)
-        return self._sessions.open(name, "", role), begun.following
+        theirs = claims.get("sid")
+        theirs = theirs if isinstance(theirs, str) else ""
+        return self._sessions.open(name, "", role, subject=claims["sub"], theirs=theirs), begun.following
 
     def find_farewell(self) -> str:
         """Where the provider's own session is ended (RP-Initiated Logout 1.0), "" when it has no such place."""

@@ -19,10 +19,19 @@ LEEWAY = 30.0
 """Seconds by which clocks may differ."""
 
 LONGEST = 1 << 15
+LOGGED_OUT = "http://schemas.openid.net/event/backchannel-logout"
 
 
 def verify(token: str, provider: Provider, issuer: str, audience: str) -> dict[str, Any]:
     """The claims of `token`. Raises Refusal 401 with what is wrong with it, 502 when there are no keys to be had."""
+    claims = _verify(token, provider, issuer, audience)
+    if not _is_name(claims.get("sub")):
+        raise _refuse("it names nobody")
+    return claims
+
+
+def _verify(token: str, provider: Provider, issuer: str, audience: str) -> dict[str, Any]:
+    """Signature, issuer, audience and times."""
     claims = _read_claims(token, provider)
     now = time.time()
     audiences = claims.get("aud")
@@ -35,8 +44,6 @@ def verify(token: str, provider: Provider, issuer: str, audience: str) -> dict[s
         raise _refuse("its time is over")
     if any(key in claims and not (_is_time(claims[key]) and claims[key] - LEEWAY <= now) for key in ("nbf", "iat")):
         raise _refuse("its time has not come")
-    if not isinstance(claims.get("sub"), str) or not claims["sub"]:
-        raise _refuse("it names nobody")
     return claims
 
 
@@ -47,6 +54,24 @@ def verify_login(token: str, provider: Provider, rules: Oidc, nonce: str) -> dic
         raise _refuse("it belongs to another login")
     if claims.get("azp", rules.client_id) != rules.client_id:
         raise _refuse("it was made for somebody else")
+    return claims
+
+
+def verify_logout(token: str, provider: Provider, rules: Oidc) -> dict[str, Any]:
+    """The claims of a logout token (Back-Channel Logout 1.0, 2.6): of "sub" and "sid" there is one at least."""
+    claims = _verify(token, provider, rules.issuer, rules.client_id)
+    events = claims.get("events")
+    if not isinstance(events, dict) or not isinstance(events.get(LOGGED_OUT), dict):
+        raise _refuse("it is about something else than a logout")
+    if "nonce" in claims:
+        raise _refuse("it has a nonce, as an ID token")
+    if not _is_time(claims.get("iat")):
+        raise _refuse("it does not say when it was made")
+    if not _is_name(claims.get("jti")):
+        raise _refuse("it has no identifier")
+    named = [claims[key] for key in ("sub", "sid") if key in claims]
+    if not named or not all(map(_is_name, named)):
+        raise _refuse("it names nobody")
     return claims
 
 
@@ -82,6 +107,10 @@ def _read_claims(token: str, provider: Provider) -> dict[str, Any]:
         except (JoseError, ValueError, TypeError):
             break
     raise _refuse("its signature is not the provider's")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def _is_time(value: object) -> bool:
