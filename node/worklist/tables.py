@@ -22,6 +22,7 @@ workitem = Table(
     Column("patient_id", Text, nullable=False),
     Column("patient_name", Text, nullable=False),
     Column("accession", Text, nullable=False),
+    Column("lean", Text, nullable=False, server_default=""),
     Column("model", Text, nullable=False),
     Column("changed_at", Float, nullable=False),
     Column("ended_at", Float),
@@ -33,7 +34,8 @@ workitem = Table(
     Index("workitem_by_study", "study_uid"),
     Index("workitem_by_end", "ended_at"),
 )
-"""model: DICOM JSON, "" of one that was deleted. The columns between state and model repeat what it says, to search."""
+"""model: DICOM JSON, "" of one that was deleted. The columns between state and model repeat what it says, to search;
+lean, before it so that a search reads no more: all but its long lists, "" of one that an older version wrote."""
 
 subscription = Table(
     "subscription",

@@ -40,7 +40,15 @@ class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs
         w, s = t.workitem, t.subscription
         locked = select(s.c.workitem_uid).where((s.c.workitem_uid == w.c.uid) & s.c.lock).exists()
         old = (w.c.ended_at <= now - stays) & w.c.deleted_at.is_(None) & ~locked
-        blank = {"model": "", "patient_id": "", "patient_name": "", "accession": "", "label": "", "study_uid": ""}
+        blank = {
+            "model": "",
+            "lean": "",
+            "patient_id": "",
+            "patient_name": "",
+            "accession": "",
+            "label": "",
+            "study_uid": "",
+        }
         with self._engine.begin() as db:
             uids = list(db.execute(select(w.c.uid).where(old)).scalars())
             for uid in uids:
