@@ -42,16 +42,24 @@ UNASKED = frozenset({"00080005", "00080052", "00080201", "00081195"})
 BULKY = ("00404021", "00741216")
 """Sequences that list many objects: inputs, and what was performed."""
 
+LEFT_OUT = frozenset({*BULKY, *COLUMNS, "00080005", "00080016"})
+
+SCANNED = frozenset({"patient_name", "accession", "label"})
+"""Columns of which few rows hold what is asked for, and no index can say at once which: theirs is read as a whole."""
+
+IN_INDEX = "workitem.uid IN (SELECT uid FROM workitem WHERE"
+
 PLAIN = frozenset({"AE", "AS", "CS", "LO", "LT", "SH", "ST", "UC", "UI", "UR", "UT"})
 """VRs whose values stand in a model as they are compared, but for padding around them."""
 
 
 def find_columns(model: Model) -> dict[str, Any]:
-    """{column: what it holds} for the row of a workitem with these attributes. lean: all of them but what is bulky."""
+    """{column: what it holds} for the row of a workitem with these attributes. lean: what no other column says."""
     paths = {name: path.split(".") for path, name in COLUMNS.items() if name != "uid"}
     values: dict[str, Any] = {n: to_text(find_vr(p[-1]), find_values(model, p)) for n, p in paths.items()}
     ranks = {priority.value: rank for rank, priority in enumerate(StepPriority)}
-    lean = json.dumps({tag: element for tag, element in model.items() if tag not in BULKY}, ensure_ascii=False)
+    rest = {tag: element for tag, element in model.items() if element.keys() - {"vr"} and tag not in LEFT_OUT}
+    lean = json.dumps(rest, ensure_ascii=False, separators=(",", ":"))
     return values | {"rank": ranks.get(values["priority"], len(ranks)), "lean": lean}
 
 
@@ -91,7 +99,8 @@ def to_condition(matches: Sequence[Match]) -> tuple[ColumnElement[bool] | TextCl
             others.append(match)
             sql, parameters = _find_words(match)
         else:
-            sql, parameters = match.to_sql(f"workitem.{column}", multiple=column in MULTIPLE)
+            sql, parameters = match.to_sql(column, multiple=column in MULTIPLE)
+            sql = f"{IN_INDEX} {sql})" if column in SCANNED else sql
         for parameter in parameters:
             name = f"k{len(values)}"
             sql = sql.replace("?", f":{name}", 1)
@@ -110,8 +119,8 @@ def _find_words(match: Match) -> tuple[str, list[str]]:
     words = [max(re.split(r"[*?]", text), key=len) for text in texts]
     if not plain or not words or match.path[0] in BULKY or not all(words):
         return "", []
-    found = " OR ".join("instr(workitem.lean, ?) > 0" for _ in words)
-    return f"(workitem.lean = '' OR {found})", [json.dumps(word, ensure_ascii=False)[1:-1] for word in words]
+    found = " OR ".join("instr(lean, ?) > 0" for _ in words)
+    return f"{IN_INDEX} lean = '' OR {found})", [json.dumps(word, ensure_ascii=False)[1:-1] for word in words]
 
 
 def fits(matches: Sequence[Match], model: Mapping[str, Any]) -> bool:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import Engine, delete, inspect, select, update
+from sqlalchemy.schema import CreateIndex
 
 from node.ledger.engine import open_engine
 from node.worklist import tables as t
@@ -28,6 +29,7 @@ class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs
         home.mkdir(parents=True, exist_ok=True)
         place.touch(0o600)  # attributes of patients: its owner alone reads it
         self._engine: Engine = open_engine(f"sqlite:///{place}", t.metadata)
+        _add_indexes(self._engine)
         self._reader: Engine = self._engine.execution_options(read_only=True)
 
     def close(self) -> None:
@@ -58,3 +60,13 @@ class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs
             db.execute(delete(w).where(w.c.deleted_at < now - REMEMBERED))
         self.forget_notices(now - REMEMBERED)
         return len(uids)
+
+
+def _add_indexes(engine: Engine) -> None:
+    """A file that an older version made gets the indexes that came since."""
+    present = {index["name"] for index in inspect(engine).get_indexes(t.workitem.name)}
+    missing = [index for index in t.workitem.indexes if index.name not in present]
+    if missing:
+        with engine.begin() as db:
+            for index in missing:
+                db.execute(CreateIndex(index, if_not_exists=True))
