@@ -31,6 +31,7 @@ def configure_server(settings: Settings, application: Starlette, *, viewer: bool
         http=FileProtocol,
         ws="websockets-sansio",
         ws_max_size=LONGEST_HEADER,
+        ws_per_message_deflate=False,  # events are short, and many connections would each hold a window
         ws_ping_interval=PING,
         ws_ping_timeout=PING,
         h11_max_incomplete_event_size=LONGEST_HEADER,

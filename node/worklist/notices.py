@@ -1,6 +1,6 @@
 """What subscribers have not been told yet: it stays until they were, across restarts, for a month at the longest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Engine, delete, func, select
 
@@ -8,6 +8,12 @@ from node.model.workitem import GLOBAL, Notice, Report
 from node.worklist import tables as t
 from node.worklist.reports import report_restart
 from node.worklist.rows import tell
+
+SEPARATOR = "\\"
+"""Between names: no AE title holds one (PS3.5 6.2)."""
+
+CHUNK = 1000
+"""Numbers in one statement."""
 
 
 class NoticeVerbs:
@@ -42,12 +48,37 @@ class NoticeVerbs:
         with self._reader.connect() as db:
             return int(db.execute(select(func.max(t.event.c.number))).scalar() or 0)
 
+    def find_news(self, after: int, until: int, limit: int) -> list[tuple[Notice, frozenset[str]]]:
+        """Events beyond `after`, up to `until`, of which somebody has not been told; and who."""
+        e, n = t.event, t.notice
+        names = func.group_concat(n.c.subscriber, SEPARATOR).label("names")
+        query = select(e.c.number, e.c.workitem_uid, e.c.report, e.c.model, e.c.at, names)
+        query = query.join(n, n.c.number == e.c.number).where((e.c.number > after) & (e.c.number <= until))
+        with self._reader.connect() as db:
+            return [
+                (
+                    Notice(r.number, "", r.workitem_uid, Report(r.report), r.model, r.at),
+                    frozenset(r.names.split(SEPARATOR)),
+                )
+                for r in db.execute(query.group_by(e.c.number).order_by(e.c.number).limit(limit))
+            ]
+
     def settle_notices(self, subscriber: str, numbers: Sequence[int]) -> None:
         """`subscriber` was told."""
+        self.settle_told({subscriber: numbers})
+
+    def settle_told(self, told: Mapping[str, Sequence[int]]) -> None:
+        """Each subscriber was told of these events; of nothing nothing is written."""
         n = t.notice
+        numbers = sorted({number for some in told.values() for number in some})
+        if not numbers:
+            return
         with self._engine.begin() as db:
-            db.execute(delete(n).where((n.c.subscriber == subscriber) & n.c.number.in_(numbers)))
-            db.execute(delete(t.event).where(t.event.c.number.in_(numbers) & ~_is_wanted()))
+            for name, some in told.items():
+                for part in _cut(some):
+                    db.execute(delete(n).where((n.c.subscriber == name) & n.c.number.in_(part)))
+            for part in _cut(numbers):
+                db.execute(delete(t.event).where(t.event.c.number.in_(part) & ~_is_wanted()))
 
     def announce_restart(self, at: float) -> None:
         """Everybody who subscribes is told that the worklist is back (PS3.4 CC.2.4.3)."""
@@ -66,3 +97,7 @@ class NoticeVerbs:
 
 def _is_wanted() -> ColumnElement[bool]:
     return select(t.notice.c.number).where(t.notice.c.number == t.event.c.number).exists()
+
+
+def _cut(numbers: Sequence[int]) -> list[Sequence[int]]:
+    return [numbers[at : at + CHUNK] for at in range(0, len(numbers), CHUNK)]

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from pydicom import Dataset
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, case, select
 
 from node.dicom.matching import Match
 from node.errors import WorkitemRefused
 from node.model.workitem import StepState, Workitem
 from node.worklist import tables as t
-from node.worklist.keys import fits, make_matches, read_keys, to_condition
+from node.worklist.keys import BULKY, fits, make_matches, read_keys, to_condition
 from node.worklist.rows import to_workitem
 
 CHUNK = 200
@@ -37,9 +37,13 @@ class SearchVerbs:
         with self._reader.connect() as db:
             if not others:
                 return [to_workitem(row) for row in db.execute(query.limit(limit).offset(offset))]
-            rows = db.execution_options(yield_per=CHUNK).execute(query)
-            found = (row for row in rows if fits(others, json.loads(row.model)))
-            return [to_workitem(row) for row in islice(found, offset, offset + limit)]
+            bulky = any(match.path[0] in BULKY for match in others)
+            said = w.c.model if bulky else case((w.c.lean == "", w.c.model), else_=w.c.lean)
+            rows = db.execution_options(yield_per=CHUNK).execute(query.with_only_columns(w.c.uid, said.label("said")))
+            found = (row.uid for row in rows if fits(others, json.loads(row.said)))
+            uids = list(islice(found, offset, offset + limit))
+            page = {row.uid: row for row in db.execute(select(w).where(w.c.uid.in_(uids)))}
+            return [to_workitem(page[uid]) for uid in uids]
 
     def find_in(self, states: Sequence[StepState], after: str = "", limit: int = 1000) -> list[Workitem]:
         """Those in `states` with a uid beyond `after`, by uid."""

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import Engine, delete, inspect, select, update
+from sqlalchemy.schema import CreateIndex
 
 from node.ledger.engine import open_engine
 from node.ledger.watch import Watch
@@ -30,6 +31,7 @@ class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs
         home.mkdir(parents=True, exist_ok=True)
         place.touch(0o600)  # attributes of patients: its owner alone reads it
         self._engine: Engine = open_engine(f"sqlite:///{place}", t.metadata)
+        _add_indexes(self._engine)
         self._reader: Engine = self._engine.execution_options(read_only=True)
         self._watch = Watch(self._engine.url)
 
@@ -47,9 +49,22 @@ class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs
         which no other manager is still to be told, go: what is left is that the uid was there. Returns how many."""
         w, s, c = t.workitem, t.subscription, t.claim
         locked = select(s.c.workitem_uid).where((s.c.workitem_uid == w.c.uid) & s.c.lock).exists()
+<<<<<<< HEAD
         owed = select(c.c.uid).where((c.c.copy_uid == w.c.uid) & (c.c.stage != ClaimStage.OVER)).exists()
         old = (w.c.ended_at <= now - stays) & w.c.deleted_at.is_(None) & ~locked & ~owed
         blank = {"model": "", "patient_id": "", "patient_name": "", "accession": "", "label": "", "study_uid": ""}
+=======
+        old = (w.c.ended_at <= now - stays) & w.c.deleted_at.is_(None) & ~locked
+        blank = {
+            "model": "",
+            "lean": "",
+            "patient_id": "",
+            "patient_name": "",
+            "accession": "",
+            "label": "",
+            "study_uid": "",
+        }
+>>>>>>> h-list
         with self._engine.begin() as db:
             uids = list(db.execute(select(w.c.uid).where(old)).scalars())
             for uid in uids:
@@ -60,3 +75,13 @@ class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs
             db.execute(delete(w).where(w.c.deleted_at < now - REMEMBERED))
         self.forget_notices(now - REMEMBERED)
         return len(uids)
+
+
+def _add_indexes(engine: Engine) -> None:
+    """A file that an older version made gets the indexes that came since."""
+    present = {index["name"] for index in inspect(engine).get_indexes(t.workitem.name)}
+    missing = [index for index in t.workitem.indexes if index.name not in present]
+    if missing:
+        with engine.begin() as db:
+            for index in missing:
+                db.execute(CreateIndex(index, if_not_exists=True))

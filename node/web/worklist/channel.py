@@ -6,8 +6,8 @@ perhaps, never not at all.
 """
 
 import asyncio
-import json
 import logging
+import math
 import time
 from collections import deque
 from threading import Event, Thread
@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from node.model.workitem import PUSH_CLASS, Notice
+from node.web.worklist.news import News, to_frame
 from node.web.worklist.service import AE_TITLE, CHANNEL
 from node.worklist import Worklist
 
@@ -28,6 +28,9 @@ PAUSE = 0.05
 
 LINGER = 30.0
 """Seconds in which the server notices that a client is gone: it pings every 10 and waits 10 for the answer."""
+
+SETTLE = 5.0
+"""Seconds between two looks for what was told by then."""
 
 CLEAN = frozenset({1000, 1001})
 
@@ -41,7 +44,8 @@ class Channels:
         self._stop = Event()
         self._thread = Thread(target=self._watch, daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._bells: set[asyncio.Event] = set()
+        self._news = News(worklist)
+        self._talks: set[Talk] = set()
 
     def make_routes(self) -> list[WebSocketRoute]:
         """GET /subscribers/{aetitle}, upgraded."""
@@ -64,80 +68,85 @@ class Channels:
             await socket.close(1008)
             return
         await socket.accept()
-        bell = asyncio.Event()
-        bell.set()
-        self._bells.add(bell)
-        talk = Talk(self._worklist, socket, name)
-        teller = asyncio.create_task(talk.go_on(bell))
+        talk = Talk(self._worklist, self._news, socket, name)
+        self._talks.add(talk)
+        teller = asyncio.create_task(talk.go_on())
         try:
             code = await _wait_for_end(socket)
         finally:
-            self._bells.discard(bell)
+            self._talks.discard(talk)
             teller.cancel()
         await asyncio.gather(teller, return_exceptions=True)
         if code in CLEAN:
-            await talk.settle(time.monotonic() + LINGER)
+            await run_sync(self._worklist.settle_told, {name: talk.take_told(math.inf)})
 
     def _watch(self) -> None:
-        newest = -1
+        settled = time.monotonic()
         while not self._stop.wait(PAUSE):
             try:
-                found = self._worklist.find_newest() if self._bells else newest
+                if self._talks and self._news.look() and self._loop is not None:
+                    self._loop.call_soon_threadsafe(self._ring)
+                if time.monotonic() > settled + SETTLE:
+                    settled = time.monotonic()
+                    self._settle(settled - LINGER)
             except SQLAlchemyError:
                 log.exception("the worklist cannot be asked for news; it is asked again")
                 self._stop.wait(1.0)
-                continue
-            if found != newest and self._loop is not None:
-                newest = found
-                self._loop.call_soon_threadsafe(self._ring)
 
     def _ring(self) -> None:
-        for bell in self._bells:
-            bell.set()
+        for talk in self._talks:
+            talk.bell.set()
+
+    def _settle(self, before: float) -> None:
+        """What was sent before then, on connections that still live, was told: all of it in one step."""
+        told: dict[str, list[int]] = {}
+        for talk in self._talks.copy():
+            told.setdefault(talk.name, []).extend(talk.take_told(before))
+        self._worklist.settle_told(told)
 
 
 class Talk:
-    """One connection: what was sent on it, and when."""
+    """One connection: what was sent on it, and when. bell: rings when there is news."""
 
-    def __init__(self, worklist: Worklist, socket: WebSocket, name: str) -> None:
-        self._worklist, self._socket, self._name = worklist, socket, name
+    def __init__(self, worklist: Worklist, news: News, socket: WebSocket, name: str) -> None:
+        self._worklist, self._news, self._socket, self.name = worklist, news, socket, name
         self._sent: deque[tuple[float, int]] = deque()
-        self._last = 0
+        self._heard = 0
+        self.bell = asyncio.Event()
 
-    async def go_on(self, bell: asyncio.Event) -> None:
+    async def go_on(self) -> None:
         """Sends what there is whenever the bell rings, until canceled."""
+        await self._catch_up()
         while True:
-            try:
-                await asyncio.wait_for(bell.wait(), LINGER / 4)
-            except TimeoutError:
-                await self.settle(time.monotonic())
+            await self.bell.wait()
+            self.bell.clear()
+            found = self._news.find(self.name, self._heard)
+            if found is None:
+                await self._catch_up()
                 continue
-            bell.clear()
-            while notices := await run_sync(self._worklist.find_notices, self._name, self._last):
-                for notice in notices:
-                    await self._socket.send_text(to_frame(notice))
-                    self._last = notice.number
-                    self._sent.append((time.monotonic(), notice.number))
-            await self.settle(time.monotonic())
+            self._heard, pieces = found
+            for piece in pieces:
+                await self._send(piece.frame, piece.number)
 
-    async def settle(self, now: float) -> None:
-        """What was sent LINGER seconds before `now` was told."""
+    async def _catch_up(self) -> None:
+        """By the database."""
+        newest = self._news.newest
+        while notices := await run_sync(self._worklist.find_notices, self.name, self._heard):
+            for notice in notices:
+                await self._send(to_frame(notice), notice.number)
+                self._heard = notice.number
+        self._heard = max(self._heard, newest)
+
+    async def _send(self, frame: str, number: int) -> None:
+        await self._socket.send_text(frame)
+        self._sent.append((time.monotonic(), number))
+
+    def take_told(self, before: float) -> list[int]:
+        """What was sent before then (monotonic seconds), and is not asked for again."""
         told = []
-        while self._sent and self._sent[0][0] <= now - LINGER:
+        while self._sent and self._sent[0][0] <= before:
             told.append(self._sent.popleft()[1])
-        if told:
-            await run_sync(self._worklist.settle_notices, self._name, told)
-
-
-def to_frame(notice: Notice) -> str:
-    """An event report: the elements of N-EVENT-REPORT's command before its information (PS3.18 8.10.5)."""
-    command = {
-        "00000002": {"vr": "UI", "Value": [PUSH_CLASS]},
-        "00000110": {"vr": "US", "Value": [notice.number % 65536]},
-        "00001000": {"vr": "UI", "Value": [notice.uid]},
-        "00001002": {"vr": "US", "Value": [int(notice.report)]},
-    }
-    return json.dumps(command | json.loads(notice.model), ensure_ascii=False, separators=(",", ":"))
+        return told
 
 
 async def _wait_for_end(socket: WebSocket) -> int:

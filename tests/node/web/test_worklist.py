@@ -13,6 +13,7 @@ from websockets.sync.client import connect
 
 from node.model.workitem import FILTERED, GLOBAL
 from node.web.dicomweb.xml_reader import from_xml
+from node.web.worklist import channel, news
 from node.worklist import Worklist
 from tests.node.web.service import Service
 from tests.waiting import wait_until
@@ -244,9 +245,9 @@ def hear(socket, number):
 
 def test_a_subscriber_hears_by_websocket_what_happens_to_a_workitem(web, uid):
     create(web, uid)
-    channel = subscribe(web, uid, "WATCHER1")
-    assert channel == str(web.base_url).replace("http", "ws") + "subscribers/WATCHER1"
-    with connect(channel) as socket:
+    address = subscribe(web, uid, "WATCHER1")
+    assert address == str(web.base_url).replace("http", "ws") + "subscribers/WATCHER1"
+    with connect(address) as socket:
         assert hear(socket, 1) == [(1, "SCHEDULED")]
         change(web, uid, "IN PROGRESS", LOCK)
         send(web, "POST", f"/workitems/{uid}?{LOCK}", make_progress("40"))
@@ -259,20 +260,51 @@ def test_a_subscriber_hears_by_websocket_what_happens_to_a_workitem(web, uid):
         assert hear(socket, 1) == [(2, "")]
 
 
+def test_whoever_is_behind_what_is_remembered_hears_it_all_the_same_once_and_in_order(web, uid, monkeypatch):
+    monkeypatch.setattr(news, "KEPT", 2)
+    create(web, uid)
+    channels = [subscribe(web, uid, f"MANY{number}") for number in range(3)]
+    wanted = [(1, "SCHEDULED"), (1, "IN PROGRESS"), *[(3, "")] * 6]
+    with connect(channels[0]) as early, connect(channels[1]) as other:
+        assert hear(early, 1) == hear(other, 1) == wanted[:1]
+        change(web, uid, "IN PROGRESS", LOCK)
+        for percent in range(6):
+            send(web, "POST", f"/workitems/{uid}?{LOCK}", make_progress(str(percent)))
+        assert hear(early, 7) == hear(other, 7) == wanted[1:]
+        with connect(channels[2]) as late:
+            assert hear(late, 8) == wanted
+            change(web, uid, "CANCELED", LOCK)
+            for socket in (early, other, late):
+                assert hear(socket, 1) == [(1, "CANCELED")]
+
+
+def test_what_was_sent_counts_as_told_once_the_connection_has_lived_long_enough(web, service, uid, monkeypatch):
+    monkeypatch.setattr(channel, "LINGER", 0.0)
+    monkeypatch.setattr(channel, "SETTLE", 0.1)
+    create(web, uid)
+    addresses = [subscribe(web, uid, f"TOLD{number}") for number in range(2)]
+    worklist = Worklist(service.settings.node.home)
+    with connect(addresses[0]) as socket:
+        assert hear(socket, 1) == [(1, "SCHEDULED")]
+        assert wait_until(lambda: worklist.find_notices("TOLD0") == [])
+        assert len(worklist.find_notices("TOLD1")) == 1
+    worklist.close()
+
+
 def test_what_a_broken_connection_was_told_is_told_again_and_what_was_heard_is_not(web, service, uid):
     create(web, uid)
-    channel = subscribe(web, uid, "WATCHER2")
+    address = subscribe(web, uid, "WATCHER2")
     change(web, uid, "IN PROGRESS", LOCK)
-    with connect(channel) as broken:
+    with connect(address) as broken:
         assert hear(broken, 2) == [(1, "SCHEDULED"), (1, "IN PROGRESS")]
         broken.socket.shutdown(2)
-    with connect(channel) as socket:
+    with connect(address) as socket:
         assert hear(socket, 2) == [(1, "SCHEDULED"), (1, "IN PROGRESS")]
     worklist = Worklist(service.settings.node.home)
     assert wait_until(lambda: worklist.find_notices("WATCHER2") == [])
     worklist.close()
     change(web, uid, "CANCELED", LOCK)
-    with connect(channel) as socket:
+    with connect(address) as socket:
         assert hear(socket, 1) == [(1, "CANCELED")]
 
 

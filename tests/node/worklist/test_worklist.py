@@ -296,11 +296,14 @@ def crowd(worklist):
             1.0,
             f"1.{number}",
         )
-    request = Dataset()
-    request.AccessionNumber = "A17"
+    inputs, request = Dataset(), Dataset()
+    inputs.StudyInstanceUID, request.AccessionNumber = "1.2.3.4", "A17"
+    changes = Dataset()
+    changes.InputInformationSequence = [inputs]
+    worklist.update("1.2", changes, 2.0)
     changes = Dataset()
     changes.ReferencedRequestSequence = [request]
-    changes.CommentsOnTheScheduledProcedureStep = "see the ward"
+    changes.CommentsOnTheScheduledProcedureStep = 'see the "Wärd\\7'
     worklist.update("1.4", changes, 2.0)
     worklist.change_state("1.5", "IN PROGRESS", LOCK, 3.0)
     return worklist
@@ -323,11 +326,26 @@ def crowd(worklist):
         ("0040A370.00080050", "A17", "4"),
         ("00080018", "1.2\\1.3", "32"),
         ("00400400", "see*", "4"),
+        ("00400400", "s?e the*", "4"),
+        ("00400400", 'see the "Wärd\\7', "4"),
+        ("00400400", "see", ""),
+        ("00100030", "19700101", "031425"),
+        ("00100030", "19700102", ""),
+        ("00100030", "19690101-19710101", "031425"),
+        ("00404021.0020000D", "1.2.3.4", "2"),
+        ("00404018.00080104", "Computer Aided Detection", "031425"),
         ("00404018.00080100", "110004", "031425"),
     ],
 )
 def test_workitems_are_found_by_key_the_urgent_first(crowd, path, value, found):
     assert "".join(item.uid[2:] for item in crowd.search([(path, value)])) == found
+
+
+def test_workitems_that_an_older_version_wrote_are_found_by_key_too(crowd):
+    with crowd._engine.begin() as db:
+        db.exec_driver_sql("UPDATE workitem SET lean = ''")
+    assert [item.uid for item in crowd.search([("00400400", "see*")])] == ["1.4"]
+    assert len(crowd.search([("00100030", "19700101")])) == 6
 
 
 def test_a_page_is_a_part_of_the_whole(crowd):
