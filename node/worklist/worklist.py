@@ -49,12 +49,8 @@ class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs
         which no other manager is still to be told, go: what is left is that the uid was there. Returns how many."""
         w, s, c = t.workitem, t.subscription, t.claim
         locked = select(s.c.workitem_uid).where((s.c.workitem_uid == w.c.uid) & s.c.lock).exists()
-<<<<<<< HEAD
         owed = select(c.c.uid).where((c.c.copy_uid == w.c.uid) & (c.c.stage != ClaimStage.OVER)).exists()
         old = (w.c.ended_at <= now - stays) & w.c.deleted_at.is_(None) & ~locked & ~owed
-        blank = {"model": "", "patient_id": "", "patient_name": "", "accession": "", "label": "", "study_uid": ""}
-=======
-        old = (w.c.ended_at <= now - stays) & w.c.deleted_at.is_(None) & ~locked
         blank = {
             "model": "",
             "lean": "",
@@ -64,7 +60,6 @@ class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs
             "label": "",
             "study_uid": "",
         }
->>>>>>> h-list
         with self._engine.begin() as db:
             uids = list(db.execute(select(w.c.uid).where(old)).scalars())
             for uid in uids:

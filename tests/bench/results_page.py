@@ -1,14 +1,7 @@
-<<<<<<< HEAD
-"""docs/performance_results.md, written from what the benches of encoding, loading, turnaround, the web and
-inference measured.
-
-python tests/bench/results_page.py encode.json load.json turnaround.json [web.json infer.json infer-cuda.json]
-=======
 """docs/performance_results.md, written from what the benches measured, each in a file of its name.
 
-python tests/bench/results_page.py encode.json load.json turnaround.json [web.json worklist.json] >
-    docs/performance_results.md
->>>>>>> h-list
+python tests/bench/results_page.py encode.json load.json turnaround.json [web.json worklist.json infer.json
+    infer-cuda.json] > docs/performance_results.md
 """
 
 import json
@@ -38,7 +31,6 @@ PARTS = {
         "confirmed, without the model's own time and the quiet period. Sender, node and destination share the machine.",
     ),
     "web": ("DICOMweb", "tests/bench/web.py", "Beside Orthanc's DICOMweb plugin, in one run."),
-<<<<<<< HEAD
     "infer": (
         "Inference",
         "tests/bench/infer.py",
@@ -48,7 +40,6 @@ PARTS = {
         "runs in a process of its own, and the way there and back is part of its time.",
     ),
     "infer-cuda": ("Inference on a GPU", "tests/bench/gpu.sh", "The same on a GPU, in half precision for both."),
-=======
     "worklist": (
         "Worklist",
         "tests/bench/worklist.py",
@@ -56,7 +47,6 @@ PARTS = {
         "with and without an index, then claimed at 20 a second; the time of an event runs from the request until a "
         "subscriber has it. Subscribers, searches and node share the machine.",
     ),
->>>>>>> h-list
 }
 
 
