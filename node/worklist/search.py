@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 from pydicom import Dataset
-from sqlalchemy import Engine, case, select
+from sqlalchemy import Connection, Engine, Select, case, select
 
 from node.dicom.matching import Match
 from node.errors import WorkitemRefused
@@ -35,15 +36,12 @@ class SearchVerbs:
         if condition is not None:
             query = query.where(condition)
         with self._reader.connect() as db:
-            if not others:
-                return [to_workitem(row) for row in db.execute(query.limit(limit).offset(offset))]
-            bulky = any(match.path[0] in BULKY for match in others)
-            said = w.c.model if bulky else case((w.c.lean == "", w.c.model), else_=w.c.lean)
-            rows = db.execution_options(yield_per=CHUNK).execute(query.with_only_columns(w.c.uid, said.label("said")))
-            found = (row.uid for row in rows if fits(others, json.loads(row.said)))
-            uids = list(islice(found, offset, offset + limit))
-            page = {row.uid: row for row in db.execute(select(w).where(w.c.uid.in_(uids)))}
-            return [to_workitem(page[uid]) for uid in uids]
+            if others:
+                return _look_through(db, query, others, limit, offset)
+            page = query.limit(limit).offset(offset)
+            if condition is None:  # a late page is found in the index, and only its rows are read
+                page = query.where(w.c.uid.in_(page.with_only_columns(w.c.uid)))
+            return [to_workitem(row) for row in db.execute(page)]
 
     def find_in(self, states: Sequence[StepState], after: str = "", limit: int = 1000) -> list[Workitem]:
         """Those in `states` with a uid beyond `after`, by uid."""
@@ -58,6 +56,21 @@ class SearchVerbs:
         query = select(w).where((w.c.state == StepState.IN_PROGRESS) & w.c.cancel_asked_at.is_not(None))
         with self._reader.connect() as db:
             return [to_workitem(row) for row in db.execute(query)]
+
+
+def _look_through(
+    db: Connection, query: Select[Any], others: Sequence[Match], limit: int, offset: int
+) -> list[Workitem]:
+    """Of what `query` finds, the page that fits `others`; of the rest of the rows no more is read than that takes."""
+    w = t.workitem
+    is_bulky = any(match.path[0] in BULKY for match in others)
+    said = w.c.model if is_bulky else case((w.c.lean == "", w.c.model), else_=w.c.lean)
+    rows = db.execution_options(yield_per=CHUNK).execute(query.with_only_columns(w.c.uid, said.label("said")))
+    found = (row.uid for row in rows if fits(others, json.loads(row.said)))
+    uids = list(islice(found, offset, offset + limit))
+    parts = [uids[at : at + CHUNK] for at in range(0, len(uids), CHUNK)]
+    page = {row.uid: row for part in parts for row in db.execute(select(w).where(w.c.uid.in_(part)))}
+    return [to_workitem(page[uid]) for uid in uids]
 
 
 def _read(keys: Dataset | Sequence[Match] | Sequence[tuple[str, str]]) -> list[Match]:

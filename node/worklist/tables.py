@@ -28,7 +28,7 @@ workitem = Table(
     Column("ended_at", Float),
     Column("cancel_asked_at", Float),
     Column("deleted_at", Float),
-    Index("workitem_by_turn", "rank", "start", "uid"),
+    Index("workitem_in_turn", "rank", "start", "uid", "deleted_at"),
     Index("workitem_by_state", "state", "rank", "start", "uid"),
     Index("workitem_by_patient", "patient_id"),
     Index("workitem_by_study", "study_uid"),
