@@ -18,7 +18,7 @@ GRID_MM = 1.25
 COARSE_MM = 2.5
 LUNG_HU = -850.0
 TOP_HU = 0.0
-CLOSE_MM = 8.0
+CLOSE_MM = 14.0
 """How deep a nodule at the pleura may dent the outline of the lung and still be looked for."""
 LEAST_HU = 75.0
 """Answer of a blob filter below which nothing is looked at; a ball of soft tissue as large as the filter gives 400."""
@@ -26,6 +26,7 @@ MOST = 250
 """Candidates of one scan."""
 SMALLEST_MM, LARGEST_MM = 3.0, 33.0
 INSIDE = 0.6
+"""Least share of an outline within the closed lungs: what has run into heart, hilum or chest wall has less."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,7 +22,7 @@ from pipelines.weights import load_weights
 HOME = Path(__file__).parent
 LUNGS = "lung-seg"
 WIDTH = 16
-LEAST_LOGIT = 0.0
+LEAST_LOGIT = 1.5
 """What answers less is not reported; see the model card for what this misses and what it takes for a nodule."""
 MOST = 10
 LEAST_ML = 200.0

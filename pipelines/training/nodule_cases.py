@@ -39,7 +39,8 @@ class Picture:
     """A place in the ways it was laid. views: uint8 (VIEWS + 1, 3, side, side), the first as a pipeline sees it.
 
     source: "lidc" or the name of a scan. nodule: 1 or 0. malignancy, texture: 0 where nobody rated.
-    long_mm: in-plane diameter by the pipeline's own outline. dice: of that outline with the radiologists'.
+    diameter_mm: by the pipeline's own outline; reference_mm: of the radiologists', by the sheet, else 0. dice: of the
+    two outlines. center_mm: in a scan, LPS.
     """
 
     views: NDArray[np.uint8]
@@ -49,6 +50,7 @@ class Picture:
     malignancy: int
     texture: int
     diameter_mm: float
+    reference_mm: float
     dice: float
     center_mm: tuple[float, float, float]
 
@@ -84,11 +86,20 @@ def look_at_voi(voi: Voi, dice: np.random.Generator) -> Iterator[Picture]:
         overlap = 2.0 * np.count_nonzero(found & voi.mask) / (np.count_nonzero(found) + np.count_nonzero(voi.mask))
         views = lay(voi.voxels, voi.spacing, grown, dice)
         yield Picture(
-            views, "lidc", voi.patient, 1, voi.malignancy, voi.texture, grown.diameter_mm, overlap, (0.0, 0.0, 0.0)
+            views,
+            "lidc",
+            voi.patient,
+            1,
+            voi.malignancy,
+            voi.texture,
+            grown.diameter_mm,
+            voi.diameter_mm,
+            overlap,
+            (0.0, 0.0, 0.0),
         )
     for other in _find_beside(voi):
         views = lay(voi.voxels, voi.spacing, other, dice)
-        yield Picture(views, "lidc", voi.patient, 0, 0, 0, other.diameter_mm, 0.0, (0.0, 0.0, 0.0))
+        yield Picture(views, "lidc", voi.patient, 0, 0, 0, other.diameter_mm, 0.0, 0.0, (0.0, 0.0, 0.0))
 
 
 def look_at_scan(path: Path, lesions: Sequence[dict[str, object]], dice: np.random.Generator) -> Iterator[Picture]:
@@ -101,7 +112,7 @@ def look_at_scan(path: Path, lesions: Sequence[dict[str, object]], dice: np.rand
         if any(_is_near((x, y, z), lesion) for lesion in lesions):
             continue
         views = lay(volume.voxels, volume.spacing, candidate.grown, dice)
-        yield Picture(views, path.stem, patient, 0, 0, 0, candidate.grown.diameter_mm, 0.0, (x, y, z))
+        yield Picture(views, path.stem, patient, 0, 0, 0, candidate.grown.diameter_mm, 0.0, 0.0, (x, y, z))
 
 
 def find_lungs(volume: Volume) -> Mask:

@@ -21,6 +21,7 @@ class Pictures:
     malignancy: NDArray[np.int64]
     texture: NDArray[np.int64]
     diameter_mm: NDArray[np.float64]
+    reference_mm: NDArray[np.float64]
 
     def pick(self, which: NDArray[np.bool_]) -> "Pictures":
         """Those where `which` is True."""

@@ -6,7 +6,7 @@ from pipelines.terms import Code, Finding, Result, Segment, Volume
 from tests.pipelines.chest import make_affine
 
 SPACING = (2.0, 1.2, 1.2)
-SHAPE = (44, 84, 92)
+SHAPE = (36, 68, 72)
 LUNG = Code("39607008", "SCT", "Lung")
 ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
 
