@@ -114,7 +114,9 @@ def test_torch_is_the_same_in_the_run_script_and_the_worker_s_image():
     assert run[1] == image[1]
 
 
-@pytest.mark.parametrize("name", ["lung-seg", "brain-extract", "brain-structures", "follow-up"])
+@pytest.mark.parametrize(
+    "name", ["lung-seg", "brain-extract", "brain-structures", "follow-up", "lung-nodule", "nodule-malignancy"]
+)
 def test_every_pipeline_says_what_it_is_for_and_not_for(name):
     manifest = get_manifest(name)
     assert len(manifest.intended_use) > 20
