@@ -182,7 +182,8 @@ class PlainWeb(List):
 
     def __init__(self, folder):
         super().__init__()
-        self.subscribed, self.connected, self.requests = [], [], []
+        self.subscribed, self.connected, self.requests, self.authorized = [], [], [], []
+        self._lines = []
         self.filters = True
         board = self
 
@@ -218,6 +219,8 @@ class PlainWeb(List):
 
     def _talk(self, socket):
         self.connected.append(socket.request.path)
+        self.authorized.append(socket.request.headers.get("Authorization"))
+        self._lines.append(socket)
 
         def send(uid, kind, information):
             head = {"00001000": {"vr": "UI", "Value": [uid]}, "00001002": {"vr": "US", "Value": [kind]}}
@@ -229,6 +232,10 @@ class PlainWeb(List):
                 """Nothing is expected."""
         finally:
             self.events.remove(send)
+
+    def drop(self):
+        """The line of events breaks."""
+        self._lines.pop().socket.close()
 
     def answer(self, method, path, body):
         place = urlsplit(path)
@@ -249,7 +256,7 @@ class PlainWeb(List):
                 text = "299 ups: Filtered Worklist Subscriptions are not supported."
                 return 403, {"Warning": text}, []
             self.subscribed.append((uid, rest[1], query.get("filter", "")))
-            return 201, {"Content-Location": self.channel}, []
+            return 201, {"Content-Location": self.channel} if self.channel else {}, []
         if uid not in self.items:
             return 404, {}, []
         if method == "GET":
@@ -321,7 +328,8 @@ class PlainDoor(List):
         entity.add_requested_context(UnifiedProcedureStepEvent)
         role = build_role(UnifiedProcedureStepEvent, scp_role=True)
         line = entity.associate("127.0.0.1", self._told, ae_title=PERFORMER, ext_neg=[role])
-        assert line.is_established
+        if not line.is_established:  # the node has gone
+            return
         answer, _ = line.send_n_event_report(
             information, kind, UnifiedProcedureStepPush, uid, meta_uid=UnifiedProcedureStepEvent
         )

@@ -68,6 +68,7 @@ class Worklist(StepVerbs, SubscriptionVerbs, NoticeVerbs, SearchVerbs, LinkVerbs
                 db.execute(delete(t.link).where(t.link.c.workitem_uid == uid))
                 db.execute(delete(c).where(c.c.copy_uid == uid))
             db.execute(delete(w).where(w.c.deleted_at < now - REMEMBERED))
+            db.execute(delete(c).where((c.c.stage == ClaimStage.OVER) & (c.c.at < now - REMEMBERED)))
         self.forget_notices(now - REMEMBERED)
         return len(uids)
 

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 
 TICK = 0.5
 NEVER = float("inf")
+PACE = 2.0
+"""Seconds between two words on progress; a last word waits for nothing."""
+
 SCHEDULED, IN_PROGRESS = StepState.SCHEDULED, StepState.IN_PROGRESS
 CODE, LABEL = "00404018", "00741202"
 
@@ -54,7 +57,7 @@ class Performer:
         self._subscribe_at = self._first
         self._breaker = Breaker(name, settings.deliver, ledger)
         self._open_board = open_board
-        self._search_at = self._look_at = 0.0
+        self._search_at = self._look_at = self._tell_at = 0.0
         self._is_more = False
 
     def run(self, stop: Event) -> None:
@@ -63,11 +66,12 @@ class Performer:
 
     def tick(self, now: float) -> None:
         """One round at `now` (epoch seconds); the manager is left alone where there is nothing to say or to ask."""
-        if not self._is_due(now) or not self._breaker.is_due(now) or not self._breaker.claim(now):
+        waiting = self._sift(now)
+        if not (waiting or self._is_due(now)) or not self._breaker.is_due(now) or not self._breaker.claim(now):
             return
         try:
             with self._open_board() as board:
-                self._go_round(board, now)
+                self._go_round(board, waiting, now)
             self._breaker.succeed("reached")
         except PeerUnreachable as error:
             # It may have lost our subscription with what else it lost.
@@ -75,13 +79,13 @@ class Performer:
             self._breaker.fail(str(error))
 
     def _is_due(self, now: float) -> bool:
-        if now >= min(self._search_at, self._look_at, self._subscribe_at) or self._worklist.find_heard(self._name, 1):
+        if now >= min(self._search_at, self._look_at, self._subscribe_at):
             return True
         if self._is_more and self._find_room():
             return True
         return any(claim.stage == ClaimStage.ASKED or self._owes(claim, now) for claim in self._find_open())
 
-    def _go_round(self, board: Board, now: float) -> None:
+    def _go_round(self, board: Board, waiting: list[Heard], now: float) -> None:
         """What is ours first: a claim of which we do not know whether it was granted comes before any new one."""
         if now >= self._subscribe_at:
             self._subscribe(board, now)
@@ -90,7 +94,8 @@ class Performer:
             self._go_on(board, claim, is_look, now)
         if is_look:
             self._look_at = now + self._rules.every.total_seconds()
-        for heard in self._worklist.find_heard(self._name):
+        self._tell_at = now + min(PACE, self._rules.every.total_seconds())
+        for heard in waiting:
             with self._going_on(f"an event of workitem {heard.workitem_uid}"):
                 self._act_on(board, heard, now)
             self._worklist.settle_heard([heard.number])
@@ -153,20 +158,43 @@ class Performer:
         # The station for which the configuration asks is another name of ours.
         return fits and is_open and is_ours(model, title, rules.station) and bool(find_route(model, self._settings))
 
-    def _act_on(self, board: Board, heard: Heard, now: float) -> None:
+    def _sift(self, now: float) -> list[Heard]:
+        """Acts on events that need no word with the manager; those that do are left."""
+        left = []
+        for heard in self._worklist.find_heard(self._name):
+            with self._going_on(f"an event of workitem {heard.workitem_uid}"):
+                if self._must_ask(heard, now):
+                    left.append(heard)
+                    continue
+            self._worklist.settle_heard([heard.number])
+        return left
+
+    def _must_ask(self, heard: Heard, now: float) -> bool:
         if heard.workitem_uid in SCOPES or heard.report == Report.SCP_STATUS:
             self._search_at, self._subscribe_at = now, self._first
-            return
-        claims = self._worklist.find_claims(self._name, heard.workitem_uid)
+            return False
+        claim = next(iter(self._worklist.find_claims(self._name, heard.workitem_uid)), None)
         if heard.report == Report.CANCEL_REQUESTED:
-            for claim in claims:
+            if claim is not None and claim.stage != ClaimStage.OVER and self._find_copy(claim) is None:
+                return True  # it is known in a moment whether it is ours
+            if claim is not None:
                 self._cancel(claim, Dataset.from_json(heard.model), now)
-        elif claims:
-            state = find_first(json.loads(heard.model), "00741000")
-            if state in FINAL_STEPS and claims[0].stage == ClaimStage.HELD:
-                self._look(board, claims[0], now)
-        elif heard.report in {Report.STATE, Report.ASSIGNED} and (model := board.find(heard.workitem_uid)):
-            self._consider(board, {**model, "00080018": {"vr": "UI", "Value": [heard.workitem_uid]}}, now)
+            return False
+        state = find_first(json.loads(heard.model), "00741000")
+        if claim is not None:
+            return state in FINAL_STEPS and claim.stage == ClaimStage.HELD
+        return heard.report in {Report.STATE, Report.ASSIGNED} and state in {"", SCHEDULED}
+
+    def _act_on(self, board: Board, heard: Heard, now: float) -> None:
+        """On one that `_sift` left."""
+        claim = next(iter(self._worklist.find_claims(self._name, heard.workitem_uid)), None)
+        if claim is None:
+            if heard.report != Report.CANCEL_REQUESTED and (model := board.find(heard.workitem_uid)):
+                self._consider(board, {**model, "00080018": {"vr": "UI", "Value": [heard.workitem_uid]}}, now)
+        elif heard.report == Report.CANCEL_REQUESTED:
+            self._cancel(claim, Dataset.from_json(heard.model), now)
+        elif claim.stage == ClaimStage.HELD:
+            self._look(board, claim, now)
 
     # What is ours
 
@@ -231,7 +259,8 @@ class Performer:
         item = self._find_copy(claim)
         if item is None or item.state in FINAL_STEPS or self._is_stale(claim, item, now):
             return True
-        return copy.dump(copy.read_progress(json.loads(item.model))) not in {"{}", claim.told}
+        said = copy.dump(copy.read_progress(json.loads(item.model)))
+        return now >= self._tell_at and said not in {"{}", claim.told}
 
     def _is_stale(self, claim: Claim, item: Workitem, now: float) -> bool:
         """Nobody brought its images, or its route is gone: it is not held for ever."""
