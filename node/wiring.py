@@ -142,6 +142,7 @@ def run_keeping(settings: Settings, stop: Event) -> None:
     enqueuer = Enqueuer(settings, ledger, Doorbell(settings.queue.url))
     worklist = Worklist(settings.node.home)
     clock = Clock(ledger, settings.work.lease.total_seconds(), settings.node.home / "clock")
+    clock.tell(worklist.move_claims)
     runs = [
         Housekeeper(settings, ledger, enqueuer, spool, clock).run,
         clock.run,

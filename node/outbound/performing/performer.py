@@ -79,17 +79,21 @@ class Performer:
             self._breaker.fail(str(error))
 
     def _is_due(self, now: float) -> bool:
-        if now >= min(self._search_at, self._look_at, self._subscribe_at):
+        if any(self._is_time(at, now) for at in (self._search_at, self._look_at, self._subscribe_at)):
             return True
         if self._is_more and self._find_room():
             return True
         return any(claim.stage == ClaimStage.ASKED or self._owes(claim, now) for claim in self._find_open())
 
+    def _is_time(self, at: float, now: float) -> bool:
+        """`at` has come, or lies further ahead than anything waits: then the clock was set back."""
+        return at <= now or self._rules.every.total_seconds() + 1 < at - now < NEVER
+
     def _go_round(self, board: Board, waiting: list[Heard], now: float) -> None:
         """What is ours first: a claim of which we do not know whether it was granted comes before any new one."""
-        if now >= self._subscribe_at:
+        if self._is_time(self._subscribe_at, now):
             self._subscribe(board, now)
-        is_look = now >= self._look_at
+        is_look = self._is_time(self._look_at, now)
         for claim in self._find_open():
             self._go_on(board, claim, is_look, now)
         if is_look:
@@ -99,7 +103,7 @@ class Performer:
             with self._going_on(f"an event of workitem {heard.workitem_uid}"):
                 self._act_on(board, heard, now)
             self._worklist.settle_heard([heard.number])
-        if now >= self._search_at or (self._is_more and self._find_room()):
+        if self._is_time(self._search_at, now) or (self._is_more and self._find_room()):
             self._is_more, self._search_at = False, now + self._rules.every.total_seconds()
             with self._going_on("the search"):
                 for model in board.search(self._rules.label, self._rules.station):
@@ -260,7 +264,7 @@ class Performer:
         if item is None or item.state in FINAL_STEPS or self._is_stale(claim, item, now):
             return True
         said = copy.dump(copy.read_progress(json.loads(item.model)))
-        return now >= self._tell_at and said not in {"{}", claim.told}
+        return self._is_time(self._tell_at, now) and said not in {"{}", claim.told}
 
     def _is_stale(self, claim: Claim, item: Workitem, now: float) -> bool:
         """Nobody brought its images, or its route is gone: it is not held for ever."""

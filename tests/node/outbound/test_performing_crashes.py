@@ -238,6 +238,23 @@ def test_a_workitem_whose_images_never_come_is_given_back_with_the_reason(web, t
     assert told.ReasonForCancellation == "given up: its images did not come"
 
 
+def test_a_clock_that_is_set_back_does_not_stop_the_search(web, theatre):
+    theatre.performer.tick(time.time() + 86400)
+    web.create(UID)
+    theatre.tick()
+    assert web.read(UID).ProcedureStepState == "IN PROGRESS"
+
+
+def test_a_clock_that_is_set_forward_makes_no_claim_older_than_it_is(web, theatre):
+    web.create(UID)
+    theatre.tick()
+    theatre.worklist.move_claims(86400)
+    theatre.performer.tick(time.time() + 86400)
+    assert web.read(UID).ProcedureStepState == "IN PROGRESS"
+    theatre.performer.tick(time.time() + 86400 + 31 * 60)
+    assert web.read(UID).ProcedureStepState == "CANCELED"
+
+
 def test_a_workitem_that_cannot_be_copied_is_given_back(web, theatre):
     web.create(UID, ScheduledProcedureStepPriority="WHENEVER")
     theatre.tick()
