@@ -104,6 +104,8 @@ def test_an_order_moves_neither_a_job_that_runs_nor_another_patient_s_nor_one_wh
     order = ORDERS["ORC-7 of ORM"]
     with make_ward() as ward:
         ward.order(*order, "S", patient="P-2")
+        ward.order(*ORDERS["TQ1-9 of OMI"], "R")
+        ward.order(*order, "LOW", patient="P-2")
         assert ward.job.priority == Priority.ROUTINE
         assert ward.ledger.claim_job(ward.job.id, "w", time.time() + 60, time.time())
         ward.order(*order, "S")
