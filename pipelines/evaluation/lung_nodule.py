@@ -1,6 +1,7 @@
 """How good lung-nodule is on patients that it never saw:
 
-    python -m pipelines.evaluation.lung_nodule --pictures pictures.npz --lidc DIR --scans CACHE --fold N=WEIGHTS ...
+    python -m pipelines.evaluation.lung_nodule --pictures pictures.npz --lidc LIDC --scans CACHE
+        [--lesions lesions.json] --fold N=WEIGHTS ...
 
 Each fold's weights were trained with `--hold-out N`. Nodules of that fold's LIDC patients are planted in the scans of
 that fold's scanned patients, and the whole pipeline runs on them: FROC, the worst scan, what is reported at the
@@ -8,9 +9,11 @@ threshold. Then the pictures alone, to see whether the network tells the source 
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +25,10 @@ from pipelines.evaluation.figures import Table, get_auc, tabulate_froc
 from pipelines.evaluation.interval import find_interval
 from pipelines.evaluation.markdown import write_markdown
 from pipelines.evaluation.planting import plant
-from pipelines.evaluation.reference import Outcome, Reference, judge
+from pipelines.evaluation.reference import Outcome, Reference, Target, judge
 from pipelines.lung_nodule.pipeline import LEAST_LOGIT, MOST, WIDTH, LungNodule, NoduleModel, make_model
 from pipelines.steps.three_planes import make_network
-from pipelines.terms import Mask, Volume
+from pipelines.terms import Volume
 from pipelines.training.lidc import Voi, read_vois
 from pipelines.training.lung_nodule import FOLDS
 from pipelines.training.nodule_cases import find_lungs
@@ -33,6 +36,7 @@ from pipelines.training.nodule_folds import LIDC, Pictures, assign_folds, load_p
 from pipelines.training.three_planes import score
 
 COPIES, PLANTED = 6, 12
+COMMAND = "--pictures pictures.npz --lidc LIDC --scans CACHE --lesions lesions.json --fold 0=FOLD --fold 2=FOLD"
 LARGEST_MM = 25.0
 WIDEST_MM = float(LungNodule.manifest.requires.spacing_mm[1])
 
@@ -52,11 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--lidc", type=Path, required=True)
     parser.add_argument("--scans", type=Path, required=True)
+    parser.add_argument("--lesions", type=Path, help="see pipelines.training.nodule_cases")
     parser.add_argument("--fold", action="append", required=True, metavar="N=WEIGHTS")
     options = parser.parse_args(arguments)
     pictures = load_pictures(options.pictures)
     folds = assign_folds(pictures, FOLDS)
     vois = [voi for voi in read_vois(options.lidc) if voi.diameter_mm <= LARGEST_MM]
+    lesions = json.loads(options.lesions.read_text("utf-8")) if options.lesions else {}
     outcomes: list[Outcome] = []
     rows = []
     for choice in options.fold:
@@ -64,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         left_out = pictures.pick(folds == int(number))
         fold = load_fold(Path(weights), left_out)
         rows.append((number, *compare_sources(Path(weights), left_out)))
-        outcomes += run_fold(fold, vois, options.scans)
+        outcomes += run_fold(fold, vois, options.scans, lesions)
     sources = Table(
         "Pictures: does the network know the source? AUC",
         ("fold", "nodules", "LIDC beside", "scans", "sources"),
@@ -72,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     tables = [tabulate_froc(outcomes), tabulate_threshold(outcomes), sources]
     name = f"lung-nodule {LungNodule.manifest.version}"
-    command = "python -m pipelines.evaluation.lung_nodule --pictures pictures.npz --lidc DIR --scans CACHE --fold 0=..."
+    command = f"python -m pipelines.evaluation.lung_nodule {COMMAND}"
     Console(width=200, soft_wrap=True).print(write_markdown(name, command, "", tables, outcomes), markup=False)
 
 
@@ -84,8 +90,11 @@ def load_fold(weights: Path, left_out: Pictures) -> Fold:
     return Fold(model, frozenset(left_out.patient[own].tolist()), frozenset(left_out.source[~own].tolist()))
 
 
-def run_fold(fold: Fold, vois: Sequence[Voi], scans: Path) -> Iterator[Outcome]:
-    """COPIES of each scan left out that the pipeline accepts, with nodules of LIDC patients left out."""
+def run_fold(
+    fold: Fold, vois: Sequence[Voi], scans: Path, lesions: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Iterator[Outcome]:
+    """COPIES of each scan left out that the pipeline accepts, with nodules of LIDC patients left out. lesions: by scan,
+    what is or may be a nodule of its own: to find it is neither right nor wrong."""
     own = [voi for voi in vois if voi.patient in fold.lidc]
     dice = np.random.default_rng(0)
     for path in (path for path in sorted(scans.glob("*.npz")) if path.stem in fold.scans):
@@ -94,26 +103,19 @@ def run_fold(fold: Fold, vois: Sequence[Voi], scans: Path) -> Iterator[Outcome]:
             patient = str(data["patient"])
         if volume.spacing[0] > WIDEST_MM:
             continue
-        lungs = find_lungs(volume)
+        lungs, own_lesions = find_lungs(volume), [_make_target(lesion) for lesion in lesions.get(path.stem, ())]
         for copy in range(COPIES):
             chosen = [own[n] for n in dice.choice(len(own), PLANTED, replace=False)]
-            yield run_copy(fold.model, volume, lungs, chosen, dice, f"{path.stem}, copy {copy + 1}", patient)
+            planted, targets = plant(volume, lungs, chosen, dice)
+            result = fold.model.run(planted, lambda *_: None)
+            outcome = judge("", result, planted, Reference(targets=(*targets, *own_lesions)))
+            name, hits = f"{path.stem}, copy {copy + 1}", (outcome.hits or ())[: len(targets)]
+            yield Outcome(name, false=outcome.false, hits=hits, patient=patient)
 
 
-def run_copy(
-    model: NoduleModel,
-    volume: Volume,
-    lungs: Mask,
-    vois: Sequence[Voi],
-    dice: np.random.Generator,
-    name: str,
-    patient: str,
-) -> Outcome:
-    """How the pipeline does on `volume` with `vois` planted."""
-    planted, targets = plant(volume, lungs, vois, dice)
-    result = model.run(planted, lambda *_: None)
-    outcome = judge(name, result, planted, Reference(targets=targets))
-    return Outcome(name, false=outcome.false, hits=outcome.hits, patient=patient)
+def _make_target(lesion: Mapping[str, Any]) -> Target:
+    (x, y, z), reach = lesion["center_mm"], float(lesion["radius_mm"])
+    return Target((x - reach, y - reach, z - reach), (x + reach, y + reach, z + reach), round=True)
 
 
 def tabulate_threshold(outcomes: Sequence[Outcome]) -> Table:

@@ -16,6 +16,7 @@ from pipelines.terms import Affine, Mask, Volume
 
 GRID_MM = 1.25
 COARSE_MM = 2.5
+MARGIN_MM = 5.0
 LUNG_HU = -850.0
 TOP_HU = 0.0
 CLOSE_MM = 14.0
@@ -69,11 +70,18 @@ def make_field(volume: Volume, lungs: Mask, device: str = "cpu") -> Field:
     grid = _cover(volume, lungs)
     coarse = make_aligned_grid(grid.shape, grid.affine, COARSE_MM)
     seen = resample(torch.from_numpy(lungs.astype(np.uint8)).float(), volume.affine, coarse, device=device)
-    closed = close_ball(np.asarray((seen > 0.5).cpu().numpy()), CLOSE_MM, COARSE_MM)
+    closed = _close(np.asarray((seen > 0.5).cpu().numpy()))
     inside = resample(torch.from_numpy(closed).float(), coarse.affine, grid, device=device) > 0.5
     hu = resample(torch.from_numpy(volume.voxels), volume.affine, grid, fill=LUNG_HU, device=device)
     shown = torch.where(inside, hu.clamp(-1000.0, TOP_HU), LUNG_HU)
     return Field(grid, inside.cpu().numpy(), shown.cpu().numpy())
+
+
+def _close(lungs: Mask) -> Mask:
+    """`lungs`, voxels of COARSE_MM, with what dents them. Beyond the array are none: else its edge would be lung."""
+    room = int(np.ceil(CLOSE_MM / COARSE_MM)) + 1
+    closed = close_ball(np.pad(lungs, room), CLOSE_MM, COARSE_MM)
+    return np.asarray(closed[(slice(room, -room),) * 3])
 
 
 def find_places(volume: Volume, field: Field) -> list[tuple[float, float, float]]:
@@ -105,7 +113,7 @@ def _cover(volume: Volume, lungs: Mask) -> Grid:
     box = []
     for axis in range(3):
         seen = np.flatnonzero(lungs.any(axis=tuple({0, 1, 2} - {axis})))
-        margin = int(np.ceil(CLOSE_MM / volume.spacing[axis]))
+        margin = int(np.ceil(MARGIN_MM / volume.spacing[axis]))
         box.append(slice(max(0, int(seen[0]) - margin), min(lungs.shape[axis], int(seen[-1]) + 1 + margin)))
     part = crop_grid(Grid(volume.shape, volume.affine), (box[0], box[1], box[2]))
     return make_aligned_grid(part.shape, part.affine, GRID_MM)

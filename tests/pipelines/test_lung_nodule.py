@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipelines.errors import UnsuitableVolume
-from pipelines.lung_nodule.candidates import find_candidates
+from pipelines.lung_nodule.candidates import find_candidates, make_field
 from pipelines.lung_nodule.pipeline import HOME, LEAST_LOGIT, make_model, pipeline
 from pipelines.terms import Context, Volume
 from tests.pipelines.lumps import Lungs, make_lung, make_sides
@@ -79,6 +79,23 @@ def test_empty_lungs_have_no_candidate_and_the_report_says_that_this_proves_noth
     assert [finding.absent for finding in result.findings] == [True]
     assert result.segments == ()
     assert result.notes[0].text.startswith("No nodule candidate found by this demonstrator")
+
+
+def test_a_nodule_at_the_pleura_that_the_lung_mask_leaves_out_is_a_candidate():
+    ball = ((18, 13, 36), 9.0, 30.0)
+    volume, lungs = make_lung([ball])
+    lungs &= volume.voxels < -400
+    found = [candidate.grown.center for candidate in find_candidates(volume, lungs)]
+    assert min(np.linalg.norm((np.array(at) - ball[0]) * volume.spacing) for at in found) < 5.0
+
+
+def test_the_field_ends_with_the_lungs_and_what_has_grown_into_the_wall_is_no_candidate():
+    volume, lungs = make_lung([((18, 4, 36), 11.0, 30.0)])
+    field = make_field(volume, lungs)
+    assert np.count_nonzero(field.inside) * 1.25**3 == pytest.approx(lungs.sum() * 1000 * volume.voxel_ml, rel=0.1)
+    for candidate in find_candidates(volume, lungs):
+        index = np.argwhere(candidate.grown.mask) + [side.start for side in candidate.grown.box]
+        assert np.mean(lungs[tuple(index.T)]) > 0.5
 
 
 def test_the_shipped_weights_call_a_ball_a_nodule_and_a_rod_none():
