@@ -17,8 +17,9 @@ MILLIMETER = Code("mm", "UCUM", "millimeter")
 
 DEMONSTRATOR = "Demonstrator: AI output, not for diagnosis."
 MEANING = (
-    "The probability is that of a rating of 4 or 5 of 5 by radiologists of the LIDC, not of cancer. On nodules it never"
-    " saw, the network was no better than the diameter alone, which is stated beside it."
+    "The probability is that of a rating of 4 or 5 of 5 by radiologists of the LIDC, not of cancer. On nodules that it"
+    " never saw, the network was no better than the diameter of the radiologists' outline. What the diameter measured"
+    " here says alone is stated beside it."
 )
 
 

@@ -111,7 +111,7 @@ def test_the_diameter_and_what_it_says_alone_stand_beside_the_probability(scene)
 def test_it_says_that_it_is_no_better_than_the_diameter_and_not_for_diagnosis(scene):
     volume, small, _ = scene
     text = " ".join(note.text for note in load(small).run(volume, silent).notes)
-    assert "no better than the diameter alone" in text
+    assert "no better than the diameter of the radiologists' outline" in text
     assert "not for diagnosis" in text
 
 
