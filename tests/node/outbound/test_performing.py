@@ -62,6 +62,7 @@ def test_a_workitem_that_names_our_pipeline_is_claimed_read_and_completed_with_i
     assert performed.PerformedWorkitemCodeSequence[0].CodeValue == "lung-seg"
 
 
+@pytest.mark.parametrize("house", [OurWeb, PlainDoor], indirect=True)
 def test_a_job_that_fails_cancels_its_workitem_with_a_coded_reason(house):
     manager, theatre = house()
     theatre.receive()
@@ -76,6 +77,7 @@ def test_a_job_that_fails_cancels_its_workitem_with_a_coded_reason(house):
     assert "MissingSlices" in told.ReasonForCancellation
 
 
+@pytest.mark.parametrize("house", [PlainWeb, OurDoor], indirect=True)
 def test_what_is_not_for_us_stays_scheduled(house):
     manager, theatre = house()
     manager.create("1.2.826.6.1", ScheduledWorkitemCodeSequence=[make_code("110004", "DCM")])
@@ -93,6 +95,7 @@ def make_human():
     return human
 
 
+@pytest.mark.parametrize("house", [PlainWeb, PlainDoor], indirect=True)
 def test_a_label_a_station_and_a_number_at_once_limit_what_is_claimed(house):
     manager, theatre = house(label="AI", station="AI-ROOM", at_once=1)
     ours = {"ScheduledStationNameCodeSequence": [make_code("AI-ROOM")]}
@@ -154,6 +157,7 @@ def test_a_request_to_cancel_is_heard_and_the_job_stops(house):
     assert get_progress(manager.read(UID)).ProcedureStepDiscontinuationReasonCodeSequence[0].CodeValue == "110513"
 
 
+@pytest.mark.parametrize("house", [OurWeb, PlainDoor], indirect=True)
 def test_a_request_to_cancel_before_there_is_a_job_gives_its_reason_back(house):
     manager, theatre = house(how="subscribe", every="PT1H")
     theatre.listen()
@@ -164,6 +168,7 @@ def test_a_request_to_cancel_before_there_is_a_job_gives_its_reason_back(house):
     assert get_progress(manager.read(UID)).ReasonForCancellation == "the patient has left"
 
 
+@pytest.mark.parametrize("house", [PlainWeb, OurDoor], indirect=True)
 def test_what_was_told_is_acted_on_after_a_restart(house):
     """The event is a row before the manager is answered."""
     manager, theatre = house(how="subscribe", every="PT1H")
