@@ -85,7 +85,7 @@ class Collector:
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
         self._door.start()
-        keep_going("collecting", self.tick, TICK, stop)
+        keep_going("collecting", self.tick, TICK, stop, lambda: (self._ledger.look(), self._worklist.look()))
         patience = time.monotonic() + GOODBYE
         with self._lock:
             threads = list(self._under_way.values())
@@ -93,8 +93,8 @@ class Collector:
             thread.join(max(patience - time.monotonic(), 0.0))
         self._door.stop()
 
-    def tick(self, _now: float) -> None:
-        """Begins with every workitem that waits, that is due and that is not under way."""
+    def tick(self, _now: float) -> bool:
+        """Begins with every workitem that waits, that is due and that is not under way; True while some are."""
         now = time.monotonic()
         routes = self._settings.routes
         waiting = self._worklist.find_unlinked([r.pipeline for r in routes], [r.name for r in routes])
@@ -110,6 +110,8 @@ class Collector:
                 thread = Thread(target=self._serve, args=(item, inputs), name="collect", daemon=True)
                 self._under_way[item.uid] = thread
                 thread.start()
+        with self._lock:
+            return bool(self._under_way)
 
     def _find_wanted(self, item: Workitem) -> list[Input]:
         """What a workitem for us reads, is not all here, and is said to be somewhere."""

@@ -78,7 +78,7 @@ class Pair:
     def find_jobs(self, study_uid):
         return self.ledger.find_jobs(study_uid=study_uid)
 
-    def wait_for(self, study_uid, *states, patience=60):
+    def wait_for(self, study_uid, *states, patience=180):
         """The only job of the study once it is in one of `states`."""
         end = time.monotonic() + patience
         while time.monotonic() < end:
