@@ -35,7 +35,7 @@ from pipelines.training.nodule_cases import find_lungs
 from pipelines.training.nodule_folds import LIDC, Pictures, assign_folds, load_pictures
 from pipelines.training.three_planes import score
 
-COPIES, PLANTED = 6, 12
+COPIES, PLANTED = 10, 6
 COMMAND = "--pictures pictures.npz --lidc LIDC --scans CACHE --lesions lesions.json --fold 0=FOLD --fold 2=FOLD"
 LARGEST_MM = 25.0
 WIDEST_MM = float(LungNodule.manifest.requires.spacing_mm[1])

@@ -23,8 +23,8 @@ CLOSE_MM = 14.0
 """How deep a nodule at the pleura may dent the outline of the lung and still be looked for."""
 LEAST_HU = 75.0
 """Answer of a blob filter below which nothing is looked at; a ball of soft tissue as large as the filter gives 400."""
-MOST = 250
-"""Candidates of one scan."""
+MOST = 600
+"""Blobs of one scan that are looked at: vessels in contrast are stronger than small nodules."""
 SMALLEST_MM, LARGEST_MM = 3.0, 33.0
 INSIDE = 0.6
 """Least share of an outline within the closed lungs: what has run into heart, hilum or chest wall has less."""
@@ -47,14 +47,14 @@ class Field:
     hu: NDArray[np.float32]
 
 
-def find_candidates(volume: Volume, lungs: Mask, device: str = "cpu") -> list[Candidate]:
+def find_candidates(volume: Volume, lungs: Mask, device: str = "cpu", most: int = MOST) -> list[Candidate]:
     """Places in `volume` (CT in HU) that are denser than lung and compact, the most striking first. lungs: bool, on its
-    grid."""
+    grid; most: blobs that are looked at."""
     if not lungs.any():
         return []
     field = make_field(volume, lungs, device)
     found: list[Candidate] = []
-    for place in find_places(volume, field):
+    for place in find_places(volume, field, most):
         grown = grow(volume.voxels, volume.spacing, place)
         if grown is None or not SMALLEST_MM <= grown.diameter_mm <= LARGEST_MM:
             continue
@@ -84,9 +84,9 @@ def _close(lungs: Mask) -> Mask:
     return np.asarray(closed[(slice(room, -room),) * 3])
 
 
-def find_places(volume: Volume, field: Field) -> list[tuple[float, float, float]]:
-    """Index (k, j, i) of the volume of every blob in `field`, the strongest first."""
-    blobs = find_blobs(field.hu, field.inside, GRID_MM, LEAST_HU, MOST)
+def find_places(volume: Volume, field: Field, most: int) -> list[tuple[float, float, float]]:
+    """Index (k, j, i) of the volume of the `most` strongest blobs in `field`, the strongest first."""
+    blobs = find_blobs(field.hu, field.inside, GRID_MM, LEAST_HU, most)
     to_source = np.linalg.inv(volume.affine) @ field.grid.affine
     return [_to_index(to_source, blob.index) for blob in blobs]
 

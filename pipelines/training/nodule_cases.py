@@ -31,6 +31,8 @@ VIEWS = 6
 NEAR_MM = 3.0
 """What lies nearer to the nodule's outline than this is part of it or of its surroundings."""
 MOST_BESIDE = 3
+STRIKING = 250
+"""Blobs of a scan that become negatives: the most striking are the hard ones."""
 Spacing = tuple[float, float, float]
 
 
@@ -107,7 +109,7 @@ def look_at_scan(path: Path, lesions: Sequence[dict[str, object]], dice: np.rand
     with np.load(path) as data:
         volume = Volume(data["voxels"].astype(np.float32), data["affine"].astype(np.float64), "1.2.3", "CT")
         patient = str(data["patient"])
-    for candidate in find_candidates(volume, find_lungs(volume)):
+    for candidate in find_candidates(volume, find_lungs(volume), most=STRIKING):
         x, y, z = (float(value) for value in (volume.affine @ (*candidate.grown.center, 1.0))[:3])
         if any(_is_near((x, y, z), lesion) for lesion in lesions):
             continue
