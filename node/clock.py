@@ -5,6 +5,7 @@ time services do once after a start, administrators by hand, and hosts whose gue
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -49,6 +50,8 @@ class Clock:
         self._offset = _read_offset()
         self._back: list[tuple[float, float]] = []
         self._settled = 0.0
+        self.set_at = -math.inf
+        """Of the monotonic clock: when the last step was noticed; before what waits is moved."""
 
     def tell(self, listener: Callable[[float], None]) -> None:
         """Calls `listener` with each step (seconds) after the ledger knows of it."""
@@ -79,6 +82,7 @@ class Clock:
             offset = _read_offset()
             by = offset - self._offset
             if abs(by) >= STEP:
+                self.set_at = time.monotonic()
                 log.warning("the system clock was set by %+.0f s: what waits goes on waiting as long as it was to", by)
                 self._ledger.move_waits(by, time.time, self._lease)
                 _remember(self._place, offset)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Event
 
@@ -50,13 +51,21 @@ class Housekeeper:
     def run(self, stop: Event) -> None:
         """Ticks until `stop` is set."""
         self._clock.start()
-        keep_going("housekeeping", self.tick, TICK, stop, self._ledger.look)
+        keep_going("housekeeping", self._go_round, TICK, stop, self._ledger.look)
 
-    def tick(self, now: float) -> bool:
-        """One round at `now` (epoch seconds); True while a study waits for its quiet period. Raises, after the last
-        step, what went wrong in any."""
+    def _go_round(self, _now: float) -> bool:
+        began = time.monotonic()
+        return self.tick(time.time(), lambda: self._clock.set_at < began)
+
+    def tick(self, now: float, is_now: Callable[[], bool] = lambda: True) -> bool:
+        """One round at `now` (epoch seconds); True while a study waits for its quiet period. is_now: False once the
+        clock was set after `now` was read. Raises, after the last step, what went wrong in any."""
         wrong = []
-        for step in (self._clock.tick, self._enqueuer.close_complete, self._watch_workers, self._settle, self._sweep):
+
+        def close(now: float) -> None:
+            self._enqueuer.close_complete(now, is_now)
+
+        for step in (self._clock.tick, close, self._watch_workers, self._settle, self._sweep):
             try:
                 step(now)
             except Exception as error:  # noqa: BLE001  raised again below, when the other steps are done
@@ -67,7 +76,11 @@ class Housekeeper:
 
     def _watch_workers(self, now: float) -> None:
         lost, unheard = self._ledger.find_overdue(now, now - RING_AGAIN)
-        for job in [*lost, *self._find_silent(now)]:
+        lost += self._find_silent(now)
+        self._clock.tick()
+        if time.monotonic() - self._clock.set_at < self._settings.work.lease.total_seconds():
+            lost = []  # by which clock? every worker has the time of a lease to be heard
+        for job in lost:
             with suppress(LostLease):  # it moved on meanwhile
                 self._take_back(job, now)
         self._enqueuer.ring(unheard)

@@ -7,7 +7,7 @@ whose bell housekeeping rings.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -59,14 +59,16 @@ class Enqueuer:
         self.awaits_quiet = False
         """Whether the last look found a study whose quiet period was not over: only the clock tells when it is."""
 
-    def close_complete(self, now: float) -> int:
-        """Judges every study that is RECEIVING; returns how many were closed. One that cannot be stops nobody."""
+    def close_complete(self, now: float, is_now: Callable[[], bool] = lambda: True) -> int:
+        """Judges every study that is RECEIVING; returns how many were closed. One that cannot be stops nobody.
+        is_now: False once the clock was set after `now` was read: then nothing is judged by it any more."""
         word = self._expected.read_word()
         self._not_before = {uid: at for uid, at in self._not_before.items() if at > now}
         studies = self._ledger.find_studies(StudyState.RECEIVING)
         quiet = self._settings.completeness.quiet.total_seconds()
         self.awaits_quiet = any(now - study.last_at <= quiet for study in studies)
-        return sum(self._try_to_close(study, word, now) for study in studies if study.study_uid not in self._not_before)
+        due = [study for study in studies if study.study_uid not in self._not_before]
+        return sum(self._try_to_close(study, word, now, is_now) for study in due)
 
     def move_clock(self, by: float) -> None:
         """The system clock was set by `by` seconds: what waits in memory waits as long as it was to."""
@@ -90,17 +92,19 @@ class Enqueuer:
         self._ledger.mark_rung([job.id for job in jobs], now)
         return True
 
-    def _try_to_close(self, study: Study, word: Word, now: float) -> bool:
+    def _try_to_close(self, study: Study, word: Word, now: float, is_now: Callable[[], bool]) -> bool:
         try:
-            return self._close(study, word, now)
+            return self._close(study, word, now, is_now)
         except Exception:
             log.exception("study %s could not be judged; it is tried again in %.0f s", study.study_uid, PAUSE)
             self._not_before[study.study_uid] = now + PAUSE
             return False
 
-    def _close(self, study: Study, word: Word, now: float) -> bool:
+    def _close(self, study: Study, word: Word, now: float, is_now: Callable[[], bool]) -> bool:
         arrivals = [Arrival(*row) for row in self._ledger.find_associations(study.study_uid)]
         judgment = self._judge(study, arrivals, word, now)
+        if not is_now():
+            return False
         if judgment.verdict == Verdict.WAIT:
             if judgment.text != study.waits:
                 self._ledger.note_wait(study, judgment.text)

@@ -24,10 +24,12 @@ from node.model.commitment import Commitment
 from node.model.delivery import ResultObject
 from node.model.expectation import Expectation, Kind
 from node.model.job import State
+from node.model.study import StudyState
 from node.sections import Work
 from tests.jobs import JOB, add_job, add_study
 
 HOUR = 3600.0
+DAY = 86400.0
 LEASE = 15.0
 OBJECTS = [ResultObject("2.25.1", "1.2.840.10008.5.1.4.1.1.66.4", "SEG", "j/2.25.1.dcm")]
 
@@ -101,10 +103,63 @@ def test_set_back_a_worker_that_still_renews_its_lease_keeps_its_job(keeper, pas
     assert state(keeper) == State.CLAIMED
 
 
+@pytest.fixture
+def hands(monkeypatch):
+    """A wall clock and a monotonic one that the test moves."""
+    hands = SimpleNamespace(wall=2e9, steady=1000.0, time=lambda: hands.wall, monotonic=lambda: hands.steady)
+    monkeypatch.setattr(node.clock, "time", hands)
+    return hands
+
+
+@pytest.fixture
+def keeper_with_hands(hands, keeper, monkeypatch):
+    monkeypatch.setattr(node.housekeeping, "time", hands)
+    keeper._clock = Clock(keeper.ledger, LEASE)
+    return keeper
+
+
+def test_set_forward_a_worker_that_looked_at_the_clock_before_keeps_its_job_for_a_lease(hands, keeper_with_hands):
+    keeper, read_before = keeper_with_hands, hands.wall
+    job = claim(keeper, read_before)
+    hands.wall += DAY
+    keeper.tick(hands.wall)
+    keeper.ledger.extend_lease(job.id, job.token, read_before + LEASE)
+    for seconds, expected in ((LEASE - 1, State.CLAIMED), (2, State.QUEUED)):
+        hands.wall, hands.steady = hands.wall + seconds, hands.steady + seconds
+        keeper.tick(hands.wall)
+        assert state(keeper) == expected
+
+
+def test_set_back_a_round_that_began_before_takes_no_job_back(hands, keeper_with_hands):
+    keeper, read_before = keeper_with_hands, hands.wall
+    claim(keeper, read_before)
+    hands.wall -= DAY
+    keeper.tick(read_before)
+    assert state(keeper) == State.CLAIMED
+
+
+def test_set_back_a_round_that_began_before_closes_no_study(hands, keeper_with_hands):
+    keeper, read_before = keeper_with_hands, hands.wall
+    add_study(keeper.ledger, "1.2.9", at=read_before)
+    look, waited = keeper.ledger.find_studies, []
+
+    def find(*which):
+        if not waited:  # meanwhile somebody sets the clock, and the thread that looks at it notices
+            waited.append(hands.wall)
+            hands.wall -= DAY
+            keeper._clock.tick()
+        return look(*which)
+
+    keeper.ledger.find_studies = find
+    keeper._go_round(0.0)
+    keeper.ledger.find_studies = look
+    assert waited and keeper.ledger.find_study("1.2.9").state == StudyState.RECEIVING
+    hands.wall, hands.steady = hands.wall + 60, hands.steady + 60
+    keeper._go_round(0.0)
+    assert keeper.ledger.find_study("1.2.9").state == StudyState.COMPLETE
+
+
 # What waits moves with the clock
-
-
-DAY = 86400.0
 
 
 @pytest.fixture
@@ -114,10 +169,8 @@ def ledger(tmp_path):
 
 
 @pytest.fixture
-def watched(ledger, monkeypatch):
-    """A Clock on a wall clock and a monotonic one that the test moves."""
-    hands = SimpleNamespace(wall=2e9, steady=1000.0, time=lambda: hands.wall, monotonic=lambda: hands.steady)
-    monkeypatch.setattr(node.clock, "time", hands)
+def watched(ledger, hands):
+    """A Clock on both."""
     clock = Clock(ledger, LEASE)
     clock.hands = hands
     return clock
