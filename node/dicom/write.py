@@ -3,7 +3,6 @@
 import os
 import struct
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import IO
 
@@ -40,11 +39,10 @@ def new_file_meta(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
-    """A Part 10 file that is not there yet: `head` is all of it, or all before the value of Pixel Data, `frames`; as a
-    dataset, or as bytes that nothing can change any more."""
+    """A Part 10 file that is not there yet: `head` is all of it, or all before the value of Pixel Data, `frames`."""
 
     path: Path
-    head: Dataset | bytes
+    head: Dataset
     frames: PackedFrames | None
 
     @property
@@ -53,28 +51,27 @@ class Draft:
         return self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
 
     def write(self) -> None:
-        """Writes and syncs the part. Raises OSError; nothing is left then."""
+        """Writes the part. Raises OSError; nothing is left then."""
         try:
             with self.part.open("wb") as file:
                 self._write_head(file)
                 file.flush()
                 if self.frames is not None:
                     self.frames.write_at(file.fileno(), file.tell())
+        except BaseException:
+            self.drop()
+            raise
+
+    def sync(self) -> None:
+        """What was written outlives a power loss. Raises OSError; nothing is left then."""
+        try:
+            with self.part.open("rb") as file:
                 os.fsync(file.fileno())
         except BaseException:
             self.drop()
             raise
 
-    def fix(self) -> "Draft":
-        """The same with its head as bytes: the dataset may be read and written by others from now on."""
-        file = BytesIO()
-        self._write_head(file)
-        return Draft(self.path, file.getvalue(), self.frames)
-
     def _write_head(self, file: IO[bytes]) -> None:
-        if isinstance(self.head, bytes):
-            file.write(self.head)
-            return
         dcmwrite(file, self.head, enforce_file_format=True, implicit_vr=False, little_endian=True)
         if self.frames is not None:
             file.write(PIXEL_DATA.pack(0x7FE0, 0x0010, b"OB", 0, len(self.frames)))
@@ -110,6 +107,7 @@ def write_dicom(dataset: Dataset, path: Path) -> None:
     """
     draft = draft_dicom(dataset, path)
     draft.write()
+    draft.sync()
     draft.keep()
     sync_directory(path.parent)
 

@@ -33,28 +33,31 @@ KINDS = {
 
 
 class Shelf:
-    """Context manager: the objects of one job on their way into the outbox. Those that were begun are written beside
-    while others are still made and checked; none is seen there before all are kept, and what was not is gone."""
+    """Context manager: the objects of one job on their way into the outbox. Those that were begun are synced while
+    others are still made and checked; none is seen there before all are kept, and what was not is gone."""
 
     def __init__(self, outbox: Path, job_id: str) -> None:
         self._outbox, self._job_id = outbox, job_id
         self._folder = outbox / job_id
-        self._begun: dict[str, tuple[Draft, Future[None] | None]] = {}
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="outbox")
+        self._begun: dict[str, tuple[Draft, Future[None]]] = {}
+        self._syncer = ThreadPoolExecutor(1, thread_name_prefix="outbox")
 
     def __enter__(self) -> "Shelf":
         self._folder.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._writer.shutdown(cancel_futures=True)
+        self._syncer.shutdown(cancel_futures=True)
         for draft, _ in self._begun.values():
             draft.drop()
 
     def begin(self, dataset: Dataset) -> None:
-        """Writes `dataset` beside, on a thread of its own. It is what it is by now, and its masks stay as they are."""
-        draft = self._draft(dataset).fix()
-        self._begun[str(dataset.SOPInstanceUID)] = draft, self._writer.submit(draft.write)
+        """Writes `dataset` as it is by now, and leaves the sync to a thread of its own: that waits for the disk alone. A
+        thread that also wrote would fight for the interpreter with the one that goes on encoding, at every frame.
+        Raises OSError."""
+        draft = self._draft(dataset)
+        draft.write()
+        self._begun[str(dataset.SOPInstanceUID)] = draft, self._syncer.submit(draft.sync)
 
     def _draft(self, dataset: Dataset) -> Draft:
         return draft_dicom(dataset, self._folder / f"{dataset.SOPInstanceUID}.dcm")
@@ -68,11 +71,10 @@ class Shelf:
             if str(dataset.SOPInstanceUID) not in self._begun:
                 draft = self._draft(dataset)
                 draft.write()
-                self._begun[str(dataset.SOPInstanceUID)] = draft, None
+                self._begun[str(dataset.SOPInstanceUID)] = draft, self._syncer.submit(draft.sync)
         uids = [str(dataset.SOPInstanceUID) for dataset in datasets]
-        for _, written in self._begun.values():
-            if written is not None:
-                written.result()
+        for _, synced in self._begun.values():
+            synced.result()
         for uid in uids:
             self._begun.pop(uid)[0].keep()
         sync_directory(self._folder)
