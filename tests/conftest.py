@@ -5,6 +5,14 @@ from pathlib import Path
 
 import pytest
 
+LONG = ("test_brain_structures_real.py", "test_brain_structures.py", "test_kinds.py", "test_rigid.py")
+"""Files of a minute or more for one core: begun first, none is left over when the other cores are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The others keep their order."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
