@@ -32,9 +32,13 @@ from node.web.dicomweb.problem import Problem
 from node.web.dicomweb.receipt import find_status, make_receipt
 from node.web.dicomweb.upload import STORED, DicomParts, Judge, Order, Upload, Verdict
 from node.web.dicomweb.xml_model import to_xml
+from node.web.protocol import TAKE, Take
 from node.web.refusal import Refusal, answer_refusal
 
 log = logging.getLogger(__name__)
+
+LONG = 1 << 20
+"""Bytes of a body that is worth a thread's turns of its own."""
 
 AT_ONCE = 16
 """Uploads that write to the disk at one moment; others wait, and their senders with them."""
@@ -85,24 +89,36 @@ class Stow:
     async def _take(self, request: Request, upload: Upload) -> list[Verdict]:
         """The verdicts, when the whole body was read; whatever ends it before, nothing half-written stays."""
         work = partial(run_sync, limiter=self._hands)
-        feeding = asyncio.ensure_future(_nothing())
         try:
-            async for pieces in gather(request, self._desk.patience):
-                await feeding
-                feeding = asyncio.ensure_future(work(upload.feed, pieces))  # while the next ones come
-            await feeding
+            await self._feed(request, upload)
             return await work(upload.finish)
         except Malformed as error:
             stored = await work(upload.abort)
             raise Refusal(400, f"{error}; {stored} instances before that were stored", close=True) from None
         except TimeoutError:
             raise Refusal(408, "the body did not go on", close=True) from None
-        except ClientDisconnect:
+        except (ClientDisconnect, ConnectionError):
             raise Refusal(400, "the sender broke off", close=True) from None
         finally:
             with anyio.CancelScope(shield=True):
-                await asyncio.gather(feeding, return_exceptions=True)
                 await work(upload.abort)
+
+    async def _feed(self, request: Request, upload: Upload) -> None:
+        """The body to `upload`, past the event loop where it is long and that can be."""
+        length = int(request.headers.get("content-length", "0"))
+        take: Take | None = request.scope.get("extensions", {}).get(TAKE)
+        if take is not None and length >= LONG:
+            await take(upload.feed, length, self._desk.patience, self._hands)
+            return
+        feeding = asyncio.ensure_future(_nothing())
+        try:
+            async for pieces in gather(request, self._desk.patience):
+                await feeding
+                feeding = asyncio.ensure_future(run_sync(upload.feed, pieces, limiter=self._hands))  # while more comes
+            await feeding
+        finally:
+            with anyio.CancelScope(shield=True):
+                await asyncio.gather(feeding, return_exceptions=True)
 
 
 async def _nothing() -> None:
