@@ -1,5 +1,6 @@
 """Is this installation sound? Each check is one sentence that an administrator can act on."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from tempfile import NamedTemporaryFile
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.config import Settings
+from node.config import Settings, find_file
 from node.durable import sync_directory
 from node.errors import PeerUnreachable
 from node.ledger import Ledger
@@ -19,7 +20,8 @@ from node.outbound.echo import echo
 from node.outbound.stow import probe
 from node.outbound.telling.knock import knock
 from node.oversight.health import broker_answers
-from node.sections import Peer, Receiver
+from node.premises import find_lacking
+from node.sections import CountBy, Peer, PerformHow, Receiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Check:
 
 def examine(settings: Settings, ledger: Ledger) -> Iterator[Check]:
     """All checks, cheap ones first."""
+    yield _check_configuration(settings)
     yield _check_home(settings.node.home)
     yield _check_ledger(ledger)
     yield _check_pages(settings.ledger_url)
@@ -46,13 +49,19 @@ def examine(settings: Settings, ledger: Ledger) -> Iterator[Check]:
     yield _check_echo("door", settings, (near, int(port)), settings.node.ae_title)
     for name, peer in settings.peers.items():
         if peer.address:
-            yield _check_echo(f"peer {name}", settings, (peer.host, peer.port), peer.ae_title)
+            yield _check_peer(settings, name, peer)
         if peer.dicomweb:
             yield _check_web(f"peer {name}", settings, peer)
     for name, receiver in settings.messages.items():
         yield _check_receiver(f"receiver {name}", settings, receiver)
     yield from _check_circuits(ledger)
     yield from _check_hands(settings)
+
+
+def _check_configuration(settings: Settings) -> Check:
+    lacking = find_lacking(settings)
+    read = find_file(os.environ) or "no wetread.toml: defaults alone"
+    return Check("configuration", not lacking, "; ".join(lacking) or str(read))
 
 
 def _check_home(home: Path) -> Check:
@@ -84,6 +93,22 @@ def _check_echo(what: str, settings: Settings, address: tuple[str, int], title: 
     except PeerUnreachable as error:
         return Check(what, False, str(error))
     return Check(what, True, f"{title} at {address[0]}:{address[1]} answers C-ECHO")
+
+
+def _check_peer(settings: Settings, name: str, peer: Peer) -> Check:
+    """Many scanners send and let nobody call them: one of whom nothing is wanted need not answer."""
+    check = _check_echo(f"peer {name}", settings, (peer.host, peer.port), peer.ae_title)
+    if check.well or _is_called(settings, name, peer):
+        return check
+    return Check(check.what, True, f"does not answer C-ECHO; it only sends, so need not: {check.seen}")
+
+
+def _is_called(settings: Settings, name: str, peer: Peer) -> bool:
+    """True when the node calls it: a destination, or somebody to be asked or told."""
+    routes = [{*route.deliver, *(route.gather.sources if route.gather else ())} for route in settings.routes]
+    asked = peer.query or peer.count_by != CountBy.NONE or peer.perform.how != PerformHow.NONE
+    told = peer.worklist or peer.availability or peer.workitems
+    return any(name in called for called in routes) or asked or told
 
 
 def _check_web(what: str, settings: Settings, peer: Peer) -> Check:
