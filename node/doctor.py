@@ -19,9 +19,12 @@ from node.ledger.integrity import ADVICE, find_damage
 from node.outbound.echo import echo
 from node.outbound.stow import probe
 from node.outbound.telling.knock import knock
-from node.oversight.health import broker_answers
+from node.oversight.health import broker_answers, find_shortage
 from node.premises import find_lacking
 from node.sections import CountBy, Peer, PerformHow, Receiver
+
+NEWEST = 20
+"""Studies whose files are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,13 @@ def examine(settings: Settings, ledger: Ledger) -> Iterator[Check]:
     """All checks, cheap ones first."""
     yield _check_configuration(settings)
     yield _check_home(settings.node.home)
+    shortage = find_shortage(settings)
+    yield Check(
+        "disk", not shortage, shortage or f"more than listen.min_free_mb = {settings.listen.min_free_mb} is free"
+    )
     yield _check_ledger(ledger)
     yield _check_pages(settings.ledger_url)
+    yield _check_spool(settings, ledger)
     if settings.queue.url:
         well = broker_answers(settings.queue.url)
         yield Check("broker", well, "answers" if well else "does not answer: check queue.url and the server")
@@ -85,6 +93,19 @@ def _check_ledger(ledger: Ledger) -> Check:
 def _check_pages(url: str) -> Check:
     damage = find_damage(url)
     return Check("ledger's pages", not damage, f"damaged: {damage}. {ADVICE}" if damage else "sound")
+
+
+def _check_spool(settings: Settings, ledger: Ledger) -> Check:
+    """A ledger that was restored without its spool would be noticed by the next job alone."""
+    try:
+        studies = ledger.list_studies("", "", None, NEWEST)
+        paths = [one.path for study in studies for one in ledger.find_instances(study.study_uid)]
+    except SQLAlchemyError as error:
+        return Check("spool", False, f"the ledger does not say what is in it: {type(error).__name__}")
+    lost = sum(not (settings.spool / path).is_file() for path in paths)
+    of = f"{len(paths)} images of the newest {len(studies)} studies"
+    seen = f"{lost} of {of} are not in {settings.spool}: was it restored with the ledger?" if lost else f"has all {of}"
+    return Check("spool", not lost, seen)
 
 
 def _check_echo(what: str, settings: Settings, address: tuple[str, int], title: str) -> Check:

@@ -5,9 +5,12 @@ from itertools import islice
 from node import wiring
 from node.config import load_settings
 from node.doctor import examine
+from node.inbound.side_door import SideDoor
+from node.oversight.health import find_troubles
 from tests.ports import free_port
+from tests.series import make_series
 
-MOST = 8
+MOST = 10
 """Checks before those of the workers' side, which load torch."""
 
 TOML = """
@@ -51,6 +54,36 @@ def test_a_scanner_that_is_asked_for_priors_must_answer(tmp_path):
     settings = load_settings(path, {})
     checks = examine(settings, wiring.open_ledger(settings))
     assert not next(check for check in checks if check.what == "peer scanner").well
+
+
+def test_a_disk_on_which_the_door_takes_nothing_is_ill_and_the_node_is_not_ready(tmp_path):
+    assert look(tmp_path)["disk"].well
+    disk = look(tmp_path, "[listen]\nmin_free_mb = 1000000000000\n")["disk"]
+    assert not disk.well
+    assert "images are refused" in disk.seen
+    settings = load_settings(tmp_path / "wetread.toml", {})
+    assert disk.seen.split(":")[0] in " ".join(find_troubles(settings, wiring.open_ledger(settings)))
+
+
+def test_a_ledger_without_its_spool_is_ill(tmp_path):
+    path = tmp_path / "wetread.toml"
+    path.write_text(TOML.format(door=free_port(), away=free_port(), more="[listen]\nmin_free_mb = 0\n"))
+    settings = load_settings(path, {})
+    ledger = wiring.open_ledger(settings)
+    door = SideDoor(wiring.open_spool(settings), ledger, 100)
+    door.start()
+    with door.open("CT1", "1.2.3") as take:
+        for one in make_series((2, 4, 4), StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.1"):
+            one.save_as(tmp_path / "one.dcm", enforce_file_format=True)
+            take([(tmp_path / "one.dcm").read_bytes()])
+    door.stop()
+    checks = {check.what: check for check in islice(examine(settings, ledger), 6)}
+    assert checks["spool"].well
+    assert checks["spool"].seen == "has all 2 images of the newest 1 studies"
+    next(file for file in settings.spool.glob("kept/**/*") if file.is_file()).unlink()
+    checks = {check.what: check for check in islice(examine(settings, ledger), 6)}
+    assert not checks["spool"].well
+    assert "1 of 2 images" in checks["spool"].seen
 
 
 def test_it_says_which_configuration_was_read_and_which_file_lacks(tmp_path, monkeypatch):
