@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from node.bundles import app as pipelines
-from node.config import Settings, load_settings
+from node.config import Settings, find_file, load_settings
 from node.errors import ConfigError, LostLease, UnknownJob, WetreadError
 from node.evaluate import evaluate
 from node.ledger import Ledger
@@ -64,9 +64,12 @@ def _settings(path: Path | None) -> Settings:
 
 
 def _ledger(path: Path | None) -> tuple[Settings, Ledger]:
+    """Raises ConfigError where no node ever ran: the question was meant for another home."""
     from node import wiring
+    from node.premises import require_ledger
 
     settings = _settings(path)
+    require_ledger(settings, find_file(os.environ))
     return settings, wiring.open_ledger(settings)
 
 
@@ -189,16 +192,25 @@ def send(
 
 @app.command()
 def jobs(
+    what: Annotated[str, typer.Argument(help="how a study uid or a job id begins")] = "",
     state: Annotated[str, typer.Option(help="only this state")] = "",
+    accession: Annotated[str, typer.Option(help="only studies of this accession number")] = "",
     as_json: Annotated[bool, typer.Option("--json")] = False,
     config_file: ConfigFile = None,
 ) -> None:
     """List jobs, studies that made none, and what is in quarantine: the answer to "where is my study?"."""
-    from node.oversight.overview import list_rows
+    from node.oversight.overview import STATES, list_rows
     from node.tables import make_rows
+    from node.web.dicomweb.accession import ask_index
 
-    _, ledger = _ledger(config_file)
+    if state not in {"", *STATES}:
+        raise ConfigError(f"no state {state!r}; there are: {', '.join(STATES)}")
+    settings, ledger = _ledger(config_file)
     rows = [row for row in list_rows(ledger) if state in {"", row.state}]
+    rows = [row for row in rows if row.study_uid.startswith(what) or row.job_id.startswith(what)]
+    if accession:
+        among = ask_index(settings.node.home, accession)
+        rows = [row for row in rows if row.study_uid in among]
     if as_json:
         out.print_json(data=[row.to_dict() for row in rows])
     else:
@@ -224,6 +236,8 @@ def retry(
     """Queue a failed job again: the same inputs, the same result uids."""
     from node.tables import find_failed, find_job
 
+    if not (job or failed or peer):
+        raise UnknownJob("which job? its id, or --failed for all that failed, or --peer NAME")
     settings, ledger = _ledger(config_file)
     if peer and peer not in settings.peers:
         raise ConfigError(f"no peer {peer!r}; there are: {', '.join(sorted(settings.peers)) or 'none'}")
@@ -246,14 +260,16 @@ def resend(
     peer: Annotated[str, typer.Option("--peer", help="to this destination alone")] = "",
     config_file: ConfigFile = None,
 ) -> None:
-    """Send the results of a CONFIRMED or FAILED job again: the same objects, the same uids. Nothing is computed."""
+    """Send the results of a CONFIRMED or FAILED job again: the same objects, the same uids. Nothing is computed. Of an
+    ENCODED job, whose peer was away, what waits is tried at once."""
     from node.outbound.resend import resend as send_again
     from node.tables import find_job
 
     settings, ledger = _ledger(config_file)
     one = find_job(ledger, job)
+    word = "at once" if one.state == State.ENCODED else "again"
     try:
-        out.print(f"{one.id}: {send_again(ledger, one, settings.outbox, peer)} objects will be sent again")
+        out.print(f"{one.id}: {send_again(ledger, one, settings.outbox, peer)} objects will be sent {word}")
     except LostLease as error:
         raise UnknownJob(f"{error}: look again") from error
 
@@ -347,10 +363,12 @@ def backup(
 @app.command()
 def doctor(config_file: ConfigFile = None) -> None:
     """Check this installation: folders, ledger, broker, door, peers, device, weights, viewer."""
+    from node import wiring
     from node.doctor import examine
     from node.web.viewer.examine import examine_viewer
 
-    settings, ledger = _ledger(config_file)
+    settings = _settings(config_file)
+    ledger = wiring.open_ledger(settings)
     ill = 0
     for check in chain(examine(settings, ledger), map(examine_viewer, [settings])):
         ill += not check.well
@@ -386,10 +404,13 @@ def check_dicomweb(
 @config.command("check")
 def check_config(config_file: ConfigFile = None) -> None:
     """Say whether the configuration is right; an error names the key."""
+    from node.premises import find_lacking
     from node.web.access.anonymous import find_anonymous
 
     settings = _settings(config_file)
     find_anonymous(settings)
+    if lacking := find_lacking(settings):
+        raise ConfigError("; ".join(lacking))
     out.print(f"right: {len(settings.routes)} routes, {len(settings.peers)} peers, home {settings.node.home}")
 
 

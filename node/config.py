@@ -33,6 +33,7 @@ from node.sections import (
     Webhook,
     Work,
 )
+from node.wrong_keys import describe_faults
 from pipelines.terms import Allowance, find_manifests, read_manifest, use_shelf
 
 S = TypeVar("S", bound=Section)
@@ -172,12 +173,16 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     Raises ConfigError naming the file and the path of every key at fault.
     """
     environ = os.environ if environ is None else environ
-    path = path or _find(environ)
+    path = path or find_file(environ)
     data: dict[str, Any] = {}
     if path is not None:
         try:
             data = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: byte {error.start} is not UTF-8, as TOML must be: save the file so") from error
+        except ValueError as error:
             raise ConfigError(f"{path}: {error}") from error
     _read_secrets(data)
     _overlay(data, environ)
@@ -186,8 +191,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or 'wetread.toml'}: {e['msg']}" for e in error.errors()]
-        raise ConfigError(f"{path or 'configuration'}: " + "; ".join(lines)) from None
+        raise ConfigError(f"{path or 'configuration'}: {describe_faults(error, Settings, environ)}") from None
     updates: dict[str, Any] = {"node": settings.node.model_copy(update={"home": _absolute(settings.node.home, base)})}
     if settings.listen.tls:
         updates["listen"] = settings.listen.model_copy(update={"tls": _absolute_places(settings.listen.tls, base)})
@@ -237,7 +241,8 @@ def _absolute_hook(hook: Webhook, base: Path) -> Webhook:
     return _absolute_places(hook, base).model_copy(update={"web": _absolute_places(hook.web, base)})
 
 
-def _find(environ: Mapping[str, str]) -> Path | None:
+def find_file(environ: Mapping[str, str]) -> Path | None:
+    """The file that is read when none is named; None: defaults alone."""
     if named := environ.get("WETREAD_CONFIG"):
         return Path(named).absolute()
     here = Path("wetread.toml").absolute()

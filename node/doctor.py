@@ -1,5 +1,6 @@
 """Is this installation sound? Each check is one sentence that an administrator can act on."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from tempfile import NamedTemporaryFile
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.config import Settings
+from node.config import Settings, find_file
 from node.durable import sync_directory
 from node.errors import PeerUnreachable
 from node.ledger import Ledger
@@ -18,8 +19,12 @@ from node.ledger.integrity import ADVICE, find_damage
 from node.outbound.echo import echo
 from node.outbound.stow import probe
 from node.outbound.telling.knock import knock
-from node.oversight.health import broker_answers
-from node.sections import Peer, Receiver
+from node.oversight.health import broker_answers, find_shortage
+from node.premises import find_lacking
+from node.sections import CountBy, Peer, PerformHow, Receiver
+
+NEWEST = 20
+"""Studies whose files are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +38,15 @@ class Check:
 
 def examine(settings: Settings, ledger: Ledger) -> Iterator[Check]:
     """All checks, cheap ones first."""
+    yield _check_configuration(settings)
     yield _check_home(settings.node.home)
+    shortage = find_shortage(settings)
+    yield Check(
+        "disk", not shortage, shortage or f"more than listen.min_free_mb = {settings.listen.min_free_mb} is free"
+    )
     yield _check_ledger(ledger)
     yield _check_pages(settings.ledger_url)
+    yield _check_spool(settings, ledger)
     if settings.queue.url:
         well = broker_answers(settings.queue.url)
         yield Check("broker", well, "answers" if well else "does not answer: check queue.url and the server")
@@ -46,13 +57,19 @@ def examine(settings: Settings, ledger: Ledger) -> Iterator[Check]:
     yield _check_echo("door", settings, (near, int(port)), settings.node.ae_title)
     for name, peer in settings.peers.items():
         if peer.address:
-            yield _check_echo(f"peer {name}", settings, (peer.host, peer.port), peer.ae_title)
+            yield _check_peer(settings, name, peer)
         if peer.dicomweb:
             yield _check_web(f"peer {name}", settings, peer)
     for name, receiver in settings.messages.items():
         yield _check_receiver(f"receiver {name}", settings, receiver)
     yield from _check_circuits(ledger)
     yield from _check_hands(settings)
+
+
+def _check_configuration(settings: Settings) -> Check:
+    lacking = find_lacking(settings)
+    read = find_file(os.environ) or "no wetread.toml: defaults alone"
+    return Check("configuration", not lacking, "; ".join(lacking) or str(read))
 
 
 def _check_home(home: Path) -> Check:
@@ -78,12 +95,41 @@ def _check_pages(url: str) -> Check:
     return Check("ledger's pages", not damage, f"damaged: {damage}. {ADVICE}" if damage else "sound")
 
 
+def _check_spool(settings: Settings, ledger: Ledger) -> Check:
+    """A ledger that was restored without its spool would be noticed by the next job alone."""
+    try:
+        studies = ledger.list_studies("", "", None, NEWEST)
+        paths = [one.path for study in studies for one in ledger.find_instances(study.study_uid)]
+    except SQLAlchemyError as error:
+        return Check("spool", False, f"the ledger does not say what is in it: {type(error).__name__}")
+    lost = sum(not (settings.spool / path).is_file() for path in paths)
+    of = f"{len(paths)} images of the newest {len(studies)} studies"
+    seen = f"{lost} of {of} are not in {settings.spool}: was it restored with the ledger?" if lost else f"has all {of}"
+    return Check("spool", not lost, seen)
+
+
 def _check_echo(what: str, settings: Settings, address: tuple[str, int], title: str) -> Check:
     try:
         echo(settings.node.ae_title, address, title)
     except PeerUnreachable as error:
         return Check(what, False, str(error))
     return Check(what, True, f"{title} at {address[0]}:{address[1]} answers C-ECHO")
+
+
+def _check_peer(settings: Settings, name: str, peer: Peer) -> Check:
+    """Many scanners send and let nobody call them: one of whom nothing is wanted need not answer."""
+    check = _check_echo(f"peer {name}", settings, (peer.host, peer.port), peer.ae_title)
+    if check.well or _is_called(settings, name, peer):
+        return check
+    return Check(check.what, True, f"does not answer C-ECHO; it only sends, so need not: {check.seen}")
+
+
+def _is_called(settings: Settings, name: str, peer: Peer) -> bool:
+    """True when the node calls it: a destination, or somebody to be asked or told."""
+    routes = [{*route.deliver, *(route.gather.sources if route.gather else ())} for route in settings.routes]
+    asked = peer.query or peer.count_by != CountBy.NONE or peer.perform.how != PerformHow.NONE
+    told = peer.worklist or peer.availability or peer.workitems
+    return any(name in called for called in routes) or asked or told
 
 
 def _check_web(what: str, settings: Settings, peer: Peer) -> Check:

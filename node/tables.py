@@ -32,10 +32,13 @@ COLORS = {"CONFIRMED": "green", "FAILED": "red", "QUARANTINED": "red", "NO JOB":
 
 
 def find_job(ledger: Ledger, beginning: str) -> Job:
-    """The one job whose id begins so. Raises UnknownJob when there is none or more than one."""
+    """The one job whose id begins so, or the one that speaks for the study with that uid. Raises UnknownJob when there
+    is none or more than one."""
     found = [job for job in ledger.find_jobs() if job.id.startswith(beginning)] if beginning else []
+    if not found and beginning:
+        found = [job for job in ledger.find_jobs(beginning) if not job.superseded_by]
     if len(found) != 1:
-        raise UnknownJob(f"{len(found)} jobs begin with {beginning!r}; `wetread jobs` lists them")
+        raise UnknownJob(f"{len(found)} jobs begin with {beginning!r} or are of that study; `wetread jobs` lists them")
     return found[0]
 
 

@@ -15,6 +15,7 @@ from node.errors import ConfigError
 from node.inbound.spool import Spool
 from node.ledger import Ledger, SqlLedger
 from node.ledger.integrity import check_ledger
+from node.premises import prepare_home
 from node.sections import CountBy, PerformBy, PerformHow, Retrieve
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ Run = Callable[[Event], None]
 
 
 def open_ledger(settings: Settings) -> Ledger:
-    """The ledger of this node. Raises DamagedLedger, with what to do, when its file cannot be read for that."""
+    """The ledger of this node. Raises DamagedLedger, with what to do, when its file cannot be read for that, and
+    ConfigError when the home cannot be written."""
+    prepare_home(settings)
     try:
         return SqlLedger(settings.ledger_url)
     except DatabaseError:

@@ -106,9 +106,16 @@ class Association:
         self._rest = 0
         self._canceled = -1
         self._is_answering = False
+        self._kept = self._refused = 0
+        self._why = ""
 
-    def run(self) -> None:
-        """Serves until release, abort, silence, or a broken line; says in the ledger how it ended. Raises
+    def describe(self) -> str:
+        """How many images it brought, and why the last one was refused; "" where it brought none."""
+        refused = f", {self._refused} refused, the last one because {self._why}" if self._refused else ""
+        return f"{self._kept} images taken{refused}" if self._kept or self._refused else ""
+
+    def run(self) -> str:
+        """Serves until release, abort, silence, or a broken line; says in the ledger how it ended, and here. Raises
         ProtocolViolation after it was aborted for that."""
         how = "aborted"
         try:
@@ -128,6 +135,7 @@ class Association:
                 self._store.intake.discard()
             if self._id:
                 self._door.recorder.end_association(Ended(self._id, how, time.time()))
+        return how
 
     def send(self, context: Context, fields: dict[int, int | str], data_set: bytes = b"") -> None:
         """Sends a DIMSE message."""
@@ -240,6 +248,10 @@ class Association:
 
     def _finish_store(self, store: _Store) -> None:
         status, comment = self._keep(store)
+        if comment:
+            self._refused, self._why = self._refused + 1, f"{status:#06x}: {comment}"
+        else:
+            self._kept += 1
         self._store = self._command = self._context = self._wire.holder = None
         self._pace.wait()
         fields: dict[int, int | str] = {

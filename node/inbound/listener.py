@@ -142,6 +142,8 @@ class Listener:
         self._lobby = Lobby(doors, limits.max_half_open, patience, self._welcome, self._recorder.count)
         port = int(plain.getsockname()[1])
         self._lobby.start()
+        tls = f", by TLS on {self._settings.listen.tls.address}" if self._settings.listen.tls else ""
+        log.info("%s takes images on %s%s", self._settings.node.ae_title, self._settings.node.listen, tls)
         return port
 
     def stop(self) -> None:
@@ -247,12 +249,21 @@ class Listener:
             wire.send(reply)
             lane = self._traffic.find_lane(request.calling)
             association = Association(wire, contexts, request.calling, request.longest, lane, self._door)
+            how = "aborted"
             try:
-                association.run()
+                how = association.run()
             finally:
                 self._commitments.forget(association)
+                _tell(f"{request.calling!r} at {address}", how, association.describe())
         finally:
             self._traffic.leave(request.calling)
+
+
+def _tell(caller: str, how: str, brought: str) -> None:
+    """A line for each association that brought images: what whoever sent them is told by the log."""
+    if brought:
+        level = logging.INFO if how == "released" and "refused" not in brought else logging.WARNING
+        log.log(level, "association from %s %s: %s", caller, how, brought)
 
 
 def _bind(key: str, address: str, shared: bool) -> socket.socket:

@@ -24,7 +24,7 @@ from node.ledger import Ledger
 from node.ledger.gathering import SUBMITTED
 from node.model.archive import Archive
 from node.model.expectation import Expectation, Kind
-from node.model.job import Job
+from node.model.job import Job, State
 from node.model.study import Study, StudyState
 from node.model.submission import Submission, SubmissionState
 from node.model.uid import derive_key
@@ -170,6 +170,10 @@ class Submitter:
         ids = [job.id for job in jobs if job.id in held] + list(settled.remarks) + [job.id for job in settled.jobs]
         routes_of = {job.id: job.route for job in [*held.values(), *settled.jobs]}
         ids.sort(key=lambda job_id: routes_of[job_id] == routes[-1].name)
+        answer = held.get(ids[-1]) if ids else None
+        if answer is not None and answer.state == State.CANCELED:
+            why = f"its job {answer.id} was canceled; one is made of other images, or by a route of another name"
+            return [], [], why
         return [with_gathering(job, self._settings) for job in settled.jobs], ids, ""
 
     def _put_off(self, one: Submission, why: str, until: float) -> None:

@@ -79,6 +79,10 @@ class DeliveryLedger:
         with self._engine.begin() as db:
             return resend(db, job, destinations, at, text)
 
+    def hurry_deliveries(self, job: Job, destinations: Sequence[str], at: float, text: str) -> int:
+        with self._engine.begin() as db:
+            return hurry_deliveries(db, job, destinations, at, text)
+
     def find_objects(self, job_id: str) -> list[ResultObject]:
         o = t.result_object
         with self._reader.connect() as db:
@@ -169,6 +173,15 @@ def resend(db: Connection, job: Job, destinations: Sequence[str], at: float, tex
     fresh |= {"transaction_uid": "", "asked_at": 0.0, "answer": text}
     number = db.execute(update(d).where(these).values(fresh)).rowcount
     remember(db, job.id, at, to, "resend", text, {})
+    return number
+
+
+def hurry_deliveries(db: Connection, job: Job, destinations: Sequence[str], at: float, text: str) -> int:
+    """See Ledger.hurry_deliveries."""
+    d = t.delivery
+    these = (d.c.job_id == job.id) & d.c.destination.in_(list(destinations)) & (d.c.state == DeliveryState.PENDING)
+    number = db.execute(update(d).where(these).values(next_at=at)).rowcount
+    remember(db, job.id, at, job.state, "resend", text, {})
     return number
 
 

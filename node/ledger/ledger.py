@@ -340,6 +340,10 @@ class Ledger(Lists, Hands, Evidence, Notices, Hooks, Submitted, Protocol):
         Raises LostLease when the job is no longer as `job` says."""
         ...
 
+    def hurry_deliveries(self, job: Job, destinations: Sequence[str], at: float, text: str) -> int:
+        """What of `job` is PENDING for `destinations` is due at `at`; returns how many. text: for the job's history."""
+        ...
+
     def find_objects(self, job_id: str) -> list[ResultObject]:
         """The result objects of a job, in the order they were made."""
         ...

@@ -200,6 +200,7 @@ def _settle(ledger: Ledger, job: Job, deliveries: Sequence[Delivery], notify: Se
         first = refused[0]
         text = f"PeerRefused: {first.destination} will not take {first.object.modality}: {first.answer}"
         ledger.move_job(job, State.FAILED, now, "deliver", text)
+        log.error("job %s failed: %s", job.id, text)
         return
     if DeliveryState.PENDING in states:
         if job.state == State.DELIVERED:
@@ -216,6 +217,7 @@ def _settle(ledger: Ledger, job: Job, deliveries: Sequence[Delivery], notify: Se
         answers = ", ".join(sorted({d.answer for d in deliveries})) or "asked for nothing"
         seconds = {"confirm": max(took, 0.0)}
         ledger.move_job(job, State.CONFIRMED, now, "confirm", answers, seconds=seconds, notify=notify)
+        log.info("job %s is CONFIRMED: %s", job.id, answers)
 
 
 def _describe(deliveries: Sequence[Delivery]) -> str:

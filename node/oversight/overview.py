@@ -4,8 +4,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from node.ledger import Ledger
+from node.model.job import State
 from node.model.study import StudyState
 from node.oversight.waiting import describe_job
+
+STATES = (*State, "RECEIVING", "NO JOB", "QUARANTINED")
 
 
 @dataclass(frozen=True, slots=True)

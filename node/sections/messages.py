@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from node.model.job import State
 from node.sections.peers import WebAccess
-from node.sections.values import Address, Network, Section
+from node.sections.values import Door, Network, Section
 from node.sections.web import Viewer
 from pipelines.terms import Code
 
@@ -170,7 +170,7 @@ class Hl7(Section):
     for so long is closed; message_timeout: how long a message that has begun may take.
     """
 
-    listen: Address | Literal[""] = ""
+    listen: Door = ""
     senders: list[Network] = Field(default_factory=list)
     tls: Hl7Tls | None = None
     accession: list[FieldName] = Field(default=["IPC-1", "OBR-18"], min_length=1)

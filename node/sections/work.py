@@ -1,12 +1,13 @@
 """The queue, the workers, and what becomes of results and of what is finished."""
 
 import random
+import re
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from node.sections.values import Section
 
@@ -18,11 +19,20 @@ class Queue(Section):
     url_file: Path | None = None
 
 
+def _check_device(device: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise ValueError(f'{device!r} is no device: write "auto", "cpu" or "cuda:0"')
+    return device
+
+
+Device = Annotated[str, AfterValidator(_check_device)]
+
+
 class Work(Section):
     """The hands. device: "auto", "cpu", or "cuda:0"; lanes: those that this worker serves; lease: a worker silent for
     so long has lost its job; patience: a job that waits longer gets a turn among more urgent ones."""
 
-    device: str = "auto"
+    device: Device = "auto"
     lanes: list[Literal["gpu", "cpu", "io"]] = Field(default=["gpu", "cpu", "io"], min_length=1)
     lease: timedelta = timedelta(seconds=15)
     patience: timedelta = timedelta(minutes=10)

@@ -72,7 +72,7 @@ class Access:
     def admit(self, caller: Caller, called: str) -> Admission:
         """What `caller` may do. Raises AssociationRejected."""
         if called != self._title:
-            text = f"called AE {called!r} is not ours ({self._title!r})"
+            text = f"{caller.ae_title!r} called AE {called!r}, which is not ours ({self._title!r})"
             raise AssociationRejected(REJECTED_PERMANENT, SERVICE_USER, CALLED_AE_NOT_RECOGNIZED, text)
         peer = self._peers.get(caller.ae_title)
         if peer is not None:

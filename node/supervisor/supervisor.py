@@ -14,9 +14,10 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
-from node.config import Settings
+from node.config import Settings, find_file
 from node.errors import ConfigError
 from node.ledger.integrity import check_ledger
+from node.premises import prepare_home, require_doors
 from node.supervisor.broker import Broker
 from node.supervisor.parent import VARIABLE
 from node.web.access.anonymous import find_anonymous
@@ -51,12 +52,15 @@ class Supervisor:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        require_doors(settings)
         _check_free("node.listen", settings.node.listen)
         _check_free("web.listen", settings.web.listen)
+        if settings.listen.tls:
+            _check_free("listen.tls.address", settings.listen.tls.address)
         if settings.hl7.listen:
             _check_free("hl7.listen", settings.hl7.listen)
+        prepare_home(settings)
         find_anonymous(settings)  # raises ConfigError where nobody could log in
-        settings.node.home.mkdir(parents=True, exist_ok=True)
         check_ledger(settings.ledger_url)
         self._lock = _lock(settings.node.home)
         self._environment = dict(os.environ) | {VARIABLE: str(os.getpid())}
@@ -71,11 +75,13 @@ class Supervisor:
     def run(self, stop: Event) -> None:
         """Starts everything and keeps it running until `stop` is set; then stops the door first, the broker last."""
         log.info(
-            "%s listens on %s, status page on http://%s, home %s; Ctrl-C stops it",
+            "%s starts on %s, status page on %s://%s, home %s, configuration %s; Ctrl-C stops it",
             self._settings.node.ae_title,
             self._settings.node.listen,
+            "https" if self._settings.web.cert else "http",
             self._settings.web.listen,
             self._settings.node.home,
+            find_file(os.environ) or "none: defaults alone",
         )
         try:
             while not stop.is_set():

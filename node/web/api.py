@@ -120,7 +120,7 @@ class Api:
 
     def echo(self, request: Request, _body: Body) -> Response:
         """POST /peers/{peer}/echo"""
-        return JSONResponse({"said": ask_peer(self._settings, request.path_params["peer"])})
+        return JSONResponse({"said": ask_peer(self._settings, self._ledger, request.path_params["peer"])})
 
     def list_hooks(self, _request: Request) -> Response:
         """GET /webhooks"""

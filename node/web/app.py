@@ -16,6 +16,7 @@ from node.oversight.health import find_troubles
 from node.oversight.metrics import render_metrics
 from node.web.access.entrance import Entrance
 from node.web.api import Api
+from node.web.dicomweb.accession import find_by_accession
 from node.web.dicomweb.desk import Desk
 from node.web.dicomweb.origins import make_cors
 from node.web.dicomweb.service import Reading, make_dicomweb
@@ -64,7 +65,11 @@ def make_web(settings: Settings, ledger: Ledger, spool: Spool) -> Starlette:
     routes.append(Mount(DICOMWEB, make_dicomweb(reading)))
     routes.append(Mount("/results", make_results(Results(settings, ledger, spool))))
     find_modalities = partial(read_modalities, reading.index)
-    routes += make_pages(settings, ledger, entrance.find_csrf, find_modalities, worklist)
+
+    def find_numbered(number: str) -> list[str]:
+        return find_by_accession(reading.index.connection, number)
+
+    routes += make_pages(settings, ledger, entrance.find_csrf, find_modalities, find_numbered, worklist)
     routes += Api(settings, ledger).make_routes()
     routes += entrance.routes
 

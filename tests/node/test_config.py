@@ -99,3 +99,51 @@ def test_a_tls_name_without_authorities_can_never_match_and_is_refused(tmp_path)
     path.write_text('[peers.mr1]\nae_title = "MR1"\naddress = "mr1.test:104"\ntls_name = "mr1.test"\n')
     with pytest.raises(ConfigError, match=r"peers\.mr1\.tls_name needs listen\.tls\.authorities"):
         load_settings(path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[node]\nae_titel = 'X'\n", "node.ae_titel: there is no such key; did you mean 'ae_title'?"),
+        ("[nodes]\n", "nodes: there is no such key; did you mean 'node'?"),
+        (
+            '[[routes]]\nname = "r"\npipelin = "lung-seg"\n',
+            "routes[0].pipelin: there is no such key; did you mean 'pipel",
+        ),
+        (
+            '[peers.a]\naetitle = "A"\naddress = "h:1"\n',
+            "peers.a.aetitle: there is no such key; did you mean 'ae_title'?",
+        ),
+        ("[work]\nqqq = 1\n", "there are: attempts, device, lanes, lease, patience, warm"),
+        ('[completeness]\nquiet = "30s"\n', 'is no duration: write "PT30S"'),
+        ('[completeness]\nquiet = "-PT5S"\n', "quiet is less than nothing"),
+        ('[node]\nlisten = "0.0.0.0"\n', "write host:port"),
+        ('[peers.a]\nae_title = "A"\naddress = "h:99999"\n', "ports end at 65535"),
+        ('[peers.a]\nae_title = "A"\naddress = "h:1"\nnetworks = ["10.0.0.0/33"]\n', "'10.0.0.0/33' is no network"),
+        ('[listen]\nmin_free_mb = "much"\n', "listen.min_free_mb: should be a whole number"),
+        ('[work]\ndevice = "gpu"\n', "'gpu' is no device"),
+        ('[routes]\nname = "r"\n', "tables under [[...]]"),
+    ],
+)
+def test_an_error_says_what_to_write_in_words_of_no_library(tmp_path, text, said):
+    with pytest.raises(ConfigError) as refusal:
+        load_settings(write(tmp_path, text), {})
+    assert said in str(refusal.value)
+    assert "Value error" not in str(refusal.value)
+    assert "lax" not in str(refusal.value)
+
+
+def test_a_wrong_variable_is_named_and_not_only_the_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"node\.ae_titel \(set by WETREAD_NODE__AE_TITEL\): there is no such key"):
+        load_settings(write(tmp_path, ""), {"WETREAD_NODE__AE_TITEL": "X"})
+
+
+def test_a_file_in_another_encoding_is_no_riddle(tmp_path):
+    path = tmp_path / "wetread.toml"
+    path.write_bytes(b"# Hospital Universit\xe9\n")
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        load_settings(path, {})
+
+
+def test_spaces_around_an_ae_title_count_for_nothing(tmp_path):
+    assert load_settings(write(tmp_path, '[node]\nae_title = "READER  "\n'), {}).node.ae_title == "READER"

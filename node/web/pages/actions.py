@@ -8,7 +8,7 @@ from node.ledger import Ledger
 from node.model.expectation import Expectation, Kind
 from node.model.job import FINAL, TRANSITIONS, Job, Priority, State
 from node.model.study import Study, StudyState
-from node.outbound.resend import ENDED
+from node.outbound.resend import SENDABLE
 from node.outbound.resend import resend as send_again
 from node.web.dicomweb.problem import Problem
 
@@ -36,7 +36,7 @@ def find_possible(job: Job) -> frozenset[str]:
     possible = {
         "retry": job.state == State.FAILED and not job.superseded_by,
         "cancel": State.CANCELED in TRANSITIONS[job.state],
-        "resend": job.state in ENDED and not job.superseded_by,
+        "resend": job.state in SENDABLE and not job.superseded_by,
         "priority": job.state == State.QUEUED,
     }
     return frozenset(name for name, may in possible.items() if may)

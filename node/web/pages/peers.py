@@ -1,5 +1,7 @@
 """`/peers`: how each other side is, and is it there right now?"""
 
+import time
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -29,7 +31,7 @@ class PeerPages:
     def act(self, request: Request, _form: dict[str, str]) -> Response:
         """POST /peers/{name}/echo: asks, and says what was answered."""
         try:
-            answer = ask_peer(self._settings, request.path_params["peer"])
+            answer = ask_peer(self._settings, self._ledger, request.path_params["peer"])
             note(request, answer="well")
             return self._render(request, said=answer)
         except Problem as problem:
@@ -49,17 +51,21 @@ class PeerPages:
         )
 
 
-def ask_peer(settings: Settings, name: str) -> str:
-    """What a peer answers to C-ECHO, or its DICOMweb server to a question. Raises Problem 404, 409, 502."""
+def ask_peer(settings: Settings, ledger: Ledger, name: str) -> str:
+    """What a peer answers to C-ECHO, or its DICOMweb server to a question; one that answers is sent at once what waits
+    behind its open circuit. Raises Problem 404, 409, 502."""
     peer = settings.peers.get(name)
     if peer is None:
         raise Problem(404, "there is no such peer")
     if not peer.address and not peer.dicomweb:
         raise Problem(409, f"{name} calls us; we do not know where it is")
     try:
-        if not peer.address:
-            return f"{name}: {probe(peer, settings.deliver.answer_wait.total_seconds())}"
-        echo(settings.node.ae_title, (peer.host, peer.port), peer.ae_title)
+        if peer.address:
+            echo(settings.node.ae_title, (peer.host, peer.port), peer.ae_title)
+            said = f"{peer.ae_title} at {peer.address} answers C-ECHO."
+        else:
+            said = probe(peer, settings.deliver.answer_wait.total_seconds())
     except PeerUnreachable as error:
         raise Problem(502, str(error)) from None
-    return f"{name}: {peer.ae_title} at {peer.address} answers C-ECHO."
+    ledger.hurry_circuit(name, time.time())
+    return f"{name}: {said}"

@@ -35,9 +35,11 @@ def make_pages(
     ledger: Ledger,
     find_csrf: Callable[[Request], str],
     find_modalities: Callable[[str], dict[str, str]],
+    find_numbered: Callable[[str], list[str]],
     worklist: Worklist,
 ) -> list[BaseRoute]:
-    """All pages, to stand behind the guard. find_csrf, find_modalities: as `Frame` and `StudyPages` have it."""
+    """All pages, to stand behind the guard. find_csrf, find_modalities, find_numbered: as `Frame`, `StudyPages` and
+    `PatientSearch` have it."""
     frame = Frame(find_csrf, lambda: find_troubles(settings, ledger))
     jobs, peers = JobPages(settings, ledger, frame), PeerPages(settings, ledger, frame)
     studies = StudyPages(ledger, frame, find_modalities)
@@ -62,7 +64,7 @@ def make_pages(
         "/pipelines": PipelinePages(frame).show,
     }
     acts: dict[str, Act] = {
-        "/patient": PatientSearch(settings).find,
+        "/patient": PatientSearch(settings, find_numbered).find,
         "/submit": submit.act,
         "/jobs/{job}/{action}": jobs.act,
         "/studies/{study}/complete": studies.act,

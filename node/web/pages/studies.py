@@ -61,7 +61,11 @@ class StudyPages:
             turn = read_turn(request)
         except Problem as problem:
             return self._frame.refuse(request, problem)
-        found = self._ledger.list_studies(state, text, turn, PAGE + 1, patient)
+        if among := request.query_params.get("among", ""):
+            named = (self._ledger.find_study(uid) for uid in among.split(",")[:PAGE])
+            found = [study for study in named if study is not None]
+        else:
+            found = self._ledger.list_studies(state, text, turn, PAGE + 1, patient)
         more, newer = len(found) > PAGE, turn is not None and turn.newer
         studies = found[-PAGE:] if newer else found[:PAGE]
         first, last = (f"{one.last_at!r},{one.study_uid}" for one in (studies[0], studies[-1])) if studies else ("", "")
@@ -72,6 +76,7 @@ class StudyPages:
             state=state,
             text=text,
             patient=patient,
+            among=among,
             tabs=[(key, label, change_query(request, state=key)) for key, label in STATES.items()],
             older=change_query(request, before=last) if studies and (more or newer) else "",
             newer=change_query(request, after=first) if studies and (more if newer else turn is not None) else "",

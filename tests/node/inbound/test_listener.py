@@ -117,3 +117,29 @@ def test_an_association_that_breaks_off_is_remembered_as_broken(open_door, tmp_p
         assert association.send_c_store(image).Status == 0x0000
     association.abort()
     assert wait_until(lambda: [how for *_, ended, how in ledger.find_associations("1.2.3.1") if ended]) == ["aborted"]
+
+
+def test_the_log_says_who_brought_how_much_and_which_titles_did_not_fit(open_door, tmp_path, caplog):
+    address, _, _ = open_door()
+    paths = write_series(make_series((3, 4, 4)), tmp_path / "in")
+    with caplog.at_level("INFO", "node"):
+        assert send(paths, "SCANNER", address).taken == 3
+        wait_until(lambda: "3 images taken" in caplog.text)
+        with pytest.raises(PeerUnreachable):
+            echo("SCANNER", address, "WRONG")
+        wait_until(lambda: "WRONG" in caplog.text)
+    assert "association from 'SCANNER' at 127.0.0.1 released: 3 images taken" in caplog.text
+    assert "'SCANNER' called AE 'WRONG', which is not ours ('WETREAD')" in caplog.text
+
+
+def test_the_log_warns_of_images_that_were_refused_and_says_why(open_door, tmp_path, caplog):
+    address, _, _ = open_door()
+    series = make_series((3, 4, 4))
+    with caplog.at_level("INFO", "node"):
+        send(write_series(series, tmp_path / "in"), "SCANNER", address)
+        series[0].PixelData = bytes(len(series[0].PixelData))
+        send(write_series(series, tmp_path / "other"), "SCANNER", address)
+        wait_until(lambda: "1 refused" in caplog.text)
+    (line,) = [record for record in caplog.records if "1 refused" in record.getMessage()]
+    assert line.levelname == "WARNING"
+    assert "2 images taken, 1 refused, the last one because 0xc000" in line.getMessage()

@@ -136,6 +136,15 @@ def test_the_same_question_is_asked_once_and_again_when_somebody_says_so(run):
     assert bench.routes() == ["chest"]
 
 
+def test_a_job_that_was_canceled_is_no_answer(run):
+    bench = run(make_study())
+    (job_id,) = bench.end(bench.submit()[0]).jobs
+    bench.ledger.move_job(bench.ledger.get_job(job_id), State.CANCELED, time.time(), "cancel", "an operator")
+    again = bench.end(bench.submit(again=True)[0])
+    assert again.state == SubmissionState.REFUSED
+    assert again.answer.startswith(f"its job {job_id} was canceled")
+
+
 def test_a_pipeline_without_a_route_reads_the_study_and_its_results_stay_here(run):
     bench = run(make_study())
     one, _ = bench.submit(pipeline="brain-extract")

@@ -85,8 +85,37 @@ def test_what_cannot_be_sent_again_is_refused_with_the_reason(tmp_path):
     with pytest.raises(UnknownJob, match="1 of its objects are no longer in the outbox"):
         resend(house.ledger, job, outbox)
     other = House(tmp_path / "other", {"pacs": peer(free_port())})
-    with pytest.raises(UnknownJob, match="only a CONFIRMED or FAILED job"):
-        resend(other.ledger, other.ledger.get_job(other.ids[0]), outbox)
+    job = other.ledger.get_job(other.ids[0])
+    other.ledger.move_job(job, State.CANCELED, time.time(), "cancel", "an operator")
+    with pytest.raises(UnknownJob, match="is CANCELED; only"):
+        resend(other.ledger, other.ledger.get_job(job.id), other.settings.outbox)
+
+
+def test_what_waits_for_a_peer_that_was_away_is_tried_at_once(tmp_path):
+    port = free_port()
+    house = House(tmp_path, {"pacs": peer(port)})
+    (job_id,) = house.ids
+    for delivery in house.deliveries():
+        house.ledger.move_delivery(delivery, DeliveryState.PENDING, "away", time.time() + 900)
+    for _ in range(3):
+        house.ledger.fail_circuit("pacs", time.time(), "away", 3, lambda _failures: 900.0)
+    stored = []
+    with serving(port=port, handlers=on_store(lambda uid: stored.append(uid) or 0x0000)):
+        house.deliverers["pacs"].tick(time.time())
+        assert stored == []
+        assert resend(house.ledger, house.ledger.get_job(job_id), house.settings.outbox) == 2
+        house.deliverers["pacs"].tick(time.time())
+    assert len(stored) == len(set(stored)) == 2
+    assert house.state() == State.CONFIRMED
+    assert "resend" in [event.station for event in house.ledger.find_history(job_id)]
+
+
+def test_what_was_sent_and_is_not_confirmed_is_not_sent_twice(tmp_path):
+    house = House(tmp_path, {"pacs": peer(free_port())})
+    for delivery in house.deliveries():
+        house.ledger.move_delivery(delivery, DeliveryState.SENT, "0x0000", time.time() + 900)
+    with pytest.raises(UnknownJob, match="all of it was sent"):
+        resend(house.ledger, house.ledger.get_job(house.ids[0]), house.settings.outbox)
 
 
 def test_two_operators_do_not_both_send_it(tmp_path):

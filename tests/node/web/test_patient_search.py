@@ -1,12 +1,15 @@
 """A patient is found by id, and the id is in no ledger, no address and no log."""
 
+import json
 import logging
 import sqlite3
 import stat
 from threading import Event, Thread
 
 import pytest
+from typer.testing import CliRunner
 
+from node.cli import app
 from node.inbound.enqueue import Enqueuer
 from node.inbound.side_door import SideDoor
 from node.inbound.spool import Spool
@@ -17,6 +20,7 @@ from tests.node.web.test_pages import Site
 from tests.series import make_series
 
 ID = "MRN-0815/7"
+ACCESSIONS = {1: "A-7", 2: "A-7 ", 3: "A-70"}
 
 
 class Bell:
@@ -33,7 +37,13 @@ def site(tmp_path):
     for number, patient in enumerate((ID, "MRN-0815/8", f" {ID} "), 1):
         uid = f"1.2.3.{number}"
         with door.open("CT1", uid) as take:
-            for one in make_series((1, 4, 4), StudyInstanceUID=uid, SeriesInstanceUID=uid + ".1", PatientID=patient):
+            for one in make_series(
+                (1, 4, 4),
+                StudyInstanceUID=uid,
+                SeriesInstanceUID=uid + ".1",
+                PatientID=patient,
+                AccessionNumber=ACCESSIONS[number],
+            ):
                 one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = f"{uid}.1.1"
                 one.save_as(tmp_path / "one.dcm", enforce_file_format=True)
                 take([(tmp_path / "one.dcm").read_bytes()])
@@ -71,6 +81,32 @@ def test_a_filter_keeps_to_the_patient_and_an_empty_id_asks_nothing(site):
 def test_nobody_is_found_by_an_id_that_nobody_has(site):
     place = site.post("/patient", patient_id="MRN-0815", list="studies").headers["Location"]
     assert "1.2.3.1" not in site.get(place).text
+
+
+def test_studies_are_found_by_accession_number_before_and_after_they_were_closed(site):
+    assert site.get("/dicom-web/studies").status_code == 200, "a search brings the index up to date"
+    place = site.post("/patient", accession_number=" A-7").headers["Location"]
+    assert set(place.removeprefix("/studies?among=").split(",")) == {"1.2.3.1", "1.2.3.2"}
+    said = site.show(place)
+    assert "of one accession number only" in said
+    assert [uid in said for uid in ("1.2.3.1", "1.2.3.2", "1.2.3.3")] == [True, True, False]
+    nothing = site.post("/patient", accession_number="A-8").headers["Location"]
+    assert "No study is like that" in site.show(nothing)
+    assert "A-7" not in site.audit()[-1]
+
+
+def test_the_command_finds_by_accession_number_and_by_how_a_study_begins(site, tmp_path, monkeypatch):
+    config = tmp_path / "wetread.toml"
+    config.write_text(f'[node]\nhome = "{tmp_path}"\n')
+    monkeypatch.setenv("WETREAD_CONFIG", str(config))
+    command = ["jobs", "--json", "--accession", "A-70"]
+    assert json.loads(CliRunner().invoke(app, command).output) == [], "nothing was indexed yet"
+    site.get("/dicom-web/studies")
+    assert {row["study_uid"] for row in json.loads(CliRunner().invoke(app, command).output)} == {"1.2.3.3"}
+    begins = CliRunner().invoke(app, ["jobs", "1.2.3.2", "--json"]).output
+    assert {row["study_uid"] for row in json.loads(begins)} == {"1.2.3.2"}
+    refused = CliRunner().invoke(app, ["jobs", "--state", "FAILD"]).exception
+    assert "no state 'FAILD'; there are: QUEUED" in str(refused)
 
 
 def test_programs_list_by_the_key(site):
