@@ -133,7 +133,7 @@ def make_pipelines(manifests: Sequence[Manifest]) -> Group:
     paragraphs = []
     for m in manifests:
         table = Table(title=f"{m.name} {m.version}: {m.title}", title_justify="left", box=None, show_header=False)
-        table.add_row("reads", f"{m.requires.modality}, at least {m.requires.min_planes} planes")
+        table.add_row("reads", m.requires.in_words())
         table.add_row("gives", ", ".join(code.meaning for code in m.gives))
         if m.lacks:
             table.add_row("[yellow]needs concepts[/yellow]", f"{', '.join(m.lacks)}: jobs are refused until they have")
