@@ -15,13 +15,25 @@ from node.dicom import codes
 from node.dicom.authorship import Authorship
 from node.dicom.codes import to_concept
 from node.dicom.context import add_examined, new_object
+from node.dicom.header import find_value
 from node.dicom.laterality import add_laterality
 from node.dicom.lettering import Lettering, find_lettering
 from node.dicom.mask import BOX_COLOR, read_parts
 from node.dicom.overlay import Picture
 from node.dicom.plane_reference import reference_planes
 from node.dicom.privacy import add_privacy
-from node.dicom.sheet import LARGE, SMALL, WARNING, Line, Tile, choose_window, draw_sheet, spread_planes
+from node.dicom.sheet import (
+    LARGE,
+    SMALL,
+    WARNING,
+    Line,
+    Tile,
+    choose_window,
+    draw_sheet,
+    find_number,
+    find_widest,
+    spread_planes,
+)
 from node.dicom.stack import Stack
 from node.dicom.wording import (
     FOOTNOTE,
@@ -93,18 +105,28 @@ def draw_result(
     """The sheet as RGB (height, width, 3), and the planes of the stack that are on it."""
     if volume.shape != stack.shape:
         raise EncodingError(f"the volume has shape {volume.shape}, its stack {stack.shape}")
-    touched = np.zeros(stack.shape[0], dtype=bool)
+    touched, widest = np.zeros(stack.shape[0], dtype=bool), []
     for part in read_parts(stack, result):
         touched |= part.mask.any(axis=(1, 2))
-    planes = spread_planes(touched, MOST_TILES)
-    masks = [(part.mask[planes], part.color) for part in read_parts(stack, result)]
-    tiles = [
-        Tile(k, name_plane(stack, k), tuple((mask[n], color) for mask, color in masks if mask[n].any()))
-        for n, k in enumerate(planes)
-    ]
+        widest += [find_widest(part.mask)] if part.mask.any() else []
+    planes = order_planes(stack, spread_planes(touched, MOST_TILES, widest))
+    masks = [(part.mask[planes], part.color, find_number(part.label)) for part in read_parts(stack, result)]
+    tiles = []
+    for n, k in enumerate(planes):
+        met = [(mask[n], color, name) for mask, color, name in masks if mask[n].any()]
+        parts, names = tuple((mask, color) for mask, color, _ in met), tuple(name for *_, name in met)
+        tiles.append(Tile(k, name_plane(stack, k), parts, names))
     shown = volume.voxels[planes]
-    window = choose_window(volume, [shown[mask] for mask, _ in masks])
+    window = choose_window(volume, [(shown, mask) for mask, *_ in masks])
     return draw_sheet(volume, tiles, window, head_lines(author), _beneath(result, author), lettering), planes
+
+
+def order_planes(stack: Stack, planes: Sequence[int]) -> list[int]:
+    """`planes` in the order in which their images are numbered, as a reader goes through them: many scanners number
+    from the head on, and a stack begins at the feet."""
+    first, last = (find_value(stack.headers[stack.frames[k][0]], "InstanceNumber") for k in (0, -1))
+    backward = first is not None and last is not None and int(first) > int(last)
+    return sorted(planes, reverse=backward)
 
 
 def head_lines(author: Authorship) -> list[Line]:
@@ -140,8 +162,9 @@ def _describe(finding: Finding, result: Result) -> str:
     name = name_finding(finding, result)
     if finding.absent:
         return f"{name}: looked for and not found"
-    numbers = ", ".join(f"{name_measurement(m)} {format_value(m)}" for m in finding.measurements)
-    return f"{name}: {numbers}" if numbers else name
+    said = [f"{asked.meaning}: {answer.meaning}" for asked, answer in finding.qualifiers]
+    said += [f"{name_measurement(m)} {format_value(m)}" for m in finding.measurements]
+    return f"{name}: {', '.join(said)}" if said else name
 
 
 def _add_pixels(ds: Dataset, picture: Picture) -> None:

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from node.dicom.capture import MOST_TILES, encode_capture
+from node.dicom.capture import MOST_TILES, encode_capture, order_planes
 from node.dicom.lettering import Lettering
 from node.dicom.mask import BOX_COLOR
 from node.dicom.stacking import read_stacks
 from node.dicom.volume import load_volume
 from node.dicom.write import write_dicom
 from node.errors import EncodingError
-from pipelines.terms import Box, Finding, Result, Volume
+from pipelines.terms import Box, Code, Finding, Result, Volume
 from tests.judges import dciodvfy_errors
 from tests.results import (
     CORPUS,
@@ -101,6 +101,18 @@ def test_name_version_and_numbers_are_burned_in():
     assert (page[-200:] != fewer[-200:]).any()
 
 
+def test_answers_are_burned_in_beside_the_numbers():
+    stack = CORPUS["plain"]()
+    result = make_result(stack.shape)
+    asked, solid = Code("DENS", "99TEST", "Density type"), Code("RID50151", "RADLEX", "Solid pulmonary nodule")
+    answered = dataclasses.replace(result.findings[0], qualifiers=((asked, solid),))
+    page, more = (
+        encode(stack, dataclasses.replace(result, findings=(one,))).pixel_array
+        for one in (result.findings[0], answered)
+    )
+    assert page.shape != more.shape or (page[-200:] != more[-200:]).any()
+
+
 def test_no_word_on_it_is_the_patients():
     slices = make_series()
     named, other = (make_stack([pydicom.Dataset(ds) for ds in slices]) for _ in range(2))
@@ -139,6 +151,28 @@ def test_one_pixel_of_a_large_image_is_still_seen():
     mask[:, 301, 303] = True
     page = encode(stack, make_colored(mask)).pixel_array
     assert ndimage.label(is_colored(page))[1] == MOST_TILES + 1  # and the patch of the legend
+
+
+def test_each_of_several_small_things_is_on_the_sheet():
+    stack = make_stack(make_series((200, 40, 40), (1, 1, 1)))
+    masks = np.zeros((15, *stack.shape), bool)
+    for n in range(15):
+        masks[n, 13 * n : 13 * n + 5, 5:15, 5:15] = True
+        masks[n, 13 * n + 3, 5:20, 5:20] = True
+    segments = tuple(make_segment(masks[n], f"nodule-{n}") for n in range(15))
+    result = Result(segments, tuple(make_finding(segment.key) for segment in segments))
+    shown = {source.ReferencedSOPInstanceUID for source in encode(stack, result).SourceImageSequence}
+    assert {stack.headers[13 * n + 3].SOPInstanceUID for n in range(15)} <= shown
+    assert len(shown) == MOST_TILES
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_tiles_go_as_the_images_are_numbered(backward):
+    slices = make_series((5, 8, 8))
+    for k, ds in enumerate(slices, 1):
+        ds.InstanceNumber = 6 - k if backward else k
+    planes = order_planes(make_stack(slices), [0, 2, 4])
+    assert [int(slices[k].InstanceNumber) for k in planes] == [1, 3, 5]
 
 
 @pytest.mark.parametrize(("planes", "tiles"), [(3, 3), (5, 5), (20, 20), (600, 20)])
