@@ -132,7 +132,11 @@ def tabulate_threshold(outcomes: Sequence[Outcome]) -> Table:
         seen = sum(hit > 0 for hit in outcome.hits or ())
         rows.append((outcome.case, str(len(outcome.hits or ())), str(seen), str(found), str(false)))
     rows.sort(key=lambda row: int(row[3]) / max(1, int(row[1])))
-    return Table("As reported, the worst first", ("scan", "planted", f"among the {KEPT} likeliest", "reported", "false"), tuple(rows))
+    return Table(
+        "As reported, the worst first",
+        ("scan", "planted", f"among the {KEPT} likeliest", "reported", "false"),
+        tuple(rows),
+    )
 
 
 def compare_sources(weights: Path, pictures: Pictures) -> tuple[str, ...]:
