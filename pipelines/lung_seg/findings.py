@@ -6,7 +6,20 @@ import numpy as np
 
 from pipelines.lung_seg.sides import LEFT, RIGHT
 from pipelines.steps.measure import Density, measure_density
-from pipelines.terms import Box, Code, Finding, Mask, Measurement, Note, Result, Segment, Severity, Volume
+from pipelines.terms import (
+    Box,
+    Code,
+    Finding,
+    Kernel,
+    Mask,
+    Measurement,
+    Note,
+    Result,
+    Segment,
+    Severity,
+    Told,
+    Volume,
+)
 
 LUNG = Code("39607008", "SCT", "Lung")
 ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
@@ -53,6 +66,19 @@ def make_result(
         notes=tuple(_make_notes(volume, present, cut)),
         seconds=seconds,
     )
+
+
+def note_acquisition(told: Told | None) -> list[Note]:
+    """What of the way in which images were made, as far as their header tells it, moves density."""
+    texts = []
+    if told is not None and told.contrast:
+        texts.append("A contrast agent was given: the lungs are denser than without, the low attenuation area smaller.")
+    if told is not None and told.kernel is Kernel.SHARP:
+        texts.append(
+            "A sharp kernel was used, whose noise raises the low attenuation area: it is not comparable with values of"
+            " smooth kernels."
+        )
+    return [Note(text, Severity.INFO) for text in texts]
 
 
 def _make_segment(side: int, mask: Mask) -> Segment:

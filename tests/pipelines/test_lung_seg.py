@@ -6,7 +6,8 @@ from pipelines.catalog import get_pipeline
 from pipelines.errors import UnsuitableVolume, WeightsMismatch
 from pipelines.evaluation.dice import get_dice
 from pipelines.lung_seg.pipeline import LungSeg
-from pipelines.terms import Volume
+from pipelines.pipeline import ContextModel
+from pipelines.terms import Context, Kernel, Told, Volume
 from tests.pipelines.chest import make_chest
 
 NOBODY = lambda done, activity: None  # noqa: E731
@@ -126,3 +127,19 @@ def test_other_weights_than_the_pinned_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("pipelines.lung_seg.pipeline.HOME", tmp_path)
     with pytest.raises(WeightsMismatch):
         LungSeg().load("cpu")
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (Told("CT", contrast=True), ["contrast agent"]),
+        (Told("CT", kernel=Kernel.SHARP), ["sharp kernel"]),
+        (Told("CT", contrast=False, kernel=Kernel.SOFT), []),
+        (None, []),
+    ],
+)
+def test_what_moves_density_is_noted(model, chest, answer, monkeypatch, told, words):
+    monkeypatch.setattr(model, "run", lambda *_: answer)
+    assert isinstance(model, ContextModel)
+    notes = model.run_with(chest[0], Context(told=told), NOBODY).notes[len(answer.notes) :]
+    assert [word in note.text for note, word in zip(notes, words, strict=True)] == [True] * len(words)
