@@ -30,6 +30,7 @@ from node.dicom.segmentation import encode_segmentation
 from node.dicom.stack import Stack
 from node.dicom.upright import make_upright
 from node.dicom.volume import load_volume
+from node.dicom.wording import format_value, name_measurement
 from node.errors import WetreadError
 from node.outbound.send import find_files
 from pipelines.errors import PipelineError
@@ -72,7 +73,7 @@ def try_out(
     return {
         "read": notes[0],
         "seconds": round(seconds, 2),
-        "findings": [_describe(finding) for finding in result.findings],
+        "findings": [_describe(finding, result) for finding in result.findings],
         "notes": [note.text for note in result.notes],
         "picture": _draw(stack, volume, result, author, out),
     }
@@ -117,12 +118,13 @@ def _make_context(
     return Context((study,), before, bool(after))
 
 
-def _describe(finding: Finding) -> dict[str, Any]:
+def _describe(finding: Finding, result: Result) -> dict[str, Any]:
+    segment = next((one for one in result.segments if one.key == finding.segment_key), None)
     return {
-        "what": finding.concept.meaning,
+        "what": segment.label if segment is not None else finding.concept.meaning,
         "where": " ".join(code.meaning for code in (finding.laterality, finding.site) if code is not None),
         "present": not finding.absent,
-        "values": [f"{m.concept.meaning} {m.value:.4g} {m.unit.value}" for m in finding.measurements]
+        "values": [f"{name_measurement(m)} {format_value(m)}" for m in finding.measurements]
         + [f"{question.meaning}: {answer.meaning}" for question, answer in finding.qualifiers],
     }
 

@@ -27,11 +27,11 @@ def test_it_is_told_the_age_of_the_earlier_study_and_what_the_pipeline_before_fi
     now = make_study(tmp_path / "now")
     earlier = make_study(tmp_path / "earlier", StudyDate="20231203", StudyInstanceUID="1.2.7")
     said = try_out("companion", now, tmp_path / "out", "cpu", earlier, "threshold")
-    assert [finding["what"] for finding in said["findings"]] == ["Bone", "Prior study"]
+    assert [finding["what"] for finding in said["findings"]] == ["Bright", "Prior study"]
     assert said["findings"][1]["values"][0] == "Length of time 30 d"
     assert said["picture"].endswith("companion.png")
     alone = try_out("companion", now, tmp_path / "out", "cpu", None, "threshold")
-    assert [finding["what"] for finding in alone["findings"]] == ["Bone"]
+    assert [finding["what"] for finding in alone["findings"]] == ["Bright"]
 
 
 @pytest.mark.usefixtures("node")
