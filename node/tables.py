@@ -60,12 +60,13 @@ def find_failed(ledger: Ledger, peer: str = "") -> list[Job]:
 
 def make_rows(rows: Sequence[Row]) -> Group:
     """The overview: a line each, its study and its reason below it."""
+    wide = max([13, *(len(row.pipeline) for row in rows)]) + 2
     lines: list[Text | Padding] = [
-        Text(f"{'State':12}{'Pipeline':15}{'Job':14}Since (UTC); below: study, reason, evidence", "bold")
+        Text(f"{'State':12}{'Pipeline':{wide}}{'Job':14}Since (UTC); below: study, reason, evidence", "bold")
     ]
     for row in rows:
         line = Text(f"{row.state:12}", COLORS.get(row.state, ""))
-        line.append(f"{row.pipeline:15}{row.job_id[:12]:14}{row.since[:19]}", "default")
+        line.append(f"{row.pipeline:{wide}}{row.job_id[:12]:14}{row.since[:19]}", "default")
         lines.append(line)
         below = [row.study_uid] if row.study_uid else []
         for text in [*below, *(text for text in (row.reason, row.evidence) if text)]:

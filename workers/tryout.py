@@ -33,7 +33,7 @@ from node.dicom.volume import load_volume
 from node.dicom.wording import format_value, name_measurement
 from node.errors import WetreadError
 from node.outbound.send import find_files
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, UnknownPipeline
 from pipelines.pipeline import ContextModel, Model
 from pipelines.steps.axes import with_axes
 from pipelines.terms import Context, Finding, Manifest, PriorStudy, Result, Segment, Volume, get_manifest
@@ -61,7 +61,9 @@ def try_out(
     name: str, folder: Path, out: Path, device: str, prior: Path | None = None, after: str = ""
 ) -> dict[str, Any]:
     """What the pipeline `name` says of the series in `folder` that suits it. Raises InputError, PipelineError."""
-    manifest = get_manifest(name)
+    manifest = _find_manifest(name)
+    if after:
+        _find_manifest(after)
     stack, volume, notes = _read(folder, manifest)
     warm = Warm(device)
     model = warm.get(name)
@@ -77,6 +79,13 @@ def try_out(
         "notes": [note.text for note in result.notes],
         "picture": _draw(stack, volume, result, author, out),
     }
+
+
+def _find_manifest(name: str) -> Manifest:
+    try:
+        return get_manifest(name)
+    except KeyError as error:
+        raise UnknownPipeline(str(error.args[0])) from None
 
 
 def run_alone(model: Model, stack: Stack, volume: Volume, context: Context = NOTHING) -> Result:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from node.model.job import State
-from pipelines.errors import MissingInputs
+from pipelines.errors import MissingInputs, UnknownPipeline
 from tests.jobs import JOB
 from tests.series import make_series, write_series
 from workers.tryout import try_out
@@ -39,6 +39,12 @@ def test_follow_up_of_one_study_says_that_it_compares_two(tmp_path):
     now = make_study(tmp_path / "now", spacing=(4.0, 2.0, 2.0), BodyPartExamined="CHEST")
     with pytest.raises(MissingInputs, match="compares two studies"):
         try_out("follow-up", now, tmp_path / "out", "cpu")
+
+
+@pytest.mark.parametrize("names", [("lung-sge", ""), ("lung-seg", "lung-sge")])
+def test_a_name_that_is_none_is_told_with_those_that_are(names, tmp_path):
+    with pytest.raises(UnknownPipeline, match=r"no pipeline 'lung-sge' is installed; there are: .*lung-seg"):
+        try_out(names[0], tmp_path, tmp_path / "out", "cpu", None, names[1])
 
 
 def test_images_of_a_tilted_gantry_get_a_picture_too(plugin, tmp_path):

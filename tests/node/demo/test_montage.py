@@ -74,8 +74,9 @@ def ball():
 
 def test_a_long_legend_is_on_the_page_whole(tmp_path, ball):
     paths, place = make_study(tmp_path / "ct")
-    short = make_seg(tmp_path / "short.dcm", paths, [ball(place, (0, 0, 0), 9)])
-    long = make_seg(tmp_path / "long.dcm", paths, [ball(place, (0, 0, n - 10), 3) for n in range(20)])
+    balls = [ball(place, (0, 0, n - 10), 3) for n in range(20)]
+    short = make_seg(tmp_path / "short.dcm", paths, [np.logical_or.reduce(balls)])
+    long = make_seg(tmp_path / "long.dcm", paths, balls)
     pages = [np.asarray(Image.open(montage(seg, paths, tmp_path / "out.png", "test"))) for seg in (short, long)]
     assert pages[1].shape[0] - pages[0].shape[0] == 7 * LEGEND_STEP
     legend = pages[1][-7 * LEGEND_STEP - 40 :]
