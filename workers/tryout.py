@@ -30,7 +30,7 @@ from node.dicom.segmentation import encode_segmentation
 from node.dicom.stack import Stack
 from node.dicom.upright import make_upright
 from node.dicom.volume import load_volume
-from node.dicom.wording import format_value, name_measurement
+from node.dicom.wording import format_value, list_axes, name_measurement
 from node.errors import WetreadError
 from node.outbound.send import find_files
 from pipelines.errors import PipelineError, UnknownPipeline
@@ -133,7 +133,8 @@ def _describe(finding: Finding, result: Result) -> dict[str, Any]:
         "what": segment.label if segment is not None else finding.concept.meaning,
         "where": " ".join(code.meaning for code in (finding.laterality, finding.site) if code is not None),
         "present": not finding.absent,
-        "values": [f"{name_measurement(m)} {format_value(m)}" for m in finding.measurements]
+        "values": [" ".join(axis) for axis in list_axes(finding)]
+        + [f"{name_measurement(m)} {format_value(m)}" for m in finding.measurements]
         + [f"{question.meaning}: {answer.meaning}" for question, answer in finding.qualifiers],
     }
 

@@ -5,7 +5,7 @@ PACS takes, shows and prints, which cannot be said of the multi-frame classes. I
 can be measured on it, and no model will read it again, for its modality is OT, not that of its source.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from pydicom import DataElement, Dataset
@@ -38,6 +38,7 @@ from node.dicom.stack import Stack
 from node.dicom.wording import (
     FOOTNOTE,
     format_value,
+    list_axes,
     name_finding,
     name_measurement,
     name_plane,
@@ -105,8 +106,9 @@ def draw_result(
     """The sheet as RGB (height, width, 3), and the planes of the stack that are on it."""
     if volume.shape != stack.shape:
         raise EncodingError(f"the volume has shape {volume.shape}, its stack {stack.shape}")
-    touched, widest = np.zeros(stack.shape[0], dtype=bool), []
+    touched, widest, drawn = np.zeros(stack.shape[0], dtype=bool), [], set()
     for part in read_parts(stack, result):
+        drawn.add(part.key)
         touched |= part.mask.any(axis=(1, 2))
         widest += [find_widest(part.mask)] if part.mask.any() else []
     planes = order_planes(stack, spread_planes(touched, MOST_TILES, widest))
@@ -118,7 +120,7 @@ def draw_result(
         tiles.append(Tile(k, name_plane(stack, k), parts, names))
     shown = volume.voxels[planes]
     window = choose_window(volume, [(shown, mask) for mask, *_ in masks])
-    return draw_sheet(volume, tiles, window, head_lines(author), _beneath(result, author), lettering), planes
+    return draw_sheet(volume, tiles, window, head_lines(author), _beneath(result, author, drawn), lettering), planes
 
 
 def order_planes(stack: Stack, planes: Sequence[int]) -> list[int]:
@@ -138,19 +140,19 @@ def head_lines(author: Authorship) -> list[Line]:
     ]
 
 
-def _beneath(result: Result, author: Authorship) -> list[Line]:
-    legend = list(_legend(result))
+def _beneath(result: Result, author: Authorship, drawn: Collection[str]) -> list[Line]:
+    legend = list(_legend(result, drawn))
     if len(legend) > MOST_LINES:
         legend = [*legend[:MOST_LINES], Line(f"and {len(legend) - MOST_LINES} more")]
     notes = [Line(text, SMALL, WARNING) for text in state_notes(result)]
     return [*legend, *notes, Line(state_caution(author), SMALL), Line(FOOTNOTE, ink=WARNING)]
 
 
-def _legend(result: Result) -> Iterator[Line]:
-    """A line for each finding, and for each segment that no finding speaks of."""
+def _legend(result: Result, drawn: Collection[str]) -> Iterator[Line]:
+    """A line for each finding, and for each segment that no finding speaks of. drawn: keys of what has an outline."""
     colors = {segment.key: segment.color for segment in result.segments}
     for finding in result.findings:
-        boxed = BOX_COLOR if finding.box is not None and not finding.absent else None
+        boxed = BOX_COLOR if finding.segment_key is None and finding.key in drawn else None
         yield Line(_describe(finding, result), color=colors.get(finding.segment_key or "", boxed))
     spoken = {finding.segment_key for finding in result.findings}
     for segment in result.segments:
@@ -162,7 +164,8 @@ def _describe(finding: Finding, result: Result) -> str:
     name = name_finding(finding, result)
     if finding.absent:
         return f"{name}: looked for and not found"
-    said = [f"{asked.meaning}: {answer.meaning}" for asked, answer in finding.qualifiers]
+    said = [" ".join(axis) for axis in list_axes(finding)]
+    said += [f"{asked.meaning}: {answer.meaning}" for asked, answer in finding.qualifiers]
     said += [f"{name_measurement(m)} {format_value(m)}" for m in finding.measurements]
     return f"{name}: {', '.join(said)}" if said else name
 

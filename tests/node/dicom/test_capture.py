@@ -205,6 +205,17 @@ def test_a_box_is_drawn_where_there_is_no_segment():
         assert (columns.stop - columns.start) / (rows.stop - rows.start) == pytest.approx(2, rel=0.02)
 
 
+def test_a_box_around_segments_of_its_kind_is_not_drawn_over_them():
+    stack = make_stack(make_series((9, 40, 40), (2, 1, 1)))
+    mask = np.zeros(stack.shape, bool)
+    mask[3:6, 10:20, 10:20] = True
+    whole, beside = Box.around(mask), Box((2.5, 24.5, 24.5), (5.5, 30.5, 30.5))
+    for box, drawn in ((whole, False), (beside, True)):
+        result = Result((make_segment(mask),), (make_finding(), Finding("both", NODULE, box=box)))
+        page = encode(stack, result).pixel_array
+        assert (page == BOX_COLOR).all(axis=2).any() == drawn
+
+
 def test_nothing_found_is_said_on_a_sheet_without_outlines():
     stack = CORPUS["plain"]()
     volume = make_volume(stack)
