@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.dicom.find_stack import find_stack
+from node.dicom.header import read_header
 from node.dicom.read_segmentation import Unfit, read_segmentation
 from node.dicom.stack import Stack
 from node.dicom.volume import load_volume
@@ -22,6 +23,7 @@ from pipelines.terms import Affine, Manifest, Mask, Volume
 
 REFERENCE, ANSWERS, CARD = "reference", "answers.json", "case.json"
 ANSWER_KEYS, CARD_KEYS = {"points", "boxes", "labels", "scores"}, {"images", "modality", "patient", "part"}
+NOTHING: Mask = np.zeros((0, 0, 0), bool)
 MOST_LABELS = 255
 """Of one label map that are told apart; their values may be any."""
 FOREIGN = (".nii", ".nii.gz", ".npz")
@@ -98,12 +100,11 @@ def load_images(case: Case, manifest: Manifest) -> Loaded:
 
 
 def load_reference(case: Case, loaded: Loaded | None) -> Reference:
-    """What is true of `case`; without its masks where its images could not be loaded. Raises CannotUnderstand that
-    names the file at fault."""
+    """What is true of `case`; of its masks the names alone, without a voxel, where its images could not be loaded.
+    Raises CannotUnderstand that names the file at fault."""
     masks: dict[str, Mask] = {}
-    if loaded is not None:
-        for path in sorted((case.folder / REFERENCE).iterdir()):
-            masks |= _read_masks(path, loaded)
+    for path in sorted((case.folder / REFERENCE).iterdir()):
+        masks |= _read_masks(path, loaded) if loaded is not None else dict.fromkeys(_list_names(path), NOTHING)
     return replace(_read_answers(case.folder), masks=masks)
 
 
@@ -140,6 +141,17 @@ def _read_masks(path: Path, loaded: Loaded) -> dict[str, Mask]:
         except Unfit as error:
             raise CannotUnderstand(f"{path}: {error}") from error
     return {}
+
+
+def _list_names(path: Path) -> list[str]:
+    """What the masks in the file at `path` are called."""
+    if path.name.endswith(FOREIGN):
+        stem = path.name.split(".")[0]
+        names = _read_names(path.with_name(f"{stem}.json"))
+        return list(names.values()) if names is not None else [stem]
+    if path.suffix == ".dcm":
+        return [str(item.get("SegmentLabel", "")) for item in read_header(path).get("SegmentSequence") or ()]
+    return []
 
 
 def _read_label_map(path: Path, volume: Volume) -> dict[str, Mask]:

@@ -102,6 +102,19 @@ def test_every_kind_of_case_is_judged_and_the_worst_is_shown(dataset, plugin, tm
     assert json.loads(json.dumps(said))["bootstrap"] == {"draws": 2000, "seed": 0}
 
 
+def test_a_case_whose_images_are_not_even_read_counts_as_nothing_found(plugin, tmp_path):
+    case = tmp_path / "cases" / "a"
+    make_dicom_case(case)
+    make_array_case(tmp_path / "b")
+    for name in ("bone.npz", "answers.json"):
+        (tmp_path / "b" / "reference" / name).rename(case / "reference" / name)
+    write_series(make_series(Modality="MR"), tmp_path / "elsewhere")
+    (case / "case.json").write_text('{"images": "../../elsewhere"}')
+    said = evaluate("bright-bone", tmp_path / "cases", tmp_path / "out", "", "cpu")
+    assert said["cases"][0]["refused"].startswith("NoMatchingSeries")
+    assert said["cases"][0]["dice"] == {"Bone": 0.0, "bone": 0.0}
+
+
 def test_json_is_one_object_and_nothing_else(monkeypatch, tmp_path):
     said = {"tables": [], "warnings": [], "cases": [], "worst": "", "picture": "", "markdown": "", "note": "[hnsf'U]"}
     monkeypatch.setattr(node.evaluate, "listen_to", lambda *_: said)
