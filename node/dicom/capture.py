@@ -84,20 +84,32 @@ def make_capture(
     series_number: int,
 ) -> Dataset:
     """`picture` of `planes` of `stack` as a Secondary Capture: the object `part` of `author`, derived as is `said`."""
-    ds = new_object(
-        stack.first, author, SecondaryCaptureImageStorage, "OT", part, series_number, f"AI, not reviewed: {title}"
-    )
-    add_examined(ds, stack.first, author.order)
-    add_laterality(ds, stack.first)
+    ds = start_capture(stack.first, author, picture, said, part, f"AI, not reviewed: {title}", series_number)
+    add_sources(ds, reference_planes(stack, planes))
+    return ds
+
+
+def start_capture(
+    source: Dataset, author: Authorship, picture: Picture, said: str, part: str, title: str, series_number: int
+) -> Dataset:
+    """`picture` as a Secondary Capture of the study of `source`, without its source images: the object `part` of
+    `author` with `title` as the description of its series."""
+    ds = new_object(source, author, SecondaryCaptureImageStorage, "OT", part, series_number, title)
+    add_examined(ds, source, author.order)
+    add_laterality(ds, source)
     ds.ConversionType, ds.ImageType, ds.PatientOrientation = "WSD", ["DERIVED", "SECONDARY"], ""
     ds.DerivationDescription = said[:1024]
     ds.ImageComments = f"{FOOTNOTE}: {author.manifest.not_for}"
-    ds.SourceImageSequence = reference_planes(stack, planes)
-    for item in ds.SourceImageSequence:
-        item.PurposeOfReferenceCodeSequence = [to_concept(codes.SOURCE_IMAGE)]
-    add_privacy(ds, stack.first)
+    add_privacy(ds, source)
     _add_pixels(ds, picture)
     return ds
+
+
+def add_sources(ds: Dataset, references: Sequence[Dataset]) -> None:
+    """Source Image Sequence (PS3.3 C.7.6.1.1.4) of `references`, items that name an image."""
+    ds.SourceImageSequence = list(references)
+    for item in ds.SourceImageSequence:
+        item.PurposeOfReferenceCodeSequence = [to_concept(codes.SOURCE_IMAGE)]
 
 
 def draw_result(

@@ -142,6 +142,15 @@ def draw_sheet(
     return np.asarray(page)
 
 
+def draw_words(lines: Sequence[Line], lettering: Lettering) -> Picture:
+    """A sheet of lines alone, as RGB (height, WIDTH, 3)."""
+    pen = _Pen(lettering)
+    laid = pen.lay(lines)
+    page = Image.new("RGB", (WIDTH, _height(laid)), PAPER)
+    pen.write(ImageDraw.Draw(page), laid, 0)
+    return np.asarray(page)
+
+
 def name_side(direction: NDArray[np.float64]) -> str:
     """Where a direction (LPS) points: "A", or "AR" when it leans aside, the strongest first (PS3.3 C.7.6.1.1.1)."""
     unit = direction / np.linalg.norm(direction)
