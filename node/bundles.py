@@ -127,7 +127,7 @@ def make_findings(said: Mapping[str, Any]) -> Table:
     """What a pipeline found, a row each."""
     table = Table("finding", "where", "values", box=None)
     for finding in said["findings"]:
-        values = "; ".join(finding["values"]) if finding["present"] else "absent"
+        values = "; ".join([*([] if finding["present"] else ["absent"]), *finding["values"]])
         # Text, since brackets are part of many units and markup to rich.
         table.add_row(Text(finding["what"]), Text(finding["where"]), Text(values))
     return table
@@ -135,13 +135,12 @@ def make_findings(said: Mapping[str, Any]) -> Table:
 
 def describe(manifest: Manifest, home: Path) -> Group:
     """All that a manifest says, a line each."""
-    requires = manifest.requires
     rows = {
         "pipeline": f"{manifest.name} {manifest.version}",
         "title": manifest.title,
         "made by": manifest.manufacturer,
-        "reads": f"{requires.modality}, {requires.min_planes} planes or more",
-        "gives": "; ".join(map(str, manifest.gives)) or "nothing yet",
+        "reads": manifest.requires.in_words(),
+        "gives": "; ".join(f"{code.meaning} ({code.value} {code.scheme})" for code in manifest.gives) or "nothing yet",
         "lacks": ", ".join(manifest.lacks),
         "explains": ", ".join(manifest.explains),
         "for": manifest.intended_use,
@@ -173,6 +172,13 @@ def listen_to(command: Sequence[str], environment: Mapping[str, str]) -> dict[st
 def _present(said: dict[str, Any]) -> None:
     text = Text(f"{said['name']} {said['version']} in {said['home']}")
     out.print(text, soft_wrap=True)
+    if not said["has_weights"]:
+        large = Path(said["home"]) / "bundle" / "large_files.yml"
+        where = "its large_files.yml says where they are" if large.is_file() else "its makers have them"
+        words = (
+            f"it holds no weights, so its jobs will fail: {where}; put them into models/, remove it and add it again"
+        )
+        out.print(Text(words, "yellow"), soft_wrap=True)
     if said["lacks"]:
         lacks = ", ".join(said["lacks"])
         text = Text(f"needs concepts: {lacks}\nwrite them into {said['home']}/concepts.toml, then: ", "yellow")

@@ -18,6 +18,7 @@ WetreadError
 │   │   ├── QualityControl   images of a phantom, not of a patient
 │   │   ├── WrongBodyPart    of another part of the body than the pipeline reads
 │   │   ├── WrongView        in another orientation or view than the pipeline reads
+│   │   ├── WrongAge         of a patient younger than the pipeline is for
 │   │   └── WrongSampling    too coarse, too short or in another unit than the pipeline reads
 │   ├── TooFewSlices        not enough planes to make a volume
 │   ├── MissingSlices       a plane is missing in the stack
@@ -145,6 +146,10 @@ class WrongBodyPart(NoMatchingSeries):
 
 class WrongView(NoMatchingSeries):
     """In another orientation or view than the pipeline reads."""
+
+
+class WrongAge(NoMatchingSeries):
+    """Of a patient younger than the pipeline is for."""
 
 
 class WrongSampling(NoMatchingSeries):

@@ -47,6 +47,8 @@ def evaluate(
         for row in one["rows"]:
             table.add_row(*map(Text, row))
         out.print(table)
+    for warning in said["warnings"]:
+        out.print(Text(warning, "yellow"), soft_wrap=True)
     worst = f"worst case: {said['worst']}" if said["worst"] else "no case is faulty"
     for line in (f"{len(said['cases'])} cases; {worst}", said["picture"], str(markdown)):
         out.print(Text(line), soft_wrap=True)

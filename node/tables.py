@@ -63,12 +63,13 @@ def find_failed(ledger: Ledger, peer: str = "") -> list[Job]:
 
 def make_rows(rows: Sequence[Row]) -> Group:
     """The overview: a line each, its study and its reason below it."""
+    wide = max([13, *(len(row.pipeline) for row in rows)]) + 2
     lines: list[Text | Padding] = [
-        Text(f"{'State':12}{'Pipeline':15}{'Job':14}Since (UTC); below: study, reason, evidence", "bold")
+        Text(f"{'State':12}{'Pipeline':{wide}}{'Job':14}Since (UTC); below: study, reason, evidence", "bold")
     ]
     for row in rows:
         line = Text(f"{row.state:12}", COLORS.get(row.state, ""))
-        line.append(f"{row.pipeline:15}{row.job_id[:12]:14}{row.since[:19]}", "default")
+        line.append(f"{row.pipeline:{wide}}{row.job_id[:12]:14}{row.since[:19]}", "default")
         lines.append(line)
         below = [row.study_uid] if row.study_uid else []
         for text in [*below, *(text for text in (row.reason, row.evidence) if text)]:
@@ -136,7 +137,7 @@ def make_pipelines(manifests: Sequence[Manifest]) -> Group:
     paragraphs = []
     for m in manifests:
         table = Table(title=f"{m.name} {m.version}: {m.title}", title_justify="left", box=None, show_header=False)
-        table.add_row("reads", f"{m.requires.modality}, at least {m.requires.min_planes} planes")
+        table.add_row("reads", m.requires.in_words())
         table.add_row("gives", ", ".join(code.meaning for code in m.gives))
         if m.lacks:
             table.add_row("[yellow]needs concepts[/yellow]", f"{', '.join(m.lacks)}: jobs are refused until they have")

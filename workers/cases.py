@@ -1,8 +1,8 @@
 """Cases with reference answers, as `wetread evaluate` finds them in a folder: docs/evaluation.md draws the layout."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.dicom.find_stack import find_stack
+from node.dicom.header import read_header
 from node.dicom.read_segmentation import Unfit, read_segmentation
 from node.dicom.stack import Stack
 from node.dicom.volume import load_volume
@@ -21,6 +22,10 @@ from pipelines.steps.resample import Grid
 from pipelines.terms import Affine, Manifest, Mask, Volume
 
 REFERENCE, ANSWERS, CARD = "reference", "answers.json", "case.json"
+ANSWER_KEYS, CARD_KEYS = {"points", "boxes", "labels", "scores"}, {"images", "modality", "patient", "part"}
+NOTHING: Mask = np.zeros((0, 0, 0), bool)
+MOST_LABELS = 255
+"""Of one label map that are told apart; their values may be any."""
 FOREIGN = (".nii", ".nii.gz", ".npz")
 
 
@@ -51,7 +56,8 @@ class Loaded:
 def find_cases(dataset: Path, modality: str) -> list[Case]:
     """The cases of `dataset`, by name. modality: of NIfTI images, which do not say it, and whose case does not.
 
-    Raises CannotUnderstand where there is none, or one without images.
+    Raises CannotUnderstand where there is none, one without images or reference, or one whose JSON cannot be read: a
+    slip in the last case is told before the first one is computed.
     """
     folders = sorted({path.parent for path in dataset.glob(f"**/{REFERENCE}") if path.is_dir()})
     if not folders:
@@ -60,7 +66,8 @@ def find_cases(dataset: Path, modality: str) -> list[Case]:
 
 
 def _make_case(dataset: Path, folder: Path, modality: str) -> Case:
-    card = _read_json(folder / CARD) if (folder / CARD).is_file() else {}
+    card = _read_json(folder / CARD, CARD_KEYS) if (folder / CARD).is_file() else {}
+    _read_answers(folder)
     places = card.get("images", ".")
     paths: list[Path] = []
     for place in [places] if isinstance(places, str) else places:
@@ -69,6 +76,8 @@ def _make_case(dataset: Path, folder: Path, modality: str) -> Case:
         paths += [path for path in held if REFERENCE not in path.relative_to(found).parts and path.name != CARD]
     if not paths:
         raise CannotUnderstand(f"{folder} holds no images")
+    if not any(path.is_file() for path in (folder / REFERENCE).iterdir()):
+        raise CannotUnderstand(f"{folder / REFERENCE} is empty: nothing is said to be true of this case")
     return Case(
         str(folder.relative_to(dataset)),
         folder,
@@ -91,17 +100,21 @@ def load_images(case: Case, manifest: Manifest) -> Loaded:
 
 
 def load_reference(case: Case, loaded: Loaded | None) -> Reference:
-    """What is true of `case`; without its masks where its images could not be loaded. Raises CannotUnderstand that
-    names the file at fault."""
+    """What is true of `case`; of its masks the names alone, without a voxel, where its images could not be loaded.
+    Raises CannotUnderstand that names the file at fault."""
     masks: dict[str, Mask] = {}
-    if loaded is not None:
-        for path in sorted((case.folder / REFERENCE).iterdir()):
-            masks |= _read_masks(path, loaded)
-    answers = case.folder / REFERENCE / ANSWERS
-    said = _read_json(answers) if answers.is_file() else {}
+    for path in sorted((case.folder / REFERENCE).iterdir()):
+        masks |= _read_masks(path, loaded) if loaded is not None else dict.fromkeys(_list_names(path), NOTHING)
+    return replace(_read_answers(case.folder), masks=masks)
+
+
+def _read_answers(folder: Path) -> Reference:
+    """What the answers of the case in `folder` say, nothing where it has none."""
+    answers = folder / REFERENCE / ANSWERS
+    said = _read_json(answers, ANSWER_KEYS) if answers.is_file() else {}
     try:
         targets = tuple(_make_targets(said)) if {"points", "boxes"} & said.keys() else None
-        return Reference(masks, targets, said.get("labels", {}), said.get("scores", {}))
+        return Reference({}, targets, dict(said.get("labels", {})), dict(said.get("scores", {})))
     except (KeyError, TypeError, ValueError) as error:
         raise CannotUnderstand(f"{answers}: {type(error).__name__} {error}") from error
 
@@ -130,20 +143,54 @@ def _read_masks(path: Path, loaded: Loaded) -> dict[str, Mask]:
     return {}
 
 
+def _list_names(path: Path) -> list[str]:
+    """What the masks in the file at `path` are called."""
+    if path.name.endswith(FOREIGN):
+        stem = path.name.split(".")[0]
+        names = _read_names(path.with_name(f"{stem}.json"))
+        return list(names.values()) if names is not None else [stem]
+    if path.suffix == ".dcm":
+        return [str(item.get("SegmentLabel", "")) for item in read_header(path).get("SegmentSequence") or ()]
+    return []
+
+
 def _read_label_map(path: Path, volume: Volume) -> dict[str, Mask]:
     """By the names that the JSON file beside it gives to its values; one mask of all where there is none."""
-    labels, affine = _read_array(path)
-    labels = labels.astype(np.uint8)
+    values, affine = _read_array(path)
+    if values.ndim != 3:
+        raise CannotUnderstand(f"{path}: labels have three axes (k, j, i), these have {values.ndim}")
+    stem = path.name.split(".")[0]
+    names = _read_names(path.with_name(f"{stem}.json"))
+    labels = _number(values, list(names)) if names is not None else (values > 0).astype(np.uint8)
     if labels.shape != volume.shape or not np.allclose(affine, volume.affine, atol=1e-3):
         labels = lay_labels(labels, affine, Grid(volume.shape, volume.affine))
-    stem = path.name.split(".")[0]
-    names = path.with_name(f"{stem}.json")
-    if not names.is_file():
+    if names is None:
         return {stem: labels > 0}
     masks: dict[str, Mask] = {}
-    for value, name in _read_json(names).items():
-        masks[str(name)] = masks.get(str(name), False) | (labels == int(value))
+    for number, name in enumerate(names.values(), 1):
+        masks[name] = masks.get(name, False) | (labels == number)
     return masks
+
+
+def _read_names(path: Path) -> dict[int, str] | None:
+    """Value of a label map -> name, by the JSON at `path`; None where there is none."""
+    if not path.is_file():
+        return None
+    try:
+        names = {int(value): str(name) for value, name in _read_json(path).items()}
+    except ValueError as error:
+        raise CannotUnderstand(f"{path}: its keys are the values of the label map: {error}") from error
+    if not 0 < len(names) <= MOST_LABELS:
+        raise CannotUnderstand(f"{path} names {len(names)} labels, at least 1 and at most {MOST_LABELS} are compared")
+    return names
+
+
+def _number(values: NDArray[Any], wanted: list[int]) -> NDArray[np.uint8]:
+    """Each of `wanted` as its place in the list, from 1: an atlas has values far beyond a byte. 0 for all others."""
+    numbers = np.zeros(values.shape, np.uint8)
+    for number, value in enumerate(wanted, 1):
+        numbers[values == value] = number
+    return numbers
 
 
 def _read_array(path: Path) -> tuple[NDArray[Any], Affine]:
@@ -164,11 +211,14 @@ def _read_array(path: Path) -> tuple[NDArray[Any], Affine]:
     return np.ascontiguousarray(np.asarray(image.dataobj).squeeze().T), affine[:, [2, 1, 0, 3]]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, keys: Collection[str] = ()) -> dict[str, Any]:
+    """The JSON object at `path`, which has no key but `keys`, where these are given. Raises CannotUnderstand."""
     try:
         said = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise CannotUnderstand(f"{path}: {error}") from error
     if not isinstance(said, dict):
         raise CannotUnderstand(f"{path}: it is no JSON object")
+    if keys and (unknown := sorted(said.keys() - keys)):
+        raise CannotUnderstand(f"{path}: {unknown[0]!r} is none of its keys {', '.join(sorted(keys))}")
     return said

@@ -7,7 +7,7 @@ terminal by way of standard error.
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from pipelines.errors import PipelineError, UnsuitableVolume
 from pipelines.evaluation.figures import make_tables
 from pipelines.evaluation.interval import DRAWS, SEED
 from pipelines.evaluation.markdown import write_markdown
-from pipelines.evaluation.reference import Outcome, Reference, find_mask, judge, refuse
+from pipelines.evaluation.reference import Outcome, Reference, find_mask, is_called, judge, refuse
 from pipelines.pipeline import Model
 from pipelines.steps.axes import with_axes
 from pipelines.terms import Manifest, Mask, Result, Volume, get_manifest
@@ -60,13 +60,15 @@ def evaluate(name: str, dataset: Path, out: Path, command: str, device: str) -> 
     cases = find_cases(dataset, manifest.requires.modality)
     model = Warm(device).get(name)
     worst: Run | None = None
-    outcomes = []
+    outcomes, names = [], Names()
     for case in _show_progress(name, cases):
         run = run_case(case, manifest, model)
+        names.note(run)
         outcomes.append(replace(run.outcome, patient=case.patient, part=case.part))
         if worst is None or run.outcome.badness > worst.outcome.badness:
             worst = run
     note = json.loads((dataset / NOTE).read_text("utf-8")).get("note", "") if (dataset / NOTE).is_file() else ""
+    warnings = list(names.list_unmet())
     tables = list(make_tables(outcomes))
     return {
         "pipeline": manifest.name,
@@ -74,12 +76,15 @@ def evaluate(name: str, dataset: Path, out: Path, command: str, device: str) -> 
         "weights_sha256": manifest.weights_sha256,
         "dataset": dataset.name,
         "note": note,
+        "warnings": warnings,
         "bootstrap": {"draws": DRAWS, "seed": SEED},
         "tables": [asdict(table) for table in tables],
         "cases": [asdict(outcome) for outcome in outcomes],
         "worst": worst.outcome.case if worst and worst.outcome.badness else "",
         "picture": _draw(worst, out / f"{name}-worst.png") if worst else "",
-        "markdown": write_markdown(f"{manifest.name} {manifest.version}", command, note, tables, outcomes),
+        "markdown": write_markdown(
+            f"{manifest.name} {manifest.version}", command, " ".join([note, *warnings]).strip(), tables, outcomes
+        ),
     }
 
 
@@ -91,6 +96,28 @@ class Run:
     truth: Reference
     loaded: Loaded | None = None
     result: Result | None = None
+
+
+@dataclass(slots=True)
+class Names:
+    """What references call things, and what the pipeline does: a slip in a name would count as nothing found."""
+
+    asked: set[str] = field(default_factory=set)
+    met: set[str] = field(default_factory=set)
+    given: set[str] = field(default_factory=set)
+
+    def note(self, run: Run) -> None:
+        """Takes in the names of a case."""
+        segments = run.result.segments if run.result is not None else ()
+        self.asked |= run.truth.masks.keys()
+        self.given |= {segment.key for segment in segments}
+        self.met |= {name for name in run.truth.masks if any(is_called(segment, name) for segment in segments)}
+
+    def list_unmet(self) -> Iterator[str]:
+        """A sentence for each name by which nothing was ever found."""
+        known = ", ".join(sorted(self.given)) or "nothing"
+        for name in sorted(self.asked - self.met):
+            yield f"Nothing was ever found by the name {name!r} of the references; what was found is called {known}."
 
 
 def run_case(case: Case, manifest: Manifest, model: Model) -> Run:
@@ -147,7 +174,7 @@ def draw_case(name: str, volume: Volume, truth: Reference, result: Result | None
             found |= finding.box.to_mask(volume.shape)
     planes = spread_planes(np.asarray((true | found).any(axis=(1, 2))), TILES)
     tiles = [Tile(k, f"plane {k + 1}", ((true[k], TRUTH_COLOR), (found[k], FOUND_COLOR))) for k in planes]
-    window = choose_window(volume, [volume.voxels[true]])
+    window = choose_window(volume, [(volume.voxels, true)])
     legend = [Line("reference", color=TRUTH_COLOR), Line("found" if result else "no answer", color=FOUND_COLOR)]
     return draw_sheet(volume, tiles, window, [Line(f"Worst case: {name}")], legend, find_lettering())
 

@@ -110,18 +110,21 @@ class Hands:
     def _give_back(self, job: Job, error: Exception, watch: Stopwatch) -> str:
         state, reason = judge(error, job.attempt, self._settings.work.attempts)
         notice: list[ResultObject] = []
+        shares: dict[str, list[str]] = {}
         if state == State.FAILED and is_refusal(error):
-            notice = self._refuse(job, error)
-        self._ledger.move_job(job, state, time.time(), "run", reason, seconds=watch.seconds, objects=notice)
+            notice, shares = self._refuse(job, error)
+        self._ledger.move_job(
+            job, state, time.time(), "run", reason, seconds=watch.seconds, objects=notice, shares=shares
+        )
         log.warning("job %s %s: %s", job.id, state, reason)
         return state.lower()
 
-    def _refuse(self, job: Job, error: Exception) -> list[ResultObject]:
+    def _refuse(self, job: Job, error: Exception) -> tuple[list[ResultObject], dict[str, list[str]]]:
         try:
             return refuse_job(job, self._settings, self._ledger, type(error).__name__, str(error))
         except (WetreadError, OSError) as failure:
             log.error("job %s: not even the refusal could be written: %s", job.id, failure)
-            return []
+            return [], {}
 
 
 def _find_limit(job: Job, settings: Settings) -> float:

@@ -19,6 +19,7 @@ from node.dicom.find_stack import find_stack
 from node.dicom.header import read_header
 from node.dicom.output_gate import check_objects
 from node.dicom.refusal import find_reason
+from node.dicom.refusal_capture import encode_refusal_capture
 from node.dicom.report import encode_refusal
 from node.dicom.stack import Stack
 from node.dicom.succession import state_version
@@ -28,7 +29,7 @@ from node.errors import CannotUnderstand, ConfigError, NoMatchingSeries, OutboxU
 from node.inbound.priors import check_priors
 from node.ledger import Ledger
 from node.ledger.versions import find_predecessors
-from node.model.delivery import ResultObject
+from node.model.delivery import Kind, ResultObject
 from node.model.job import Gathering, Job, Late
 from node.orders.book import OrderBook
 from node.outbound.outbox import Shelf, put_objects
@@ -115,8 +116,11 @@ def _run(model: Model, around: Surroundings, volume: Volume, progress: Progress)
     return model.run(volume, progress)
 
 
-def refuse_job(job: Job, settings: Settings, ledger: Ledger, name: str, sentence: str) -> list[ResultObject]:
-    """The "did not run" report of `job` in the outbox; nothing when not even a header can be read. Raises
+def refuse_job(
+    job: Job, settings: Settings, ledger: Ledger, name: str, sentence: str
+) -> tuple[list[ResultObject], dict[str, list[str]]]:
+    """The "did not run" report of `job` in the outbox, and the same as a picture where a destination wants pictures;
+    and who is sent which (destination -> SOP Instance UIDs). Nothing when not even a header can be read. Raises
     EncodingError, OutboxUnwritable."""
     headers = []
     for path in find_files(job, settings, ledger):
@@ -125,12 +129,18 @@ def refuse_job(job: Job, settings: Settings, ledger: Ledger, name: str, sentence
         except (CannotUnderstand, OSError):  # not to be read, or gone from the spool
             continue
     if not headers:
-        return []
+        return [], {}
     author = make_author(job, settings, ledger)
     report = encode_refusal(headers, author, name, sentence, reason=find_reason(name))
-    check_objects([report], headers, author.predecessors)
+    known = {one: settings.peers[one] for one in job.deliver if one in settings.peers}
+    watchers = {one for one, peer in known.items() if Kind.CAPTURE in peer.objects}
+    pictures = [encode_refusal_capture(headers, author, name, sentence)] if watchers else []
+    check_objects([report, *pictures], headers, author.predecessors)
+    shares = {
+        one: [str(ds.SOPInstanceUID) for ds in (report, *(pictures if one in watchers else ()))] for one in job.deliver
+    }
     with _keeping():
-        return put_objects(settings.outbox, job.id, [report])
+        return put_objects(settings.outbox, job.id, [report, *pictures]), shares
 
 
 @contextmanager

@@ -30,9 +30,10 @@ from node.dicom.segmentation import encode_segmentation
 from node.dicom.stack import Stack
 from node.dicom.upright import make_upright
 from node.dicom.volume import load_volume
+from node.dicom.wording import format_value, list_axes, name_measurement
 from node.errors import WetreadError
 from node.outbound.send import find_files
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, UnknownPipeline
 from pipelines.pipeline import ContextModel, Model
 from pipelines.steps.axes import with_axes
 from pipelines.terms import Context, Finding, Manifest, PriorStudy, Result, Segment, Volume, get_manifest
@@ -60,7 +61,9 @@ def try_out(
     name: str, folder: Path, out: Path, device: str, prior: Path | None = None, after: str = ""
 ) -> dict[str, Any]:
     """What the pipeline `name` says of the series in `folder` that suits it. Raises InputError, PipelineError."""
-    manifest = get_manifest(name)
+    manifest = _find_manifest(name)
+    if after:
+        _find_manifest(after)
     stack, volume, notes = _read(folder, manifest)
     warm = Warm(device)
     model = warm.get(name)
@@ -72,10 +75,17 @@ def try_out(
     return {
         "read": notes[0],
         "seconds": round(seconds, 2),
-        "findings": [_describe(finding) for finding in result.findings],
+        "findings": [_describe(finding, result) for finding in result.findings],
         "notes": [note.text for note in result.notes],
         "picture": _draw(stack, volume, result, author, out),
     }
+
+
+def _find_manifest(name: str) -> Manifest:
+    try:
+        return get_manifest(name)
+    except KeyError as error:
+        raise UnknownPipeline(str(error.args[0])) from None
 
 
 def run_alone(model: Model, stack: Stack, volume: Volume, context: Context = NOTHING) -> Result:
@@ -117,12 +127,14 @@ def _make_context(
     return Context((study,), before, bool(after))
 
 
-def _describe(finding: Finding) -> dict[str, Any]:
+def _describe(finding: Finding, result: Result) -> dict[str, Any]:
+    segment = next((one for one in result.segments if one.key == finding.segment_key), None)
     return {
-        "what": finding.concept.meaning,
+        "what": segment.label if segment is not None else finding.concept.meaning,
         "where": " ".join(code.meaning for code in (finding.laterality, finding.site) if code is not None),
         "present": not finding.absent,
-        "values": [f"{m.concept.meaning} {m.value:.4g} {m.unit.value}" for m in finding.measurements]
+        "values": [" ".join(axis) for axis in list_axes(finding)]
+        + [f"{name_measurement(m)} {format_value(m)}" for m in finding.measurements]
         + [f"{question.meaning}: {answer.meaning}" for question, answer in finding.qualifiers],
     }
 

@@ -13,7 +13,7 @@ from pydicom import Dataset, dcmread
 
 from node.demo.parts import Part, find_sources, read_parts
 from node.dicom.overlay import Color, Gray, Mask, find_size, shade
-from node.dicom.sheet import FAINT, INK, PAPER, choose_planes, choose_window
+from node.dicom.sheet import FAINT, INK, PAPER, choose_planes, choose_window, find_widest
 from node.dicom.stack import Stack
 from node.dicom.stacking import read_stacks
 from node.dicom.volume import load_volume
@@ -24,6 +24,9 @@ AXIAL_PLANES = 12
 COLUMNS, TILE, CUT = 4, 256, 384
 """Axial pictures in a row; height and width of each, and of the coronal and sagittal ones, in pixels."""
 HEADER, FOOTER = 44, 36
+LEGEND_STEP, LEGEND_COLUMNS, LONGEST_BESIDE = 26, 3, 24
+"""Height of a line of the legend; how many columns it has where it goes beneath the pictures, as it does when it has
+too many lines or one with more characters than that to stand beside them."""
 Sample = TypeVar("Sample", bound=np.generic)
 
 DISPLAY = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
@@ -79,7 +82,7 @@ def set_scene(volume: Volume, parts: Sequence[Part]) -> Scene:
     spacing = tuple(volume.spacing[axis] for axis in axes)
     masks = tuple((turn(part.mask), part.color) for part in parts)
     return Scene(
-        turn(volume.voxels), spacing, masks, choose_window(volume, [volume.voxels[part.mask] for part in parts])
+        turn(volume.voxels), spacing, masks, choose_window(volume, [(volume.voxels, part.mask) for part in parts])
     )
 
 
@@ -88,12 +91,6 @@ def find_turn(affine: Affine) -> tuple[tuple[int, ...], tuple[int, ...]]:
     cosines = DISPLAY @ (affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0))
     axes = max(permutations(range(3)), key=lambda order: sum(abs(cosines[n, axis]) for n, axis in enumerate(order)))
     return axes, tuple(n for n, axis in enumerate(axes) if cosines[n, axis] < 0)
-
-
-def find_widest(mask: Mask, axis: int) -> int:
-    """The plane across `axis` on which most of `mask` is seen; the middle one when it is empty."""
-    areas = np.count_nonzero(mask, axis=tuple(n for n in range(3) if n != axis))
-    return int(areas.argmax()) if areas.any() else mask.shape[axis] // 2
 
 
 def _find_stack(seg: Dataset, image_paths: Sequence[Path]) -> Stack:
@@ -110,11 +107,14 @@ def _find_stack(seg: Dataset, image_paths: Sequence[Path]) -> Stack:
 
 def _draw_page(scene: Scene, parts: Sequence[Part], title: str) -> Image.Image:
     union = np.logical_or.reduce([mask for mask, _ in scene.parts])
-    tiles = [(scene.cut(0, k, TILE), "R", "A") for k in choose_planes(union, 0, AXIAL_PLANES)]
+    widest = [find_widest(mask) for mask, _ in scene.parts if mask.any()]
+    tiles = [(scene.cut(0, k, TILE), "R", "A") for k in choose_planes(union, 0, AXIAL_PLANES, widest)]
     coronal, sagittal = (find_widest(union, axis) for axis in (1, 2))
     rows = -(-len(tiles) // COLUMNS)
     width, top = COLUMNS * TILE, HEADER + rows * TILE
-    page = Image.new("RGB", (width, top + CUT + FOOTER), PAPER)
+    beside = len(parts) * LEGEND_STEP < CUT and all(len(part.label) <= LONGEST_BESIDE for part in parts)
+    beneath = 0 if beside else -(-len(parts) // LEGEND_COLUMNS) * LEGEND_STEP
+    page = Image.new("RGB", (width, top + CUT + beneath + FOOTER), PAPER)
     for n, (picture, left, above) in enumerate(tiles):
         _paste(page, picture, ((n % COLUMNS) * TILE, HEADER + n // COLUMNS * TILE), TILE, (left, above))
     _paste(page, scene.cut(1, coronal, CUT), (0, top), CUT, ("R", "S"))
@@ -122,7 +122,10 @@ def _draw_page(scene: Scene, parts: Sequence[Part], title: str) -> Image.Image:
     draw = ImageDraw.Draw(page)
     draw.text((12, 12), title, fill=INK, font=ImageFont.load_default(20))
     draw.text((12, page.height - FOOTER + 9), FOOTNOTE, fill=INK, font=ImageFont.load_default(16))
-    _draw_legend(draw, parts, (2 * CUT + 16, top + 20))
+    if beside:
+        _draw_legend(draw, parts, (2 * CUT + 16, top + 20), len(parts))
+    else:
+        _draw_legend(draw, parts, (12, top + CUT + 10), beneath // LEGEND_STEP)
     return page
 
 
@@ -133,13 +136,13 @@ def _paste(
     height, width = picture.shape[:2]
     page.paste(Image.fromarray(picture), (at[0] + (room - width) // 2, at[1] + (room - height) // 2))
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(13)
-    draw.text((at[0] + 4, at[1] + room // 2 - 8), sides[0], fill=FAINT, font=font)
-    draw.text((at[0] + room // 2 - 4, at[1] + 2), sides[1], fill=FAINT, font=font)
+    for place, side in (((at[0] + 4, at[1] + room // 2 - 8), sides[0]), ((at[0] + room // 2 - 4, at[1] + 2), sides[1])):
+        draw.text(place, side, fill=FAINT, font=font, stroke_width=1, stroke_fill=PAPER)
 
 
-def _draw_legend(draw: ImageDraw.ImageDraw, parts: Sequence[Part], at: tuple[int, int]) -> None:
-    x, y = at
-    for part in parts:
+def _draw_legend(draw: ImageDraw.ImageDraw, parts: Sequence[Part], at: tuple[int, int], rows: int) -> None:
+    """Beneath each other from `at`, in as many columns as it takes with `rows` in each."""
+    for n, part in enumerate(parts):
+        x, y = at[0] + n // rows * (COLUMNS * TILE // LEGEND_COLUMNS), at[1] + n % rows * LEGEND_STEP
         draw.rectangle((x, y, x + 16, y + 16), fill=part.color)
         draw.text((x + 26, y), part.label, fill=INK, font=ImageFont.load_default(15))
-        y += 26

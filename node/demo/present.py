@@ -7,10 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from node.demo.review import STATIONS, Review
+from node.dicom.wording import format_number, format_unit
 from node.tables import COLORS
-
-UNITS = {"[hnsf'U]": "HU"}
-"""Units that UCUM spells in a way that nobody would read."""
+from pipelines.terms import Code
 
 
 def make_findings(reviews: Sequence[Review], truth: Mapping[str, Mapping[str, float]]) -> Table:
@@ -48,15 +47,24 @@ def _add_finding(table: Table, pipeline: str, finding: Mapping[str, Any], known:
     name = f"{side} {_meaning(finding['finding'])}".strip()
     if finding["absent"]:
         table.add_row(pipeline, name, "", "absent")
+    for said in finding["evaluations"]:
+        table.add_row(pipeline, name, _meaning(said["concept"]), Text(_meaning(said["value"])))
     for measurement in finding["measurements"]:
         concept = _meaning(measurement["concept"])
         shown = f"{_meaning(measurement['derivation'])} {concept}".strip()
-        unit = (measurement["unit"] or {}).get("value", "")
-        row: list[str | Text] = [pipeline, name, shown, Text(f"{measurement['value']:.1f} {UNITS.get(unit, unit)}")]
+        row: list[str | Text] = [pipeline, name, shown, Text(_say(measurement))]
         if known is not None:
             true = known.get(side.lower())
             row.append(f"{true:.1f}" if concept == "Volume" and true is not None else "")
         table.add_row(*row)
+
+
+def _say(measurement: Mapping[str, Any]) -> str:
+    """Value and unit as on the result's page."""
+    if measurement["value"] is None:
+        return "not obtained"
+    unit = format_unit(Code(**measurement["unit"])) if measurement["unit"] else ""
+    return f"{format_number(measurement['value'])} {unit}".rstrip()
 
 
 def _meaning(code: Mapping[str, str] | None) -> str:

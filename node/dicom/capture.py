@@ -5,7 +5,7 @@ PACS takes, shows and prints, which cannot be said of the multi-frame classes. I
 can be measured on it, and no model will read it again, for its modality is OT, not that of its source.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from pydicom import DataElement, Dataset
@@ -15,17 +15,30 @@ from node.dicom import codes
 from node.dicom.authorship import Authorship
 from node.dicom.codes import to_concept
 from node.dicom.context import add_examined, new_object
+from node.dicom.header import find_value
 from node.dicom.laterality import add_laterality
 from node.dicom.lettering import Lettering, find_lettering
 from node.dicom.mask import BOX_COLOR, read_parts
 from node.dicom.overlay import Picture
 from node.dicom.plane_reference import reference_planes
 from node.dicom.privacy import add_privacy
-from node.dicom.sheet import LARGE, SMALL, WARNING, Line, Tile, choose_window, draw_sheet, spread_planes
+from node.dicom.sheet import (
+    LARGE,
+    SMALL,
+    WARNING,
+    Line,
+    Tile,
+    choose_window,
+    draw_sheet,
+    find_number,
+    find_widest,
+    spread_planes,
+)
 from node.dicom.stack import Stack
 from node.dicom.wording import (
     FOOTNOTE,
     format_value,
+    list_axes,
     name_finding,
     name_measurement,
     name_plane,
@@ -71,20 +84,32 @@ def make_capture(
     series_number: int,
 ) -> Dataset:
     """`picture` of `planes` of `stack` as a Secondary Capture: the object `part` of `author`, derived as is `said`."""
-    ds = new_object(
-        stack.first, author, SecondaryCaptureImageStorage, "OT", part, series_number, f"AI, not reviewed: {title}"
-    )
-    add_examined(ds, stack.first, author.order)
-    add_laterality(ds, stack.first)
+    ds = start_capture(stack.first, author, picture, said, part, f"AI, not reviewed: {title}", series_number)
+    add_sources(ds, reference_planes(stack, planes))
+    return ds
+
+
+def start_capture(
+    source: Dataset, author: Authorship, picture: Picture, said: str, part: str, title: str, series_number: int
+) -> Dataset:
+    """`picture` as a Secondary Capture of the study of `source`, without its source images: the object `part` of
+    `author` with `title` as the description of its series."""
+    ds = new_object(source, author, SecondaryCaptureImageStorage, "OT", part, series_number, title)
+    add_examined(ds, source, author.order)
+    add_laterality(ds, source)
     ds.ConversionType, ds.ImageType, ds.PatientOrientation = "WSD", ["DERIVED", "SECONDARY"], ""
     ds.DerivationDescription = said[:1024]
     ds.ImageComments = f"{FOOTNOTE}: {author.manifest.not_for}"
-    ds.SourceImageSequence = reference_planes(stack, planes)
-    for item in ds.SourceImageSequence:
-        item.PurposeOfReferenceCodeSequence = [to_concept(codes.SOURCE_IMAGE)]
-    add_privacy(ds, stack.first)
+    add_privacy(ds, source)
     _add_pixels(ds, picture)
     return ds
+
+
+def add_sources(ds: Dataset, references: Sequence[Dataset]) -> None:
+    """Source Image Sequence (PS3.3 C.7.6.1.1.4) of `references`, items that name an image."""
+    ds.SourceImageSequence = list(references)
+    for item in ds.SourceImageSequence:
+        item.PurposeOfReferenceCodeSequence = [to_concept(codes.SOURCE_IMAGE)]
 
 
 def draw_result(
@@ -93,18 +118,29 @@ def draw_result(
     """The sheet as RGB (height, width, 3), and the planes of the stack that are on it."""
     if volume.shape != stack.shape:
         raise EncodingError(f"the volume has shape {volume.shape}, its stack {stack.shape}")
-    touched = np.zeros(stack.shape[0], dtype=bool)
+    touched, widest, drawn = np.zeros(stack.shape[0], dtype=bool), [], set()
     for part in read_parts(stack, result):
+        drawn.add(part.key)
         touched |= part.mask.any(axis=(1, 2))
-    planes = spread_planes(touched, MOST_TILES)
-    masks = [(part.mask[planes], part.color) for part in read_parts(stack, result)]
-    tiles = [
-        Tile(k, name_plane(stack, k), tuple((mask[n], color) for mask, color in masks if mask[n].any()))
-        for n, k in enumerate(planes)
-    ]
+        widest += [find_widest(part.mask)] if part.mask.any() else []
+    planes = order_planes(stack, spread_planes(touched, MOST_TILES, widest))
+    masks = [(part.mask[planes], part.color, find_number(part.label)) for part in read_parts(stack, result)]
+    tiles = []
+    for n, k in enumerate(planes):
+        met = [(mask[n], color, name) for mask, color, name in masks if mask[n].any()]
+        parts, names = tuple((mask, color) for mask, color, _ in met), tuple(name for *_, name in met)
+        tiles.append(Tile(k, name_plane(stack, k), parts, names))
     shown = volume.voxels[planes]
-    window = choose_window(volume, [shown[mask] for mask, _ in masks])
-    return draw_sheet(volume, tiles, window, head_lines(author), _beneath(result, author), lettering), planes
+    window = choose_window(volume, [(shown, mask) for mask, *_ in masks])
+    return draw_sheet(volume, tiles, window, head_lines(author), _beneath(result, author, drawn), lettering), planes
+
+
+def order_planes(stack: Stack, planes: Sequence[int]) -> list[int]:
+    """`planes` in the order in which their images are numbered, as a reader goes through them: many scanners number
+    from the head on, and a stack begins at the feet."""
+    first, last = (find_value(stack.headers[stack.frames[k][0]], "InstanceNumber") for k in (0, -1))
+    backward = first is not None and last is not None and int(first) > int(last)
+    return sorted(planes, reverse=backward)
 
 
 def head_lines(author: Authorship) -> list[Line]:
@@ -116,19 +152,19 @@ def head_lines(author: Authorship) -> list[Line]:
     ]
 
 
-def _beneath(result: Result, author: Authorship) -> list[Line]:
-    legend = list(_legend(result))
+def _beneath(result: Result, author: Authorship, drawn: Collection[str]) -> list[Line]:
+    legend = list(_legend(result, drawn))
     if len(legend) > MOST_LINES:
         legend = [*legend[:MOST_LINES], Line(f"and {len(legend) - MOST_LINES} more")]
     notes = [Line(text, SMALL, WARNING) for text in state_notes(result)]
     return [*legend, *notes, Line(state_caution(author), SMALL), Line(FOOTNOTE, ink=WARNING)]
 
 
-def _legend(result: Result) -> Iterator[Line]:
-    """A line for each finding, and for each segment that no finding speaks of."""
+def _legend(result: Result, drawn: Collection[str]) -> Iterator[Line]:
+    """A line for each finding, and for each segment that no finding speaks of. drawn: keys of what has an outline."""
     colors = {segment.key: segment.color for segment in result.segments}
     for finding in result.findings:
-        boxed = BOX_COLOR if finding.box is not None and not finding.absent else None
+        boxed = BOX_COLOR if finding.segment_key is None and finding.key in drawn else None
         yield Line(_describe(finding, result), color=colors.get(finding.segment_key or "", boxed))
     spoken = {finding.segment_key for finding in result.findings}
     for segment in result.segments:
@@ -140,8 +176,10 @@ def _describe(finding: Finding, result: Result) -> str:
     name = name_finding(finding, result)
     if finding.absent:
         return f"{name}: looked for and not found"
-    numbers = ", ".join(f"{name_measurement(m)} {format_value(m)}" for m in finding.measurements)
-    return f"{name}: {numbers}" if numbers else name
+    said = [" ".join(axis) for axis in list_axes(finding)]
+    said += [f"{asked.meaning}: {answer.meaning}" for asked, answer in finding.qualifiers]
+    said += [f"{name_measurement(m)} {format_value(m)}" for m in finding.measurements]
+    return f"{name}: {', '.join(said)}" if said else name
 
 
 def _add_pixels(ds: Dataset, picture: Picture) -> None:

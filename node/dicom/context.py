@@ -102,8 +102,14 @@ def local_time(source: Dataset, created: datetime) -> datetime:
 
 def add_examined(ds: Dataset, source: Dataset, order: Order | None) -> None:
     """The body part that `source` shows and the requests that it answers, as far as it states them validly; and the
-    `order` of its study (Request Attributes Macro, PS3.3 table 10-9)."""
+    `order` of its study."""
     ds.update(copy_valid(source, ["BodyPartExamined"]))
+    add_requests(ds, source, order)
+
+
+def add_requests(ds: Dataset, source: Dataset, order: Order | None) -> None:
+    """The requests that `source` answers and the `order` of its study (Request Attributes Macro, PS3.3 table 10-9): all
+    that an Encapsulated Document Series has of it (PS3.3 C.24.1)."""
     requests = copy_requests(source, order)
     for request in requests:
         for keyword in ORDER_NUMBERS:

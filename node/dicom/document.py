@@ -9,7 +9,7 @@ from node.dicom import codes
 from node.dicom.authorship import Authorship
 from node.dicom.capture import draw_result
 from node.dicom.codes import to_concept
-from node.dicom.context import add_examined, copy_valid, local_time, new_object
+from node.dicom.context import add_requests, copy_valid, local_time, new_object
 from node.dicom.header import find_value
 from node.dicom.lettering import Lettering, find_lettering
 from node.dicom.page import LATIN_1, Content, Section, write_pages
@@ -19,6 +19,7 @@ from node.dicom.wording import (
     FOOTNOTE,
     format_number,
     format_unit,
+    list_axes,
     name_finding,
     name_measurement,
     name_place,
@@ -52,7 +53,7 @@ def encode_document(
     picture, _ = draw_result(stack, volume, result, author, letters)
     title = f"AI, not reviewed: {author.manifest.title}"
     ds = new_object(stack.first, author, EncapsulatedPDFStorage, "DOC", "document", series_number, title)
-    add_examined(ds, stack.first, author.order)
+    add_requests(ds, stack.first, author.order)
     ds.ConversionType, ds.AcquisitionDateTime = "WSD", _acquired(stack.first)
     add_privacy(ds, stack.first)
     ds.SourceInstanceSequence = [_reference(header) for header in stack.headers]
@@ -169,11 +170,12 @@ def _findings(result: Result) -> Iterator[tuple[str, str, str, str, str]]:
 def _rows(finding: Finding) -> Iterator[tuple[str, str, str]]:
     if finding.absent:
         yield "looked for and not found", "", ""
-    for measurement in finding.measurements:
-        yield name_measurement(measurement), format_number(measurement.value), format_unit(measurement.unit)
     for concept, value in finding.qualifiers:
         yield f"{concept.meaning}: {value.meaning}", "", ""
-    if not (finding.absent or finding.measurements or finding.qualifiers):
+    yield from list_axes(finding)
+    for measurement in finding.measurements:
+        yield name_measurement(measurement), format_number(measurement.value), format_unit(measurement.unit)
+    if not (finding.absent or finding.measurements or finding.qualifiers or finding.axes):
         yield "found", "", ""
 
 

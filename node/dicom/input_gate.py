@@ -4,12 +4,21 @@ Headers are asked first, and only for what they say outright: an attribute that 
 pixels were looked at, they object to what they surely are not; what they are unsure of keeps nothing out.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from node.dicom.header import Frame
 from node.dicom.regions import find_regions
-from node.errors import AlreadyProcessed, NoMatchingSeries, NotAcquired, QualityControl, WrongBodyPart, WrongView
+from node.errors import (
+    AlreadyProcessed,
+    NoMatchingSeries,
+    NotAcquired,
+    QualityControl,
+    WrongAge,
+    WrongBodyPart,
+    WrongView,
+)
 from pipelines.terms import Requires, Sighting, Told, may_agree
 
 NOT_ACQUIRED = {
@@ -51,6 +60,8 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 """The class, and with a further component its multi-frame forms."""
 PROCESSING_EQUIPMENT = "109102"
 """(109102, DCM, "Processing Equipment"): an item of Contributing Equipment with it names what made the image."""
+UNITS_A_YEAR = {"D": 366, "W": 53, "M": 12, "Y": 1}
+"""How many of them make a year at most: nobody is made older than they are."""
 REGIONS = (
     "ABDOMEN", "ANKLE", "BRAIN", "BREAST", "CHEST", "CLAVICLE", "ELBOW", "EXTREMITY", "FEMUR", "FINGER", "FOOT",
     "FOREARM", "HAND", "HEAD", "HEART", "HIP", "HUMERUS", "JAW", "KIDNEY", "KNEE", "LIVER", "LUNG", "MANDIBLE", "NECK",
@@ -133,12 +144,30 @@ def _wrong_view(frame: Frame, requires: Requires, _manufacturer: str) -> str | N
     return f"its view is another than {_list(requires.views)}"
 
 
+def _too_young(frame: Frame, requires: Requires, _manufacturer: str) -> str | None:
+    least = requires.min_age_years
+    years = find_age(frame) if least is not None else None
+    return f"its patient is younger than {least} years" if years is not None and least and years < least else None
+
+
+def find_age(frame: Frame) -> int | None:
+    """Whole years: Patient's Age (VR AS, PS3.5 6.2), else from birth to the study; None where that is not said, or
+    cannot be, as where dates were shifted."""
+    if said := re.fullmatch(r"(\d{3})([DWMY])", _text(frame, "PatientAge")):
+        return int(said[1]) // UNITS_A_YEAR[said[2]]
+    birth, study = _text(frame, "PatientBirthDate"), _text(frame, "StudyDate")
+    if not all(re.fullmatch(r"\d{8}", date) for date in (birth, study)) or birth > study:
+        return None
+    return int(study[:4]) - int(birth[:4]) - (study[4:] < birth[4:])
+
+
 _TESTS: tuple[tuple[type[NoMatchingSeries], Test], ...] = (
     (NotAcquired, _not_acquired),
     (AlreadyProcessed, _already_processed),
     (QualityControl, _quality_control),
     (WrongBodyPart, _wrong_body_part),
     (WrongView, _wrong_view),
+    (WrongAge, _too_young),
 )
 
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from node.dicom.authorship import Authorship
-from node.dicom.capture import MOST_TILES, head_lines, make_capture
+from node.dicom.capture import MOST_TILES, head_lines, make_capture, order_planes
 from node.dicom.lettering import Lettering, find_lettering
 from node.dicom.overlay import HOT, WARM, Picture
 from node.dicom.sheet import NORMAL, SMALL, WARNING, Line, Tile, choose_window, draw_sheet, spread_planes
@@ -51,7 +51,7 @@ def _encode(
     for shape in (volume.shape, scalars.values.shape):
         if shape != stack.shape:
             raise EncodingError(f"map {scalars.key!r} or its volume has shape {shape}, its stack {stack.shape}")
-    planes = choose_map_planes(scalars.values)
+    planes = order_planes(stack, choose_map_planes(scalars.values))
     picture = draw_map(stack, volume, scalars, result, author, lettering, planes)
     said = f"Contact sheet of {len(planes)} planes with the map {scalars.label}. {state_caution(author)}"
     return make_capture(

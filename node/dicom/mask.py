@@ -1,6 +1,6 @@
 """What of a result can be drawn: its masks, each on the grid of its stack."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from node.dicom.stack import Stack
 from node.dicom.wording import name_finding
 from node.errors import EncodingError
-from pipelines.terms import Box, Mask, Result, Segment
+from pipelines.terms import Box, Code, Mask, Result, Segment
 
 BOX_COLOR = (255, 190, 40)
 
@@ -24,16 +24,30 @@ class Part:
 
 
 def read_parts(stack: Stack, result: Result) -> Iterator[Part]:
-    """The segments of `result`, then the boxes of what was found; one mask at a time, for there may be many.
+    """The segments of `result`, then the boxes of what was found, but those that lie around segments of the same kind;
+    one mask at a time, for there may be many.
 
     Raises EncodingError that names the segment or finding which is not on the grid of `stack`.
     """
+    around: dict[Code, list[Box]] = {}
     for segment in result.segments:
-        yield Part(segment.key, segment.label, segment.color, get_mask(segment, stack))
+        mask = get_mask(segment, stack)
+        if mask.any():
+            around.setdefault(segment.kind, []).append(Box.around(mask))
+        yield Part(segment.key, segment.label, segment.color, mask)
     for finding in result.findings:
         if finding.box is not None and finding.segment_key is None and not finding.absent:
+            if _surrounds(finding.box, around.get(finding.concept, ())):
+                continue
             mask = _fill_box(finding.box, stack, finding.key)
             yield Part(finding.key, name_finding(finding, result), BOX_COLOR, mask)
+
+
+def _surrounds(box: Box, others: Sequence[Box]) -> bool:
+    """Whether `box` is no place of its own: it holds all of `others`, of which there are some."""
+    return bool(others) and all(
+        (np.less_equal(box.low, other.low) & np.greater_equal(box.high, other.high)).all() for other in others
+    )
 
 
 def get_mask(segment: Segment, stack: Stack) -> Mask:

@@ -12,6 +12,8 @@ from pipelines.terms import Code
 FINDING_SITE_VALUES = {codes.FINDING_SITE.value, "G-C0E3"}
 LATERALITY_VALUES = {codes.LATERALITY.value, "G-C171"}
 """SNOMED CT, and the SNOMED RT that older writers use (PS3.16 annex O)."""
+WHAT_IT_IS = {codes.FINDING.value, codes.FINDING_CATEGORY.value, *FINDING_SITE_VALUES, *LATERALITY_VALUES}
+"""Codes of a group that say what was found and where, and judge nothing."""
 
 
 def read_findings(dataset: Dataset) -> list[dict[str, Any]]:
@@ -21,7 +23,9 @@ def read_findings(dataset: Dataset) -> list[dict[str, Any]]:
     segment: {"sop_instance_uid": str, "number": int or None} or None. measurements: [{"concept": Code or None,
     "value": float or None, "unit": Code or None, "derivation": Code or None, "line": a region or None}], line: what it
     was measured along. regions: [{"sop_instance_uid": str, "frame": int or None, "graphic_type": str,
-    "points": [(column, row)]}] in coordinates of the image (PS3.3 table C.18.6-1). comments: sentences of the group.
+    "points": [(column, row)]}] in coordinates of the image (PS3.3 table C.18.6-1). evaluations:
+    [{"concept": Code, "value": Code}], what was asked of it and the answer (TID 1411, 1501). comments: sentences
+    of the group.
     """
     findings: list[dict[str, Any]] = []
     tracked: dict[str, dict[str, Any]] = {}
@@ -88,6 +92,7 @@ def _read_group(group: Dataset) -> dict[str, Any]:
         "segment": _segment(_first(group, codes.REFERENCED_SEGMENT.value)),
         "measurements": [_measurement(item) for item in _children(group) if item.get("ValueType") == "NUM"],
         "regions": [_region(item) for item in _coordinates(group)],
+        "evaluations": list(_evaluations(group)),
         "comments": [
             str(item.get("TextValue", ""))
             for item in _children(group)
@@ -101,8 +106,17 @@ def _merge(found: dict[str, Any], more: dict[str, Any]) -> None:
     for key in ("finding", "site", "laterality", "segment"):
         found[key] = found[key] or more[key]
     found["absent"] = found["absent"] or more["absent"]
-    for key in ("measurements", "regions", "comments"):
+    for key in ("measurements", "regions", "evaluations", "comments"):
         found[key] += more[key]
+
+
+def _evaluations(group: Dataset) -> Iterator[dict[str, Code]]:
+    for item in _children(group):
+        asked, answer = find_code(_item(item, "ConceptNameCodeSequence")), _value(item)
+        if item.get("ValueType") != "CODE" or item.get("RelationshipType") != "CONTAINS" or not (asked and answer):
+            continue
+        if asked.value not in WHAT_IT_IS and not _is_absent(item):
+            yield {"concept": asked, "value": answer}
 
 
 def _is_absent(item: Dataset) -> bool:

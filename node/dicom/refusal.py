@@ -15,6 +15,7 @@ REASONS: dict[str, Code] = {
         (errors.WrongBodyPart, "R104", "Another part of the body"),
         (errors.WrongView, "R105", "Another orientation or view"),
         (errors.WrongSampling, "R106", "Resolution, extent or unit out of range"),
+        (errors.WrongAge, "R107", "A younger patient than the algorithm is for"),
         (errors.TooFewSlices, "R110", "Too few slices"),
         (errors.MissingSlices, "R111", "Slices are missing"),
         (errors.UnevenGeometry, "R112", "Slices are not evenly spaced"),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
 from node.dicom.lettering import Lettering
 from node.dicom.overlay import Color, Mask, Picture, find_size, heat, shade
@@ -16,6 +17,10 @@ PAPER, INK, FAINT = (12, 12, 14), (235, 235, 235), (150, 150, 155)
 WARNING = (255, 210, 80)
 LUNG_WINDOW, SOFT_WINDOW = (-1350.0, 150.0), (-160.0, 240.0)
 """Lower and upper limit in HU: -600/1500 and 40/400 as center/width."""
+
+AIRY_HU = -300.0
+SMALL_MM, RIM = 60.0, 4
+"""Of what is smaller in its planes, a rim of so many pixels is looked at."""
 
 WIDTH, MARGIN, GAP = 1280, 16, 4
 """Of the sheet, of what is written on it, between tiles; in pixels."""
@@ -33,11 +38,12 @@ ASIDE = np.sin(np.deg2rad(10.0))
 class Tile:
     """The plane `k` of the volume with its caption and the masks (rows, columns) on it, each in its color.
 
-    shares: a map (rows, columns), 0..1, over it."""
+    names: what is written beside each part, "" for nothing. shares: a map (rows, columns), 0..1, over it."""
 
     k: int
     caption: str
     parts: tuple[tuple[Mask, Color], ...] = ()
+    names: tuple[str, ...] = ()
     shares: NDArray[np.float32] | None = None
 
 
@@ -51,30 +57,53 @@ class Line:
     color: Color | None = None
 
 
-def choose_window(volume: Volume, inside: Sequence[NDArray[np.float32]]) -> tuple[float, float]:
-    """Lower and upper limit of gray: CT for lungs when what was found is full of air, else for soft tissue; other
-    modalities by their own percentiles. inside: voxels of each thing found."""
+def choose_window(volume: Volume, seen: Sequence[tuple[NDArray[np.float32], Mask]]) -> tuple[float, float]:
+    """Lower and upper limit of gray: CT for lungs when what was found is full of air or mostly lies in it, as nodules
+    do, else for soft tissue; other modalities by their own percentiles. seen: of each thing found some voxels, (j, i)
+    or (k, j, i), and its mask on them."""
     if volume.modality != "CT":
         low, high = np.percentile(volume.voxels[::2, ::2, ::2], (1.0, 99.5))
         return float(low), float(high)
-    found = [voxels for voxels in inside if voxels.size]
-    airy = not found or float(np.median(np.concatenate(found))) < -300.0
-    return LUNG_WINDOW if airy else SOFT_WINDOW
+    found = [(voxels, mask) for voxels, mask in seen if mask.any()]
+    if not found or float(np.median(np.concatenate([voxels[mask] for voxels, mask in found]))) < AIRY_HU:
+        return LUNG_WINDOW
+    in_air = sum(_lies_in_air(voxels, mask, volume.spacing[1:]) for voxels, mask in found)
+    return LUNG_WINDOW if 2 * in_air > len(found) else SOFT_WINDOW
 
 
-def choose_planes(mask: Mask, axis: int, count: int) -> list[int]:
-    """Up to `count` planes across `axis`, evenly from the first to the last that `mask` touches; of all when none."""
+def _lies_in_air(voxels: NDArray[np.float32], mask: Mask, spacing: tuple[float, ...]) -> bool:
+    """Whether something small has mostly air in a rim around it within its planes; of what is large it says nothing."""
+    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    if any((side.stop - side.start) * step > SMALL_MM for side, step in zip(box[-2:], spacing, strict=True)):
+        return False
+    *planes, rows, columns = box
+    around = (*planes, *(slice(max(side.start - RIM, 0), side.stop + RIM) for side in (rows, columns)))
+    flat = np.ones((3, 3), bool) if mask.ndim == 2 else np.ones((1, 3, 3), bool)
+    rim = ndimage.binary_dilation(mask[around], flat, RIM) & ~mask[around]
+    return bool(rim.any()) and float(np.median(voxels[around][rim])) < AIRY_HU
+
+
+def choose_planes(mask: Mask, axis: int, count: int, keep: Sequence[int] = ()) -> list[int]:
+    """Up to `count` planes across `axis`, evenly of those that `mask` touches, of all when none; see spread_planes."""
     others = tuple(n for n in range(3) if n != axis)
-    return spread_planes(np.logical_or.reduce(mask, axis=others), count)
+    return spread_planes(np.logical_or.reduce(mask, axis=others), count, keep)
 
 
-def spread_planes(touched: NDArray[np.bool_], count: int) -> list[int]:
-    """Up to `count` of the planes, evenly from the first to the last that is True in `touched`; of all when none is."""
-    met = np.flatnonzero(touched)
-    first, last = (met[0], met[-1]) if met.size else (0, len(touched) - 1)
+def spread_planes(touched: NDArray[np.bool_], count: int, keep: Sequence[int] = ()) -> list[int]:
+    """Up to `count` of the planes, evenly of those that are True in `touched`; of all when none is. keep: planes that
+    are among them before any other, so that each of several small things is seen."""
+    kept = list(dict.fromkeys(int(k) for k in keep))[:count]
+    met = np.setdiff1d(np.flatnonzero(touched) if touched.any() else np.arange(len(touched)), kept)
+    room = min(count - len(kept), len(met))
     # The outermost planes show a speck at best: a small step inward.
-    inset = (last - first) / (4 * count)
-    return sorted({round(float(at)) for at in np.linspace(first + inset, last - inset, count)})
+    inset = (len(met) - 1) / (4 * room) if room else 0.0
+    return sorted({*kept, *(int(met[round(float(at))]) for at in np.linspace(inset, len(met) - 1 - inset, room))})
+
+
+def find_widest(mask: Mask, axis: int = 0) -> int:
+    """The plane across `axis` on which most of `mask` is seen; the middle one when it is empty."""
+    areas = np.count_nonzero(mask, axis=tuple(n for n in range(3) if n != axis))
+    return int(areas.argmax()) if areas.any() else mask.shape[axis] // 2
 
 
 def draw_sheet(
@@ -107,7 +136,18 @@ def draw_sheet(
         shown = shade(volume.voxels[tile.k], window, tile.parts, size)
         page.paste(Image.fromarray(shown if tile.shares is None else heat(shown, tile.shares)), at)
         _caption(draw, pen, (*at, *size), tile.caption, sides)
+        for (mask, _), name in zip(tile.parts, tile.names, strict=False):
+            _name_part(draw, pen, (*at, *size), mask, name)
     pen.write(draw, bottom, height - _height(bottom))
+    return np.asarray(page)
+
+
+def draw_words(lines: Sequence[Line], lettering: Lettering) -> Picture:
+    """A sheet of lines alone, as RGB (height, WIDTH, 3)."""
+    pen = _Pen(lettering)
+    laid = pen.lay(lines)
+    page = Image.new("RGB", (WIDTH, _height(laid)), PAPER)
+    pen.write(ImageDraw.Draw(page), laid, 0)
     return np.asarray(page)
 
 
@@ -126,6 +166,21 @@ def _caption(
     pen.put(draw, (left + 4, top + height - SMALL - 6), text, SMALL, INK)
     pen.put(draw, (left + 4, top + height // 2 - SMALL // 2), sides[0], SMALL, FAINT)
     pen.put(draw, (left + width // 2 - SMALL // 3, top + 2), sides[1], SMALL, FAINT)
+
+
+def _name_part(draw: ImageDraw.ImageDraw, pen: "_Pen", box: tuple[int, int, int, int], mask: Mask, name: str) -> None:
+    """`name` at the upper right of what `mask` shows on the tile at `box` (left, top, height, width)."""
+    left, top, height, width = box
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    x = left + (columns[-1] + 1) / mask.shape[1] * width + 2
+    y = top + rows[0] / mask.shape[0] * height - SMALL
+    pen.put(draw, (min(x, left + width - SMALL), max(y, top)), name, SMALL, INK)
+
+
+def find_number(label: str) -> str:
+    """ "3" of "Nodule 3", which tells it from others of its color; "" of a label that does not end in a number."""
+    last = label.rpartition(" ")[2]
+    return last if last.isdigit() else ""
 
 
 def _height(lines: Sequence[Line]) -> int:

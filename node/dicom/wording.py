@@ -2,6 +2,7 @@
 
 import math
 
+from node.dicom import codes
 from node.dicom.authorship import Authorship
 from node.dicom.header import find_value
 from node.dicom.stack import Stack
@@ -31,6 +32,14 @@ def name_measurement(measurement: Measurement) -> str:
     """What was measured, e.g. "Attenuation Coefficient (Mean)"."""
     more = [code.meaning for code in (measurement.derivation, measurement.method) if code is not None]
     return f"{measurement.concept.meaning} ({', '.join(more)})" if more else measurement.concept.meaning
+
+
+def list_axes(finding: Finding) -> list[tuple[str, str, str]]:
+    """(what, value, unit) of the diameters in one plane, none where it has none: by these a reader knows a lesion."""
+    if finding.axes is None or finding.absent:
+        return []
+    lengths = ((codes.LONG_AXIS, finding.axes.long_mm), (codes.SHORT_AXIS, finding.axes.short_mm))
+    return [(code.meaning, format_number(length), "mm") for code, length in lengths]
 
 
 def format_value(measurement: Measurement) -> str:

@@ -40,13 +40,15 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A finding. absent: it was looked for and is not there. tracking_uid: "" where it has none."""
+    """A finding. absent: it was looked for and is not there. tracking_uid: "" where it has none. answers: (what was
+    asked of it, the answer)."""
 
     concept: Code | None
     site: Code | None
     laterality: Code | None
     absent: bool
     tracking_uid: str
+    answers: tuple[tuple[Code, Code], ...]
     numbers: tuple[Measured, ...]
     comments: tuple[str, ...]
 
@@ -133,6 +135,7 @@ def _to_found(finding: dict[str, Any]) -> Found:
         laterality=finding["laterality"],
         absent=finding["absent"],
         tracking_uid=finding["tracking_uid"] or "",
+        answers=tuple((said["concept"], said["value"]) for said in finding["evaluations"]),
         numbers=tuple(Measured(m["concept"], m["value"], m["unit"], m["derivation"]) for m in numbers),
         comments=tuple(comment for comment in finding["comments"] if comment),
     )

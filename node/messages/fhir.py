@@ -92,7 +92,7 @@ def _make_report(letter: Letter, results: list[Resource]) -> Resource:
 
 
 def _make_observation(letter: Letter, found: Found, key: str) -> Resource:
-    """A finding: its code is the finding, its value whether it is there, its components are the numbers."""
+    """A finding: its code is the finding, its value whether it is there, its components answers and numbers."""
     account = letter.account
     presence = Code("2667000", "SCT", "Absent") if found.absent else Code("52101004", "SCT", "Present")
     observation: Resource = {
@@ -110,11 +110,16 @@ def _make_observation(letter: Letter, found: Found, key: str) -> Resource:
         "device": {"reference": DEVICE},
         "derivedFrom": [refer_to_study(account.study_uid)],
         "note": [{"text": comment} for comment in found.comments],
-        "component": [_make_component(measured) for measured in found.numbers],
+        "component": [*map(_make_answer, found.answers), *map(_make_component, found.numbers)],
     }
     if found.tracking_uid:
         observation["identifier"].append(to_uid(found.tracking_uid))
     return without_empty(observation)
+
+
+def _make_answer(said: tuple[Code, Code]) -> Resource:
+    asked, answer = said
+    return {"code": _to_concept(asked), "valueCodeableConcept": _to_concept(answer)}
 
 
 def _make_component(measured: Measured) -> Resource:

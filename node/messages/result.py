@@ -116,6 +116,8 @@ def list_finding(found: Found, group: str, flag: str = "") -> Iterator[Row]:
             yield Row(CODED, name, coded(code), group)
     if found.tracking_uid:
         yield Row("ST", codes.TRACKING_UID, escape(found.tracking_uid), group)
+    for asked, answer in found.answers:
+        yield Row(CODED, asked, coded(answer), group)
     for measured in found.numbers:
         yield _to_row(measured, group)
     for comment in found.comments:

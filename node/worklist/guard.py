@@ -14,9 +14,14 @@ from node.sections import Route
 
 
 def find_route(model: Mapping[str, Any], settings: Settings) -> Route | None:
-    """By Scheduled Workitem Code (the pipeline's name, 99WETREAD), else by a Worklist Label that is a route's name."""
+    """By Scheduled Workitem Code (the pipeline's name, 99WETREAD; a long one as Long Code Value), else by a Worklist
+    Label that is a route's name."""
     codes = (model.get("00404018") or {}).get("Value", ())
-    pairs = {(find_first(code, "00080100"), find_first(code, "00080102")) for code in codes if isinstance(code, dict)}
+    pairs = {
+        (find_first(code, "00080100") or find_first(code, "00080119"), find_first(code, "00080102"))
+        for code in codes
+        if isinstance(code, dict)
+    }
     label = find_first(model, "00741202")
     by_code = (route for route in settings.routes if (route.pipeline, SCHEME) in pairs)
     by_label = (route for route in settings.routes if route.name == label)

@@ -146,10 +146,14 @@ def refer_to_outputs(
     return items
 
 
+SHORT = 16
+"""Characters of a Code Value; what is longer is a Long Code Value (PS3.3 table 8.8-1)."""
+
+
 def name_pipeline(pipeline: str, title: str) -> Dataset:
     """The code by which a workitem names one of our pipelines."""
-    item = to_item(Code(pipeline, SCHEME, title[:64]))
-    if len(pipeline) > 16:
+    item = to_item(Code(pipeline[:SHORT], SCHEME, title[:64]))
+    if len(pipeline) > SHORT:
         del item.CodeValue
         item.LongCodeValue = pipeline
     return item

@@ -12,8 +12,12 @@ from typing import Any
 
 from pipelines.bundles.download import download
 from pipelines.bundles.install import add_bundle, make_name, map_concepts, remove_bundle
+from pipelines.bundles.lock import LOCK, read_lock
 from pipelines.errors import PipelineError, UnknownPipeline
 from pipelines.terms import Manifest, find_manifests, use_shelf
+
+WEIGHTS = {".pt", ".pth", ".ts", ".safetensors"}
+"""How files end that may be a bundle's weights: those of the Model Zoo are not in its repository."""
 
 
 def main() -> int:
@@ -75,7 +79,13 @@ def _remove(given: argparse.Namespace) -> dict[str, Any]:
 
 def _say(manifest: Manifest, shelf: Path) -> dict[str, Any]:
     home = shelf / f"{manifest.name}-{manifest.version}"
-    return {"name": manifest.name, "version": manifest.version, "home": str(home), "lacks": manifest.lacks}
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "home": str(home),
+        "lacks": manifest.lacks,
+        "has_weights": any(Path(name).suffix in WEIGHTS for name in read_lock((home / LOCK).read_text("utf-8"))),
+    }
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ def load_weights(network: nn.Module, installed: Installed, path: str, *, trusted
         state = load_safetensors(content)
     else:
         state = _read_script(content, name) if name.endswith(".ts") else _unpickle(content, name)
+    if lost := [key for key, one in state.items() if isinstance(one, Tensor) and bool(one.isnan().any())]:
+        raise BundleDrift(f"{name} holds NaN, which is no number, in {lost[0]} and {len(lost) - 1} more of its tensors")
     try:
         network.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:

@@ -196,5 +196,10 @@ def _close(folder: Path) -> None:
 
 def _read(folder: Path, name: str, pinned: dict[str, str]) -> dict[str, Any]:
     if name not in pinned:
-        raise BundleDrift(f"{name} is not in the bundle")
+        other = (
+            ", only YAML, which is not read"
+            if any(part.startswith(name.removesuffix("json")) for part in pinned)
+            else ""
+        )
+        raise BundleDrift(f"{name} is not in the bundle{other}")
     return read_config(read_pinned(folder, name, pinned), Path(name).name)

@@ -32,7 +32,7 @@ class BundlePipeline:
         allowance = get_shelf().find_allowance(name)
         if self.manifest.lacks:
             raise NeedsConcepts(
-                f"{', '.join(map(repr, self.manifest.lacks))} of {name} have no coded concept: write them into "
+                f"{', '.join(map(repr, self.manifest.lacks))} of {name}: no coded concept: write them into "
                 f"{self._home / 'concepts.toml'}, then `wetread pipelines map {name}`"
             )
         try:

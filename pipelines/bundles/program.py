@@ -23,6 +23,7 @@ from pipelines.bundles.explain import draw, find_deviation
 from pipelines.bundles.image import from_image, to_image, to_indices, to_picture
 from pipelines.bundles.install import Installed
 from pipelines.bundles.layout import lay_out
+from pipelines.bundles.numbers import refuse_nan
 from pipelines.bundles.recipe import Recipe, find_kind
 from pipelines.bundles.shortage import is_shortage
 from pipelines.bundles.sparing import spare
@@ -94,6 +95,7 @@ class Program:
         self._network: nn.Module = _make(parser, "network_def").to(device)
         load_weights(self._network, installed, str(_make(parser, "weights_path")), trusted=trusted)
         self._network.eval()
+        refuse_nan(self._network)
         self._before: Compose = _make(parser, "preprocessing")
         if self._task is Task.DETECTION:
             _make(parser, "detector_ops")
@@ -183,6 +185,8 @@ class Program:
             if isinstance(self._inferer, (SliceInferer, SlidingWindowInferer)):
                 self._inferer.sw_device, self._inferer.device = self._device, "cpu"
             pred = self._inferer(image, look)[0].float().cpu()
+        if pred.shape[0] not in {1, self._card.classes}:
+            raise BundleDrift(f"its network has {pred.shape[0]} output channels, its metadata say {self._card.classes}")
         data["pred"] = MetaTensor(pred)
         labels = pred.shape[0] == 1 and not self._card.overlaps
         return _nearest_after_arg_max(self._after, self._before, self._key, decided=labels)

@@ -5,6 +5,7 @@ and with them nearly all that differs from bundle to bundle (`run` or `evaluatin
 """
 
 import copy
+import difflib
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -104,6 +105,7 @@ def find_kind(transform: Any) -> str:
 
 def _drop(config: dict[str, Any], item: str, kinds: set[str]) -> None:
     """Takes the transforms of `kinds` out of a Compose."""
+    _require(config, item, "the bundle")
     try:
         transforms = config[item]["transforms"]
         config[item]["transforms"] = [step for step in transforms if find_kind(step) not in kinds]
@@ -119,11 +121,18 @@ def _reach(config: dict[str, Any], roots: list[str]) -> dict[str, Any]:
         name, asker = waiting.pop()
         if name in kept:
             continue
-        if name not in config:
-            raise BundleDrift(f"{asker} needs the item {name!r}, which its configuration lacks")
+        _require(config, name, asker)
         kept[name] = config[name]
         waiting += [(found, name) for found in _find_references(config[name])]
     return kept
+
+
+def _require(config: dict[str, Any], name: str, asker: str) -> None:
+    """Raises BundleDrift where `config` has no item `name`, and says which one may be meant."""
+    if name not in config:
+        meant = difflib.get_close_matches(name, config, 1)
+        hint = f"; it has {meant[0]!r}" if meant else ""
+        raise BundleDrift(f"{asker} needs the item {name!r}, which its configuration lacks{hint}")
 
 
 def _find_references(value: Any) -> set[str]:

@@ -38,7 +38,8 @@ def read_config(content: bytes, name: str) -> dict[str, Any]:
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise BundleDrift(f"{name} is no JSON: {type(error).__name__}") from error
+        said = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
+        raise BundleDrift(f"{name} is no JSON: {said}") from error
     if not isinstance(data, dict):
         raise BundleDrift(f"{name} holds no JSON object")
     return data

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from monai.metrics import compute_dice
 
-from pipelines.terms import Affine, Finding, Mask, Result, Volume
+from pipelines.terms import Affine, Finding, Mask, Result, Segment, Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,16 @@ def refuse(case: str, why: str, truth: Reference) -> Outcome:
 def find_mask(result: Result, name: str, volume: Volume) -> Mask:
     """The segments called `name`: one with that key or label, or both sides of a pair, as "lung" is of "right-lung"."""
     mask = np.zeros(volume.shape, bool)
-    wanted = name.lower()
     for segment in result.segments:
-        if wanted in {segment.key.lower(), segment.label.lower()} or segment.key.lower().endswith(f"-{wanted}"):
+        if is_called(segment, name):
             mask |= segment.mask
     return mask
+
+
+def is_called(segment: Segment, name: str) -> bool:
+    """Whether a reference means `segment` by `name`."""
+    key, wanted = segment.key.lower(), name.lower()
+    return wanted in {key, segment.label.lower()} or key.endswith(f"-{wanted}")
 
 
 def get_overlap(found: Mask, truth: Mask) -> float:
@@ -146,9 +151,9 @@ def find_place(finding: Finding, result: Result, affine: Affine) -> tuple[float,
 
 
 def find_confidence(finding: Finding) -> float:
-    """The probability or confidence among the measurements of a finding; 1 when it states none."""
+    """The probability, confidence or certainty among the measurements of a finding; 1 when it states none."""
     for measurement in finding.measurements:
-        if any(word in measurement.concept.meaning.lower() for word in ("probability", "confidence")):
+        if any(word in measurement.concept.meaning.lower() for word in ("probability", "confidence", "certainty")):
             return measurement.value
     return 1.0
 

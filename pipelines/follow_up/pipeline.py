@@ -5,6 +5,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
 
+import numpy as np
+
 from pipelines.errors import MissingInputs
 from pipelines.follow_up.findings import Comparison, make_result
 from pipelines.follow_up.lesions import measure_lesions
@@ -12,6 +14,7 @@ from pipelines.follow_up.match import Matches, match_lesions
 from pipelines.pipeline import Progress
 from pipelines.registration.deformable import refine
 from pipelines.registration.rigid import register_rigid
+from pipelines.steps.dense import note_dense
 from pipelines.terms import Context, Manifest, Note, PriorStudy, Registration, Result, Segment, Volume, read_manifest
 
 T = TypeVar("T")
@@ -76,7 +79,8 @@ def _match(
         text = f"No finding was compared: the lesions of {' and of '.join(unknown)} are not known. See the other notes."
         return None, [Note(text)]
     now = measure_lesions(context.before, volume)
-    return match_lesions(measure_lesions(before, earlier), now, registration, volume, earlier), []
+    means = {one.segment.label: float(volume.voxels[one.segment.mask].mean(dtype=np.float64)) for one in now}
+    return match_lesions(measure_lesions(before, earlier), now, registration, volume, earlier), note_dense(means)
 
 
 pipeline = FollowUp()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.steps.dense import note_dense
 from pipelines.steps.density_type import DensityType, get_solid_share, name_density
 from pipelines.steps.grow import Grown
 from pipelines.terms import Code, Finding, Mask, Measurement, Note, Result, Segment, Severity, Volume
@@ -33,7 +34,11 @@ HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 PERCENT = Code("%", "UCUM", "percent")
 NO_UNITS = Code("1", "UCUM", "no units")
 
-COLOR = (230, 60, 90)
+COLORS = (
+    (230, 60, 90), (240, 160, 60), (240, 225, 70), (120, 210, 80), (60, 200, 170), (70, 170, 240), (110, 110, 245),
+    (190, 100, 240), (240, 110, 200), (190, 150, 110),
+)  # fmt: skip
+"""One after the other, so that neighbors can be told apart."""
 DEMONSTRATOR = (
     "Demonstrator: AI output, not for diagnosis. It misses nodules and takes vessels for nodules; see its model card."
 )
@@ -57,19 +62,21 @@ def make_result(
     if not nodules:
         absent = Finding("nodule", NODULE, site=LUNG, laterality=BOTH, absent=True)
         return Result((), (absent,), (Note(NOTHING), *said), dict(seconds))
-    segments, findings = [], []
+    segments, findings, means = [], [], {}
     for number, nodule in enumerate(nodules, 1):
         mask = np.zeros(volume.shape, dtype=bool)
         mask[nodule.grown.box] = nodule.grown.mask
         segments.append(_make_segment(number, nodule, mask))
         findings.append(_make_finding(segments[-1], nodule, volume))
-    return Result(tuple(segments), tuple(findings), tuple(said), dict(seconds))
+        means[segments[-1].label] = float(volume.voxels[nodule.grown.box][nodule.grown.mask].mean(dtype=np.float64))
+    return Result(tuple(segments), tuple(findings), (*said, *note_dense(means)), dict(seconds))
 
 
 def _make_segment(number: int, nodule: Nodule, mask: Mask) -> Segment:
     side = LATERALITY.get(nodule.side)
     return Segment(
-        f"nodule-{number}", f"Nodule {number}", LESION, NODULE, mask, site=LUNG, laterality=side, color=COLOR
+        f"nodule-{number}", f"Nodule {number}", LESION, NODULE, mask, site=LUNG, laterality=side,
+        color=COLORS[(number - 1) % len(COLORS)],
     )  # fmt: skip
 
 

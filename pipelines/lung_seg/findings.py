@@ -6,7 +6,20 @@ import numpy as np
 
 from pipelines.lung_seg.sides import LEFT, RIGHT
 from pipelines.steps.measure import Density, measure_density
-from pipelines.terms import Box, Code, Finding, Mask, Measurement, Note, Result, Segment, Severity, Volume
+from pipelines.terms import (
+    Box,
+    Code,
+    Finding,
+    Kernel,
+    Mask,
+    Measurement,
+    Note,
+    Result,
+    Segment,
+    Severity,
+    Told,
+    Volume,
+)
 
 LUNG = Code("39607008", "SCT", "Lung")
 ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
@@ -37,22 +50,33 @@ def make_result(
     if not present:
         return Result((), (Finding("lungs", LUNG, laterality=BOTH, absent=True),), seconds=seconds)
     densities = {side: measure_density(volume.voxels, mask, LOW_HU) for side, mask in present.items()}
-    total = sum(densities.values(), Density(0, 0.0, 0))
+    findings = [_make_finding(side, density, volume.voxel_ml) for side, density in densities.items()]
+    if len(present) > 1:  # one lung is not "right and left"
+        findings.append(_sum_up(sum(densities.values(), Density(0, 0.0, 0)), present, volume.voxel_ml))
     return Result(
         segments=tuple(_make_segment(side, mask) for side, mask in present.items()),
-        findings=(
-            *(_make_finding(side, density, volume.voxel_ml) for side, density in densities.items()),
-            Finding(
-                "lungs",
-                LUNG,
-                laterality=BOTH,
-                measurements=_measure(total, volume.voxel_ml),
-                box=Box.around(np.logical_or.reduce(list(present.values()))),
-            ),
-        ),
+        findings=tuple(findings),
         notes=tuple(_make_notes(volume, present, cut)),
         seconds=seconds,
     )
+
+
+def _sum_up(total: Density, present: Mapping[int, Mask], voxel_ml: float) -> Finding:
+    box = Box.around(np.logical_or.reduce(list(present.values())))
+    return Finding("lungs", LUNG, laterality=BOTH, measurements=_measure(total, voxel_ml), box=box)
+
+
+def note_acquisition(told: Told | None) -> list[Note]:
+    """What of the way in which images were made, as far as their header tells it, moves density."""
+    texts = []
+    if told is not None and told.contrast:
+        texts.append("A contrast agent was given: the lungs are denser than without, the low attenuation area smaller.")
+    if told is not None and told.kernel is Kernel.SHARP:
+        texts.append(
+            "A sharp kernel was used, whose noise raises the low attenuation area: it is not comparable with values of"
+            " smooth kernels."
+        )
+    return [Note(text, Severity.INFO) for text in texts]
 
 
 def _make_segment(side: int, mask: Mask) -> Segment:

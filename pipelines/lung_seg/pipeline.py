@@ -16,7 +16,7 @@ from pipelines.errors import UnsuitableVolume
 from pipelines.explanation.lay import lay
 from pipelines.explanation.quantity import name_map
 from pipelines.lung_seg.explain import Reader
-from pipelines.lung_seg.findings import make_result
+from pipelines.lung_seg.findings import make_result, note_acquisition
 from pipelines.lung_seg.network import PADDING_HU, SPACING_MM, fit_patch, make_network, to_input, weigh_density
 from pipelines.lung_seg.postprocess import THRESHOLD, keep_lungs
 from pipelines.lung_seg.sides import LEFT, RIGHT, split_sides
@@ -26,7 +26,7 @@ from pipelines.steps.edges import find_cut_sides
 from pipelines.steps.intensity import check_hounsfield, hide_padding
 from pipelines.steps.project import crop_grid, project
 from pipelines.steps.resample import Grid, make_aligned_grid, resample
-from pipelines.terms import Affine, Manifest, Mask, Result, Volume, read_manifest
+from pipelines.terms import Affine, Context, Manifest, Mask, Result, Volume, read_manifest
 from pipelines.weights import load_weights
 
 HOME = Path(__file__).parent
@@ -66,11 +66,18 @@ class _Clock:
 
 
 class LungModel:
-    """The network in memory; see pipelines.pipeline.Model."""
+    """The network in memory; see pipelines.pipeline.ContextModel."""
 
     def __init__(self, network: nn.Module, device: str) -> None:
         self.network = network
         self._device = device
+
+    def run_with(self, volume: Volume, context: Context, progress: Progress) -> Result:
+        """As run, with a note where the header says that density is not what it would be without contrast or with a
+        smooth kernel."""
+        result = self.run(volume, progress)
+        notes = note_acquisition(context.told) if result.is_positive else []
+        return replace(result, notes=(*result.notes, *notes))
 
     def run(self, volume: Volume, progress: Progress) -> Result:
         """Right and left lung of a CT in HU. Raises UnsuitableVolume when the voxels cannot be HU of a patient."""

@@ -11,6 +11,7 @@ from pipelines.catalog import get_pipeline
 from pipelines.errors import UnsuitableVolume, WeightsMismatch
 from pipelines.nodule_malignancy.findings import Rated, make_result
 from pipelines.pipeline import Model, Progress
+from pipelines.steps.dense import note_dense
 from pipelines.steps.grow import measure_disc
 from pipelines.steps.intensity import check_hounsfield
 from pipelines.steps.logistic import Numbers, predict_logistic
@@ -81,7 +82,8 @@ class RatingModel:
         rated = self._rate(volume, lesions)
         seconds = {"nodules": round(found, 3), "rate": round(perf_counter() - start - found, 3)}
         progress(1.0, "done")
-        return make_result(rated, _note_sizes(len(lesions) - len(rated)), seconds)
+        means = {one.segment.label: float(volume.voxels[one.segment.mask].mean(dtype=np.float64)) for one in rated}
+        return make_result(rated, [*_note_sizes(len(lesions) - len(rated)), *note_dense(means)], seconds)
 
     def _find(self, volume: Volume, progress: Progress) -> dict[str, Segment]:
         result = self._nodules.run(volume, lambda share, activity: progress(0.9 * share, activity))

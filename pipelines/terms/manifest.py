@@ -27,6 +27,7 @@ class Requires:
         "CHESTABDPELVIS"); many scanners leave it empty or fill it with anything.
     views: View Positions that are read, where the images have one.
     prior: an earlier study of the patient, too.
+    min_age_years: least age of the patient where the images say it; many are silent.
     max_tilt_degrees, max_uneven_mm: gantry tilt and uneven spacing that are resampled away before the pipeline runs.
     """
 
@@ -42,11 +43,28 @@ class Requires:
     max_tilt_degrees: float = 0.0
     max_uneven_mm: float = 0.0
     prior: bool = False
+    min_age_years: int | None = None
 
     @property
     def reads_anything(self) -> bool:
         """True when no kind of image is the wrong one."""
         return self.modality == "*"
+
+    def in_words(self) -> str:
+        """All of it that keeps a series out, as "axial CT of CHEST or LUNG, at least 20 planes, 0 to 3 mm apart"."""
+        low, high = self.spacing_mm
+        planes = "1 plane" if self.min_planes == 1 else f"{self.min_planes} planes"
+        kind = "any modality" if self.reads_anything else self.modality
+        kind = f"{' or '.join(self.orientations)} {kind}".strip()
+        words = [f"{kind} of {' or '.join(self.body_parts)}" if self.body_parts else kind, f"at least {planes}"]
+        words += [f"{low:g} to {high:g} mm apart"] if not self.reads_anything else []
+        words += [f"pixels up to {self.pixel_mm:g} mm"] if self.pixel_mm is not None else []
+        words += [f"at least {self.extent_mm:g} mm long"] if self.extent_mm is not None else []
+        words += [f"echo time up to {self.echo_time_ms:g} ms"] if self.echo_time_ms is not None else []
+        words += [f"view {' or '.join(self.views)}"] if self.views else []
+        words += [f"patients of {self.min_age_years} years or more"] if self.min_age_years is not None else []
+        words += ["with an earlier study"] if self.prior else []
+        return ", ".join(words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ def test_a_refusal_says_why_as_a_code(house, make_study):
     house.send([path for k, path in enumerate(files) if k != 5])
     (job,) = house.finish(study)
     assert job.state == State.FAILED
-    house.wait_until(lambda: house.received(study), 20)
-    (report,) = (dcmread(path) for path in house.received(study))
+    house.wait_until(lambda: len(house.received(study)) == 2, 20)
+    report, picture = sorted((dcmread(path) for path in house.received(study)), key=lambda ds: ds.Modality != "SR")
     assert find_refusal_reason(report).value == "R111"
+    assert (picture.Modality, picture.SeriesDescription[:14]) == ("OT", "AI DID NOT RUN")

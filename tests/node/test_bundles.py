@@ -33,12 +33,27 @@ def test_a_pipeline_without_concepts_is_listed_as_needing_them():
     assert "lacks    gizmo" in show(describe(make_manifest(lacks=("gizmo",)), Path("/shelf")))
 
 
+def test_what_keeps_a_series_out_is_shown():
+    requires = Requires("CT", 20, (0.0, 3.0), pixel_mm=1.2, orientations=("axial",), body_parts=("CHEST", "LUNG"))
+    said = "axial CT of CHEST or LUNG, at least 20 planes, 0 to 3 mm apart, pixels up to 1.2 mm"
+    manifest = make_manifest(requires=requires, gives=(Code("39607008", "SCT", "Lung"),))
+    assert said in show(describe(manifest, Path("/shelf")))
+    assert "gives    Lung (39607008 SCT)" in show(describe(manifest, Path("/shelf")))
+    assert said.partition(", pixels")[0] in show(make_pipelines([manifest]))
+    assert Requires("*", 1).in_words() == "any modality, at least 1 plane"
+
+
 def test_units_in_brackets_are_shown():
     found = {"what": "Lung", "where": "Right", "present": True, "values": ["Attenuation -821 [hnsf'U]"]}
     gone = {"what": "Nodule", "where": "", "present": False, "values": []}
     text = show(make_findings({"findings": [found, gone]}))
     assert "[hnsf'U]" in text
     assert "absent" in text
+
+
+def test_what_is_known_of_something_absent_is_shown():
+    gone = {"what": "Nodule", "where": "", "present": False, "values": ["Change: Seen in the earlier study"]}
+    assert "absent; Change: Seen in the earlier study" in show(make_findings({"findings": [gone]}))
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from rich.console import Console
 
 from node import cli
 from node.config import Settings
-from node.tables import make_peers
+from node.oversight.overview import Row
+from node.tables import make_peers, make_rows
 
+NAMES = ["lung-seg", "lung-nodule-ct-detection"]
 TLS = {"certificate": "node.pem", "key": "node.key", "authorities": "ca.pem"}
 PEERS = {
     "pacs": {"ae_title": "MAINPACS", "address": "pacs.test:11112", "send": True, "confirm": "commitment"},
@@ -90,3 +92,12 @@ def test_config_peers_prints_them(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(cli, "out", Console(width=80))
     cli.app(["config", "peers", "--config", str(path)], standalone_mode=False)
     assert "ct: CT1 at ct1.test:104" in capsys.readouterr().out
+
+
+def test_long_names_of_pipelines_keep_their_distance_from_the_job():
+    rows = [Row("QUEUED", name, "1.2.3", f"{n}abc" * 8, "2024-01-02T03:04:05", "", 0.0) for n, name in enumerate(NAMES)]
+    page = io.StringIO()
+    Console(file=page, width=120).print(make_rows(rows))
+    lines = [line for line in page.getvalue().splitlines() if line.startswith(("State", "QUEUED"))]
+    assert [line.split()[1] for line in lines] == ["Pipeline", *NAMES]
+    assert len({line.index(line.split()[2]) for line in lines}) == 1

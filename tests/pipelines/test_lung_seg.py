@@ -5,8 +5,11 @@ import torch
 from pipelines.catalog import get_pipeline
 from pipelines.errors import UnsuitableVolume, WeightsMismatch
 from pipelines.evaluation.dice import get_dice
+from pipelines.lung_seg.findings import make_result
 from pipelines.lung_seg.pipeline import LungSeg
-from pipelines.terms import Volume
+from pipelines.lung_seg.sides import LEFT, RIGHT
+from pipelines.pipeline import ContextModel
+from pipelines.terms import Context, Kernel, Told, Volume
 from tests.pipelines.chest import make_chest
 
 NOBODY = lambda done, activity: None  # noqa: E731
@@ -126,3 +129,30 @@ def test_other_weights_than_the_pinned_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("pipelines.lung_seg.pipeline.HOME", tmp_path)
     with pytest.raises(WeightsMismatch):
         LungSeg().load("cpu")
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (Told("CT", contrast=True), ["contrast agent"]),
+        (Told("CT", kernel=Kernel.SHARP), ["sharp kernel"]),
+        (Told("CT", contrast=False, kernel=Kernel.SOFT), []),
+        (None, []),
+    ],
+)
+def test_what_moves_density_is_noted(model, chest, answer, monkeypatch, told, words):
+    monkeypatch.setattr(model, "run", lambda *_: answer)
+    assert isinstance(model, ContextModel)
+    notes = model.run_with(chest[0], Context(told=told), NOBODY).notes[len(answer.notes) :]
+    assert [word in note.text for note, word in zip(notes, words, strict=True)] == [True] * len(words)
+
+
+def test_one_lung_alone_has_no_sum_of_both_and_the_other_is_said_to_be_missing():
+    mask = np.zeros((4, 6, 6), bool)
+    mask[1:3, 2:4, 2:4] = True
+    volume = Volume(np.full(mask.shape, -800.0, np.float32), np.eye(4)[[2, 1, 0, 3]], "1.2.3", "CT")
+    one = make_result(volume, {RIGHT: mask}, (), {})
+    assert [finding.key for finding in one.findings] == ["right-lung"]
+    assert "No left lung was found." in [note.text for note in one.notes]
+    both = make_result(volume, {RIGHT: mask, LEFT: np.roll(mask, 2, axis=2)}, (), {})
+    assert [finding.key for finding in both.findings] == ["right-lung", "left-lung", "lungs"]

@@ -102,8 +102,21 @@ def test_every_kind_of_case_is_judged_and_the_worst_is_shown(dataset, plugin, tm
     assert json.loads(json.dumps(said))["bootstrap"] == {"draws": 2000, "seed": 0}
 
 
+def test_a_case_whose_images_are_not_even_read_counts_as_nothing_found(plugin, tmp_path):
+    case = tmp_path / "cases" / "a"
+    make_dicom_case(case)
+    make_array_case(tmp_path / "b")
+    for name in ("bone.npz", "answers.json"):
+        (tmp_path / "b" / "reference" / name).rename(case / "reference" / name)
+    write_series(make_series(Modality="MR"), tmp_path / "elsewhere")
+    (case / "case.json").write_text('{"images": "../../elsewhere"}')
+    said = evaluate("bright-bone", tmp_path / "cases", tmp_path / "out", "", "cpu")
+    assert said["cases"][0]["refused"].startswith("NoMatchingSeries")
+    assert said["cases"][0]["dice"] == {"Bone": 0.0, "bone": 0.0}
+
+
 def test_json_is_one_object_and_nothing_else(monkeypatch, tmp_path):
-    said = {"tables": [], "cases": [], "worst": "", "picture": "", "markdown": "", "note": "[hnsf'U]"}
+    said = {"tables": [], "warnings": [], "cases": [], "worst": "", "picture": "", "markdown": "", "note": "[hnsf'U]"}
     monkeypatch.setattr(node.evaluate, "listen_to", lambda *_: said)
     answer = CliRunner().invoke(app, ["evaluate", "lung-seg", str(tmp_path), "--json"])
     assert json.loads(answer.stdout) == said
@@ -125,14 +138,45 @@ def test_what_is_no_dataset_is_refused_by_its_path(tmp_path):
     (tmp_path / "a" / "reference").mkdir(parents=True)
     with pytest.raises(CannotUnderstand, match="holds no images"):
         find_cases(tmp_path, "CT")
+    (tmp_path / "a" / "image.nii.gz").touch()
+    with pytest.raises(CannotUnderstand, match="reference is empty"):
+        find_cases(tmp_path, "CT")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"points": [{"center_mm": [1, 2]}]}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"points": [{"center_mm": [1, 2]}]}', '{"pointz": []}'])
 def test_answers_that_cannot_be_read_name_their_file(text, plugin, tmp_path):
     make_array_case(tmp_path / "cases" / "a")
     (tmp_path / "cases" / "a" / "reference" / "answers.json").write_text(text)
     with pytest.raises(CannotUnderstand, match=r"a/reference/answers\.json"):
-        evaluate("bright-bone", tmp_path / "cases", tmp_path, "", "cpu")
+        find_cases(tmp_path / "cases", "CT")
+
+
+def test_a_slip_in_a_key_of_a_case_is_named(tmp_path):
+    make_array_case(tmp_path / "cases" / "a", patien="p")
+    with pytest.raises(CannotUnderstand, match=r"case\.json: 'patien' is none of its keys"):
+        find_cases(tmp_path / "cases", "CT")
+
+
+def test_a_name_by_which_nothing_is_ever_found_is_told(plugin, tmp_path):
+    make_array_case(tmp_path / "cases" / "a")
+    (tmp_path / "cases" / "a" / "reference" / "bone.npz").rename(tmp_path / "cases" / "a" / "reference" / "bonn.npz")
+    said = evaluate("bright-bone", tmp_path / "cases", tmp_path / "out", "", "cpu")
+    assert said["warnings"] == [
+        "Nothing was ever found by the name 'bonn' of the references; what was found is called bone."
+    ]
+    assert "by the name 'bonn'" in said["markdown"]
+
+
+def test_labels_beyond_a_byte_are_told_apart(plugin, tmp_path):
+    case = tmp_path / "cases" / "a"
+    make_array_case(case)
+    with np.load(case / "reference" / "bone.npz") as data:
+        labels, affine = data["labels"].astype(np.int32) * 1025, data["affine"]
+    labels[0] = 1  # 1025 is 1 in a byte
+    np.savez(case / "reference" / "atlas.npz", labels=labels, affine=affine)
+    (case / "reference" / "atlas.json").write_text('{"1025": "Bone"}')
+    said = evaluate("bright-bone", tmp_path / "cases", tmp_path / "out", "", "cpu")
+    assert said["cases"][0]["dice"]["Bone"] == pytest.approx(2 / 3)
 
 
 def test_images_may_lie_elsewhere(plugin, tmp_path):
@@ -140,5 +184,6 @@ def test_images_may_lie_elsewhere(plugin, tmp_path):
     folder = tmp_path / "cases" / "a"
     (folder / "reference").mkdir(parents=True)
     (folder / "case.json").write_text('{"images": "../../elsewhere"}')
+    (folder / "reference" / "answers.json").write_text("{}")
     said = evaluate("bright-bone", tmp_path / "cases", tmp_path / "out", "", "cpu")
     assert (said["cases"][0]["refused"], said["worst"]) == ("", "")

@@ -11,6 +11,7 @@ from threading import Event
 import pytest
 
 from node.ledger import SqlLedger
+from node.model.delivery import Kind
 from node.model.job import Gathering, Priority, State
 from tests.jobs import JOB, add_job
 from tests.series import make_series
@@ -108,6 +109,18 @@ def test_a_refusal_that_cannot_be_written_leaves_the_job_failed_by_its_own_name(
     assert node.ledger.find_objects(OURS.id) == []
 
 
+def test_a_destination_that_wants_pictures_gets_one_that_says_that_it_did_not_run(node):
+    keep_series(node)
+    peer = node.settings.peers["pacs"]
+    peers = {"pacs": peer, "screen": peer.model_copy(update={"objects": (Kind.CAPTURE,)})}
+    settings = node.settings.model_copy(update={"peers": peers})
+    job = replace(OURS, deliver=("pacs", "screen", "gone"))
+    objects, shares = refuse_job(job, settings, node.ledger, "PriorMissing", "none came")
+    assert [item.modality for item in objects] == ["SR", "OT"]
+    report, picture = (item.sop_instance_uid for item in objects)
+    assert shares == {"pacs": [report], "screen": [report, picture], "gone": [report]}
+
+
 def test_a_refusal_is_made_of_the_images_that_are_left(node):
     paths = keep_series(node)
     paths[0].unlink()
@@ -116,7 +129,7 @@ def test_a_refusal_is_made_of_the_images_that_are_left(node):
     assert [item.modality for item in node.ledger.find_objects(OURS.id)] == ["SR"]
     for path in paths[1:]:
         path.unlink()
-    assert refuse_job(job, node.settings, node.ledger, "PriorMissing", "none came") == []
+    assert refuse_job(job, node.settings, node.ledger, "PriorMissing", "none came") == ([], {})
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from node.model.job import State
-from pipelines.errors import MissingInputs
+from pipelines.errors import MissingInputs, UnknownPipeline
 from tests.jobs import JOB
 from tests.series import make_series, write_series
 from workers.tryout import try_out
@@ -27,11 +27,11 @@ def test_it_is_told_the_age_of_the_earlier_study_and_what_the_pipeline_before_fi
     now = make_study(tmp_path / "now")
     earlier = make_study(tmp_path / "earlier", StudyDate="20231203", StudyInstanceUID="1.2.7")
     said = try_out("companion", now, tmp_path / "out", "cpu", earlier, "threshold")
-    assert [finding["what"] for finding in said["findings"]] == ["Bone", "Prior study"]
+    assert [finding["what"] for finding in said["findings"]] == ["Bright", "Prior study"]
     assert said["findings"][1]["values"][0] == "Length of time 30 d"
     assert said["picture"].endswith("companion.png")
     alone = try_out("companion", now, tmp_path / "out", "cpu", None, "threshold")
-    assert [finding["what"] for finding in alone["findings"]] == ["Bone"]
+    assert [finding["what"] for finding in alone["findings"]] == ["Bright"]
 
 
 @pytest.mark.usefixtures("node")
@@ -39,6 +39,12 @@ def test_follow_up_of_one_study_says_that_it_compares_two(tmp_path):
     now = make_study(tmp_path / "now", spacing=(4.0, 2.0, 2.0), BodyPartExamined="CHEST")
     with pytest.raises(MissingInputs, match="compares two studies"):
         try_out("follow-up", now, tmp_path / "out", "cpu")
+
+
+@pytest.mark.parametrize("names", [("lung-sge", ""), ("lung-seg", "lung-sge")])
+def test_a_name_that_is_none_is_told_with_those_that_are(names, tmp_path):
+    with pytest.raises(UnknownPipeline, match=r"no pipeline 'lung-sge' is installed; there are: .*lung-seg"):
+        try_out(names[0], tmp_path, tmp_path / "out", "cpu", None, names[1])
 
 
 def test_images_of_a_tilted_gantry_get_a_picture_too(plugin, tmp_path):

@@ -25,7 +25,8 @@ Studies = Callable[[str], Known]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A workitem as the page shows it: nothing of the patient. changed_at: epoch seconds, UTC."""
+    """A workitem as the page shows it: nothing of the patient. study_uid: "" where nothing of it is here. changed_at:
+    epoch seconds, UTC."""
 
     uid: str
     state: str
@@ -34,6 +35,7 @@ class Row:
     work: str
     station: str
     readiness: str
+    study_uid: str
     study: Known
     percent: str
     text: str
@@ -138,6 +140,7 @@ def to_row(item: Workitem, known: Known) -> Row:
         work=first("00404018", "00080104") or first("00741204"),
         station=", ".join(map(str, find_values(model, ["00404025", "00080100"]))),
         readiness=first("00404041"),
+        study_uid=find_study(item) if known.modalities else "",
         study=known,
         percent=_shorten(first(PROGRESS, "00741004")),
         text=first(PROGRESS, "00741238") or first(PROGRESS, "00741006"),

@@ -78,7 +78,8 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Album:
-    """slices: of one size, along their normal. missing: source images that are no longer in the spool."""
+    """slices: of one size, along their normal, in the direction in which their images are numbered. missing: source
+    images that are no longer in the spool."""
 
     slices: tuple[Slice, ...]
     masks: Masks | None
@@ -147,4 +148,6 @@ def _put_in_order(slices: list[Slice]) -> list[Slice]:
     if not slices:
         return []
     depths = find_depths([one.plane for one in slices])
-    return [slices[n] for n in np.argsort(depths, kind="stable")]
+    ordered = [slices[n] for n in np.argsort(depths, kind="stable")]
+    first, last = (find_value(one.frame.header, "InstanceNumber") for one in (ordered[0], ordered[-1]))
+    return ordered[::-1] if first is not None and last is not None and int(first) > int(last) else ordered

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from PIL import Image
 
 from node.dicom.lettering import Lettering, find_lettering
-from node.dicom.sheet import LARGE, SMALL, WARNING, Line, Tile, draw_sheet, spread_planes
+from node.dicom.sheet import LARGE, SMALL, WARNING, Line, Tile, draw_sheet, find_number, spread_planes
 from node.dicom.wording import FOOTNOTE
 from node.web.results.album import Album
 from node.web.results.reading import Reading, Row
@@ -17,14 +17,18 @@ MOST_LINES = 40
 
 
 def draw_montage(album: Album, reading: Reading | None, title: str, limits: Limits, read: Values) -> bytes:
-    """PNG of up to 20 slices from the first to the last on which something is segmented, with what was found."""
-    planes = spread_planes(album.touched, MOST_TILES)
+    """PNG of up to 20 slices on which something is segmented, those that findings name before all, with what was
+    found."""
+    rows = reading.rows if reading else ()
+    named = (next((k for place in row.places if (k := album.find(*place)) is not None), None) for row in rows)
+    planes = spread_planes(album.touched, MOST_TILES, [k for k in named if k is not None])
     volume = gather(album, planes, read)
     tiles = []
     for n, k in enumerate(planes):
         one = album.slices[k]
         parts = album.masks.read(one.segmented) if album.masks else []
-        tiles.append(Tile(n, one.caption, tuple((mask, segment.color) for segment, mask in parts)))
+        names = tuple(find_number(segment.label) for segment, _ in parts)
+        tiles.append(Tile(n, one.caption, tuple((mask, segment.color) for segment, mask in parts), names))
     lettering: Lettering = find_lettering()
     sheet = draw_sheet(volume, tiles, limits, _above(reading, title), list(_beneath(album, reading)), lettering)
     out = io.BytesIO()
@@ -52,4 +56,5 @@ def _beneath(album: Album, reading: Reading | None) -> Iterator[Line]:
 
 
 def _describe(row: Row) -> str:
-    return "looked for and not found" if row.absent else ", ".join(f"{name} {value}" for name, value in row.numbers)
+    said = ["looked for and not found"] if row.absent else []
+    return ", ".join([*said, *(f"{name}: {value}" for name, value in row.answers), *(" ".join(n) for n in row.numbers)])

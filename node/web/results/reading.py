@@ -18,12 +18,13 @@ from node.web.results.masks import Place
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A finding. numbers: (what, value with unit). places: source frames that show it, the best first. segment: its
-    number in the Segmentation, None without one."""
+    """A finding. numbers: (what, value with unit). answers: (what was asked of it, the answer). places: source
+    frames that show it, the best first. segment: its number in the Segmentation, None without one."""
 
     name: str
     absent: bool
     numbers: tuple[tuple[str, str], ...]
+    answers: tuple[tuple[str, str], ...]
     comments: tuple[str, ...]
     places: tuple[Place, ...]
     segment: int | None
@@ -119,6 +120,7 @@ def _to_row(finding: Mapping[str, Any]) -> Row:
         name=f"{what}, {where}" if where else what,
         absent=bool(finding["absent"]),
         numbers=tuple(_say(measurement) for measurement in finding["measurements"]),
+        answers=tuple((said["concept"].meaning, said["value"].meaning) for said in finding["evaluations"]),
         comments=tuple(finding["comments"]),
         places=tuple((region["sop_instance_uid"], region["frame"] or 1) for region in regions),
         segment=segment["number"] if segment else None,

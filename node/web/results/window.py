@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from node.dicom.overlay import Mask
 from node.dicom.sheet import choose_window, spread_planes
 from node.web.dicomweb.problem import Problem
 from node.web.results.album import Album
@@ -57,7 +58,7 @@ def choose_limits(album: Album, read: Values) -> Limits:
         return own
     planes = spread_planes(album.touched, SAMPLED)
     volume = gather(album, planes, read)
-    return choose_window(volume, _find_inside(album, planes, volume))
+    return choose_window(volume, _find_seen(album, planes, volume))
 
 
 def gather(album: Album, planes: Sequence[int], read: Values) -> Volume:
@@ -67,11 +68,11 @@ def gather(album: Album, planes: Sequence[int], read: Values) -> Volume:
     return Volume(np.stack([read(k) for k in planes]), first.affine, frame_of_reference, album.modality)
 
 
-def _find_inside(album: Album, planes: Sequence[int], volume: Volume) -> list[NDArray[np.float32]]:
+def _find_seen(album: Album, planes: Sequence[int], volume: Volume) -> list[tuple[NDArray[np.float32], Mask]]:
     if album.masks is None:
         return []
     read = [(n, album.masks.read(album.slices[k].segmented)) for n, k in enumerate(planes)]
-    return [volume.voxels[n][mask] for n, parts in read for _, mask in parts]
+    return [(volume.voxels[n], mask) for n, parts in read for _, mask in parts]
 
 
 def _find_own(album: Album) -> Limits | None:

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from node.dicom.capture import MOST_TILES, encode_capture
+from node.dicom.capture import MOST_TILES, encode_capture, order_planes
 from node.dicom.lettering import Lettering
 from node.dicom.mask import BOX_COLOR
 from node.dicom.stacking import read_stacks
 from node.dicom.volume import load_volume
 from node.dicom.write import write_dicom
 from node.errors import EncodingError
-from pipelines.terms import Box, Finding, Result, Volume
+from pipelines.terms import Box, Code, Finding, Result, Volume
 from tests.judges import dciodvfy_errors
 from tests.results import (
     CORPUS,
@@ -101,6 +101,18 @@ def test_name_version_and_numbers_are_burned_in():
     assert (page[-200:] != fewer[-200:]).any()
 
 
+def test_answers_are_burned_in_beside_the_numbers():
+    stack = CORPUS["plain"]()
+    result = make_result(stack.shape)
+    asked, solid = Code("DENS", "99TEST", "Density type"), Code("RID50151", "RADLEX", "Solid pulmonary nodule")
+    answered = dataclasses.replace(result.findings[0], qualifiers=((asked, solid),))
+    page, more = (
+        encode(stack, dataclasses.replace(result, findings=(one,))).pixel_array
+        for one in (result.findings[0], answered)
+    )
+    assert page.shape != more.shape or (page[-200:] != more[-200:]).any()
+
+
 def test_no_word_on_it_is_the_patients():
     slices = make_series()
     named, other = (make_stack([pydicom.Dataset(ds) for ds in slices]) for _ in range(2))
@@ -141,6 +153,28 @@ def test_one_pixel_of_a_large_image_is_still_seen():
     assert ndimage.label(is_colored(page))[1] == MOST_TILES + 1  # and the patch of the legend
 
 
+def test_each_of_several_small_things_is_on_the_sheet():
+    stack = make_stack(make_series((200, 40, 40), (1, 1, 1)))
+    masks = np.zeros((15, *stack.shape), bool)
+    for n in range(15):
+        masks[n, 13 * n : 13 * n + 5, 5:15, 5:15] = True
+        masks[n, 13 * n + 3, 5:20, 5:20] = True
+    segments = tuple(make_segment(masks[n], f"nodule-{n}") for n in range(15))
+    result = Result(segments, tuple(make_finding(segment.key) for segment in segments))
+    shown = {source.ReferencedSOPInstanceUID for source in encode(stack, result).SourceImageSequence}
+    assert {stack.headers[13 * n + 3].SOPInstanceUID for n in range(15)} <= shown
+    assert len(shown) == MOST_TILES
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_tiles_go_as_the_images_are_numbered(backward):
+    slices = make_series((5, 8, 8))
+    for k, ds in enumerate(slices, 1):
+        ds.InstanceNumber = 6 - k if backward else k
+    planes = order_planes(make_stack(slices), [0, 2, 4])
+    assert [int(slices[k].InstanceNumber) for k in planes] == [1, 3, 5]
+
+
 @pytest.mark.parametrize(("planes", "tiles"), [(3, 3), (5, 5), (20, 20), (600, 20)])
 def test_any_number_of_planes_makes_one_page_of_bearable_size(planes, tiles):
     stack = make_stack(make_series((planes, 8, 8), (1, 1, 1)))
@@ -169,6 +203,17 @@ def test_a_box_is_drawn_where_there_is_no_segment():
     assert len(corners) == 3
     for rows, columns in corners:
         assert (columns.stop - columns.start) / (rows.stop - rows.start) == pytest.approx(2, rel=0.02)
+
+
+def test_a_box_around_segments_of_its_kind_is_not_drawn_over_them():
+    stack = make_stack(make_series((9, 40, 40), (2, 1, 1)))
+    mask = np.zeros(stack.shape, bool)
+    mask[3:6, 10:20, 10:20] = True
+    whole, beside = Box.around(mask), Box((2.5, 24.5, 24.5), (5.5, 30.5, 30.5))
+    for box, drawn in ((whole, False), (beside, True)):
+        result = Result((make_segment(mask),), (make_finding(), Finding("both", NODULE, box=box)))
+        page = encode(stack, result).pixel_array
+        assert (page == BOX_COLOR).all(axis=2).any() == drawn
 
 
 def test_nothing_found_is_said_on_a_sheet_without_outlines():

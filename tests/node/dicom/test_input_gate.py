@@ -11,6 +11,7 @@ from node.errors import (
     NoMatchingSeries,
     NotAcquired,
     QualityControl,
+    WrongAge,
     WrongBodyPart,
     WrongView,
 )
@@ -18,6 +19,7 @@ from pipelines.terms import Requires
 from tests.series import make_series, write_series
 
 CHEST = Requires(modality="CT", body_parts=("CHEST", "THORAX", "LUNG"))
+ADULTS = Requires(modality="CT", min_age_years=18)
 HANDS = Requires(modality="CT", views=("PA", "AP"))
 
 
@@ -82,6 +84,29 @@ def test_another_view_is_refused_and_an_unnamed_one_is_read(tmp_path):
         choose(tmp_path, series(ViewPosition="LL"), requires=HANDS)
     assert choose(tmp_path / "b", series(ViewPosition="PA"), requires=HANDS)
     assert choose(tmp_path / "c", series(), requires=HANDS)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_read"),
+    [
+        ({"PatientAge": "017Y"}, False),
+        ({"PatientAge": "018Y"}, True),
+        ({"PatientAge": "100M"}, False),
+        ({"PatientAge": "216M"}, True),
+        ({"PatientAge": "900D"}, False),
+        ({"PatientAge": "", "PatientBirthDate": "20060102", "StudyDate": "20240101"}, False),
+        ({"PatientAge": "", "PatientBirthDate": "20060101", "StudyDate": "20240101"}, True),
+        ({"PatientBirthDate": "20300101", "StudyDate": "20240101"}, True),
+        ({"PatientBirthDate": "", "StudyDate": "20240101"}, True),
+    ],
+)
+def test_a_child_is_refused_where_the_images_say_that_it_is_one(tmp_path, said, is_read):
+    if is_read:
+        assert choose(tmp_path, series(**said), requires=ADULTS)
+    else:
+        with pytest.raises(WrongAge, match="younger than 18 years"):
+            choose(tmp_path, series(**said), requires=ADULTS)
+    assert choose(tmp_path / "any", series(**said), requires=Requires(modality="CT"))
 
 
 def test_a_broken_stack_that_would_not_be_read_either_way_says_both(tmp_path):

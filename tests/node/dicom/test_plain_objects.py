@@ -1,6 +1,7 @@
 """Presentation state, key objects, capture and document of one result live side by side, beside its images."""
 
 import numpy as np
+import pydicom
 import pytest
 
 from node.dicom.capture import encode_capture
@@ -40,6 +41,21 @@ def test_the_gate_lets_them_out_together(name):
     assert sorted(ds.SeriesNumber for ds in objects) == [7004, 7005, 7006, 7009]
     assert len({ds.SeriesInstanceUID for ds in objects}) == 4
     assert all(ds.SeriesDescription == "AI, not reviewed: Lung nodules" for ds in objects)
+
+
+def test_the_gate_lets_them_out_whatever_the_images_say_of_themselves():
+    request = pydicom.Dataset()
+    request.RequestedProcedureID, request.ScheduledProcedureStepID = "R-1", "S-1"
+    said = {
+        "BodyPartExamined": "CHEST", "PatientAge": "060Y", "PatientSize": "1.7", "ProtocolName": "Thorax",
+        "Laterality": "R", "PatientPosition": "HFS", "ImageComments": "good", "OperatorsName": "One^Some",
+        "RequestAttributesSequence": [request], "ContrastBolusAgent": "Iodine", "ConvolutionKernel": "B70f",
+    }  # fmt: skip
+    stack = make_stack(make_series(**said))
+    objects = encode_all(stack, make_volume(stack), make_result(stack.shape, 2), make_author())
+    check_objects(objects, stack.headers)
+    assert [str(ds.get("BodyPartExamined", "")) for ds in objects] == ["CHEST", "", "CHEST", ""]
+    assert all(ds.RequestAttributesSequence[0].RequestedProcedureID == "R-1" for ds in (objects[0], *objects[2:]))
 
 
 def test_their_uids_follow_the_job_and_the_algorithm():

@@ -10,7 +10,7 @@ from node.dicom.read_report import read_findings, read_notes, read_outcome
 from node.dicom.report import encode_report
 from node.dicom.segmentation import encode_segmentation
 from node.dicom.write import write_dicom
-from pipelines.terms import Axes, Result
+from pipelines.terms import Axes, Code, Result
 from tests.results import (
     ATTENUATION,
     HOUNSFIELD,
@@ -27,12 +27,14 @@ from tests.results import (
 )
 from tests.series import make_series
 
+ASKED, ANSWER = Code("NOD-DENS", "99WETREAD", "Density type"), Code("RID50151", "RADLEX", "Solid pulmonary nodule")
+
 
 def test_our_report_comes_back_from_disk_as_it_was_meant(tmp_path):
     author, stack = make_author(), make_stack(make_series())
     result = make_result(stack.shape)
     axes = Axes(3, ((1.5, 5.0), (3.5, 8.5)), ((5.5, 6.5), (0.5, 7.5)), 4.5, 2.5)
-    lesion = dataclasses.replace(result.findings[0], axes=axes)
+    lesion = dataclasses.replace(result.findings[0], axes=axes, qualifiers=((ASKED, ANSWER),))
     result = Result(result.segments, (lesion, *make_empty_result().findings))
     segmentation = encode_segmentation(stack, result, author)
     write_dicom(encode_report(stack, result, author, segmentation), tmp_path / "sr.dcm")
@@ -71,6 +73,7 @@ def test_our_report_comes_back_from_disk_as_it_was_meant(tmp_path):
                 },
             ],
             "regions": [line(2, "4 2 15 2 15 12 4 12 4 2")],
+            "evaluations": [{"concept": ASKED, "value": ANSWER}],
             "comments": [],
         },
         {
@@ -82,6 +85,7 @@ def test_our_report_comes_back_from_disk_as_it_was_meant(tmp_path):
             "segment": None,
             "measurements": [],
             "regions": [],
+            "evaluations": [],
             "comments": ["Looked for in all 5 planes and not found."],
         },
     ]

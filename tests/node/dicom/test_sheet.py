@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from node.dicom.lettering import Lettering
-from node.dicom.sheet import LUNG_WINDOW, SOFT_WINDOW, Line, Tile, choose_window, draw_sheet, name_side, spread_planes
+from node.dicom.sheet import (
+    LUNG_WINDOW,
+    SOFT_WINDOW,
+    Line,
+    Tile,
+    choose_window,
+    draw_sheet,
+    find_number,
+    name_side,
+    spread_planes,
+)
 from pipelines.terms import Volume
 
 PLAIN = Lettering(())
@@ -43,8 +53,38 @@ def test_planes_are_spread_over_what_was_touched():
 
 def test_a_chest_is_windowed_for_what_was_found_in_it():
     volume = make_volume(np.zeros((3, 4, 4)))
-    assert choose_window(volume, [np.full(5, -800, np.float32)]) == LUNG_WINDOW
-    assert choose_window(volume, [np.full(5, 40, np.float32)]) == SOFT_WINDOW
+    whole = np.ones((4, 4), bool)
+    assert choose_window(volume, [(np.full((4, 4), -800, np.float32), whole)]) == LUNG_WINDOW
+    assert choose_window(volume, [(np.full((4, 4), 40, np.float32), whole)]) == SOFT_WINDOW
+
+
+def test_small_dense_things_in_the_lungs_are_shown_as_lungs_are():
+    voxels = np.full((3, 200, 200), -850.0, np.float32)
+    voxels[:, :100] = 40
+    small, large = np.zeros(voxels.shape, bool), np.zeros(voxels.shape, bool)
+    small[1, 150:158, 50:58], large[1, 110:190, 10:90] = True, True
+    voxels[small] = 40
+    volume = make_volume(voxels)
+    assert choose_window(volume, [(voxels, small)]) == LUNG_WINDOW
+    assert choose_window(volume, [(voxels[1], small[1])]) == LUNG_WINDOW
+    beside = np.roll(small, -130, axis=1)
+    assert choose_window(volume, [(voxels, beside)]) == SOFT_WINDOW
+    assert choose_window(volume, [(voxels, small), (voxels, beside)]) == SOFT_WINDOW  # not most of them
+    voxels[large] = 40
+    assert choose_window(volume, [(voxels, large)]) == SOFT_WINDOW
+
+
+def test_a_number_is_written_beside_its_part():
+    volume, mask = make_volume(np.zeros((1, 40, 40))), np.zeros((40, 40), bool)
+    mask[20:24, 20:24] = True
+    one, other = (
+        draw_sheet(volume, [Tile(0, "", ((mask, (230, 60, 90)),), names)], (0, 1), [], [], PLAIN)
+        for names in ((), (find_number("Nodule 3"),))
+    )
+    rows, columns = np.nonzero((one != other).any(axis=2))
+    assert 0.5 < columns.min() / 640 < 0.65
+    assert 0.4 < rows.max() / one.shape[0] < 0.55
+    assert find_number("Right lung") == ""
 
 
 def test_without_a_unit_the_gray_spans_the_volumes_own_values():

@@ -1,9 +1,11 @@
 """Numbers as people write them."""
 
+from dataclasses import replace
+
 import pytest
 
-from node.dicom.wording import format_number, format_value, name_finding, name_measurement
-from pipelines.terms import Code, Measurement
+from node.dicom.wording import format_number, format_value, list_axes, name_finding, name_measurement
+from pipelines.terms import Axes, Code, Measurement
 from tests.results import ATTENUATION, HOUNSFIELD, MEAN, make_empty_result, make_finding, make_result
 
 
@@ -39,3 +41,10 @@ def test_a_finding_is_called_by_its_segment_or_by_what_and_where_it_is():
     result = make_result((5, 16, 18))
     assert name_finding(make_finding(), result) == "nodule-1"
     assert name_finding(make_empty_result().findings[0], result) == "Nodule, Lung"
+
+
+def test_diameters_are_told_where_there_are_any():
+    axes = Axes(3, ((1.5, 5.0), (3.5, 8.5)), ((5.5, 6.5), (0.5, 7.5)), 25.46, 12.0)
+    measured = replace(make_finding(), axes=axes)
+    assert list_axes(measured) == [("Long Axis", "25.46", "mm"), ("Short Axis", "12", "mm")]
+    assert list_axes(make_finding()) == list_axes(replace(measured, absent=True)) == []

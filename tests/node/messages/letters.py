@@ -15,6 +15,8 @@ from tests.results import LUNG, NODULE, make_author, make_result, make_stack
 from tests.series import make_series
 
 NAME = "Müller|Lüden^Zoë^M.^Dr.^Jr.=山田^太郎=やまだ^たろう"
+DENSITY = (Code("NOD-DENS", "99WETREAD", "Density type"), Code("RID50151", "RADLEX", "Solid pulmonary nodule"))
+"""A question and its answer."""
 PATIENT = {
     "PatientName": NAME,
     "PatientID": "P-1&7",
@@ -52,10 +54,13 @@ TEMPLATE = Template(
 
 
 @cache
-def make_report(count=2, absent=False, part="report", job_id="job-1", **headers):
-    """An SR with `count` nodules of 1, 2 ... mL; absent: and the statement that something else is not there."""
+def make_report(count=2, absent=False, part="report", job_id="job-1", answers=(), **headers):
+    """An SR with `count` nodules of 1, 2 ... mL, of which all have `answers`; absent: and the statement that something
+    else is not there."""
     stack = make_stack(make_series(**PATIENT | headers))
     author, result = make_author(job_id), make_result(stack.shape, count)
+    if answers:
+        result = replace(result, findings=tuple(replace(one, qualifiers=answers) for one in result.findings))
     if absent:
         other = Finding("effusion", Code("60046008", "SCT", "Pleural effusion"), site=LUNG, absent=True)
         result = Result(result.segments, (*result.findings, other), notes=result.notes)

@@ -6,7 +6,7 @@ from fhir.resources.R4B.bundle import Bundle
 
 from node.dicom.read_report import read_findings
 from node.messages.fhir import make_transaction
-from tests.node.messages.letters import ORDER, make_letter, make_refused, make_report
+from tests.node.messages.letters import DENSITY, ORDER, make_letter, make_refused, make_report
 
 
 def validate(letter):
@@ -39,6 +39,14 @@ def test_a_result_is_a_report_with_an_observation_for_each_finding():
         assert said == [(m["value"], m["unit"].value) for m in finding["measurements"]]
         assert observation["device"]["reference"] == "#" + observation["contained"][0]["id"]
         assert observation["contained"][0]["version"][0]["value"] == "1.2.0"
+
+
+def test_an_answer_is_a_component_of_its_finding():
+    bundle = validate(make_letter(make_report(count=1, answers=(DENSITY,))))
+    answer, *numbers = bundle["entry"][1]["resource"]["component"]
+    assert answer["code"]["coding"][0]["code"] == "NOD-DENS"
+    assert answer["valueCodeableConcept"]["coding"][0]["display"] == "Solid pulmonary nodule"
+    assert all("valueQuantity" in one for one in numbers)
 
 
 def test_a_repeat_creates_nothing_twice():

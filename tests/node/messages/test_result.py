@@ -19,7 +19,7 @@ from node.messages.result import make_result
 from node.messages.segments import escape, number, patient_name
 from node.sections import OrderUpdate
 from pipelines.terms import Code
-from tests.node.messages.letters import NAME, ORDER, TEMPLATE, make_letter, make_refused, make_report
+from tests.node.messages.letters import DENSITY, NAME, ORDER, TEMPLATE, make_letter, make_refused, make_report
 
 
 def validate(text):
@@ -67,6 +67,13 @@ def test_a_result_is_valid_by_hl7_2_5_and_says_what_the_report_says():
     assert len(findings) == 3
     assert {row[6] for row in rows} == {"P"}
     assert str(message.segment("OBR")[25]) == "P"
+
+
+def test_an_answer_is_told_with_its_finding():
+    text = make_result(make_letter(make_report(answers=(DENSITY,))))
+    validate(text)
+    answers = [row[:4] for row in list_rows(read(text)) if row[1] == "NOD-DENS"]
+    assert answers == [("CWE", "NOD-DENS", str(n), "RID50151^Solid pulmonary nodule^RADLEX") for n in (1, 2)]
 
 
 def test_whose_it_is_and_under_which_order():

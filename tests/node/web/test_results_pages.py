@@ -16,7 +16,7 @@ from node.model.role import Role
 from node.outbound.outbox import put_objects
 from node.web.access.users import UserFile
 from node.web.app import make_web
-from pipelines.terms import Note, Result, get_manifest
+from pipelines.terms import Code, Note, Result, get_manifest
 from tests.jobs import make_instance
 from tests.node.web.results_house import SHAPE, House, make_answer, make_ball, make_images, read_captions
 from tests.results import make_author, make_empty_result, make_finding, make_segment
@@ -61,6 +61,13 @@ def test_the_page_tells_what_was_found_by_whom_and_what_it_is_not_for(shown):
     assert "Series 1 was read." in text
     assert "Volume: 1.25 mL" in text
     assert "Attenuation Coefficient (Mean): -321.5 HU" in text
+
+
+def test_what_was_asked_and_answered_stands_with_the_finding(house):
+    asked, answer = Code("CHANGE", "99TEST", "Change since then"), Code("15454001", "SCT", "Increased size")
+    finding = replace(make_finding(), segment_key=None, qualifiers=((asked, answer),))
+    url, _ = make_result(house, Result((), (finding,)))
+    assert "Change since then: Increased size" in words(house.get(url).text.split("The whole report")[0])
 
 
 def test_a_finding_leads_to_the_slice_that_shows_most_of_it(shown):

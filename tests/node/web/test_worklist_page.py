@@ -100,6 +100,7 @@ def test_a_critical_study_says_so_with_its_modality_and_where_it_came_from(hospi
     row = show(hospital)[1].split("<tr>")[2]
     assert ">1.2.1<" in row
     assert all(text in row for text in ("CRITICAL", "CT", "pacs"))
+    assert '<a href="/studies/' in row
     assert show(hospital)[1].count(">CRITICAL<") == 1
 
 

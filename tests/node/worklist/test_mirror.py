@@ -11,6 +11,7 @@ from node.model.delivery import DeliveryState
 from node.model.job import Priority, State
 from node.model.study import StudyState
 from node.model.workitem import GLOBAL
+from node.worklist.guard import find_route
 from tests.node.worklist.ward import Ward
 from tests.workitems import make_code, make_workitem
 
@@ -51,6 +52,19 @@ def test_a_job_that_waits_is_a_scheduled_workitem_of_its_patient_and_images(ward
     (inputs,) = item.InputInformationSequence
     assert (inputs.StudyInstanceUID, inputs.SeriesInstanceUID) == ("1.2.3", "1.2.3.1")
     assert [one.ReferencedSOPInstanceUID for one in inputs.ReferencedSOPSequence] == [f"1.2.3.1.{n}" for n in range(3)]
+
+
+def test_a_pipeline_with_a_long_name_has_workitems_too_and_is_named_by_them(ward):
+    ward.add_job(pipeline="nodule-malignancy")
+    ward.tick()
+    item = ward.item()
+    (code,) = item.ScheduledWorkitemCodeSequence
+    assert (code.LongCodeValue, code.CodingSchemeDesignator) == ("nodule-malignancy", "99WETREAD")
+    assert "CodeValue" not in code
+    route = ward.settings.routes[0].model_copy(update={"pipeline": "nodule-malignancy"})
+    settings = ward.settings.model_copy(update={"routes": [route]})
+    assert find_route(item.to_json_dict(), settings) is route
+    assert find_route(item.to_json_dict(), ward.settings) is None
 
 
 def test_a_job_that_runs_tells_percent_and_text(ward):

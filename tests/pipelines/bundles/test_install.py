@@ -127,6 +127,26 @@ def test_an_item_that_inference_needs_and_that_is_missing_is_named(shelf, tmp_pa
         add_bundle(bundle, shelf, "tiny")
 
 
+def test_a_configuration_that_cannot_be_read_is_told_where_it_breaks(shelf, tmp_path):
+    bundle = make_bundle("tiny_ct_segmentation", tmp_path, weights="")
+    place = bundle / "configs" / "inference.json"
+    place.write_text('{"a": 1,\n "b": }')
+    with pytest.raises(BundleDrift, match=r"inference\.json is no JSON: Expecting value: line 2 column 7"):
+        add_bundle(bundle, shelf, "tiny")
+    place.rename(place.with_suffix(".yaml"))
+    with pytest.raises(BundleDrift, match=r"inference\.json is not in the bundle, only YAML, which is not read"):
+        add_bundle(bundle, shelf, "tiny")
+
+
+def test_a_misspelt_item_is_named_with_what_it_may_be(shelf, tmp_path):
+    def slip(config):
+        config["preprocesing"] = config.pop("preprocessing")
+
+    bundle = make_bundle("tiny_ct_segmentation", tmp_path, weights="", edit=slip)
+    with pytest.raises(BundleDrift, match=r"needs the item 'preprocessing', which .* lacks; it has 'preprocesing'"):
+        add_bundle(bundle, shelf, "tiny")
+
+
 def test_a_class_that_this_monai_does_not_have_is_named(shelf, tmp_path):
     def drift(config):
         config["inferer"] = {"_target_": "SlidingWindowInfererOfTomorrow"}
