@@ -7,30 +7,55 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.bundles.card import Card, Task, make_key
 from pipelines.bundles.findings import PERCENT, PROBABILITY, pick
-from pipelines.bundles.ways import READINGS
+from pipelines.bundles.ways import MOVED, MOVES, READINGS
 from pipelines.errors import BundleCrashed
+from pipelines.explanation.deviation import add_deviations
 from pipelines.explanation.quantity import AUGMENTATION, STANDARD_DEVIATION, describe_members, name_map
-from pipelines.terms import Finding, Measurement, Note, Result, Severity, Volume
+from pipelines.terms import Finding, Measurement, Note, Result, ScalarMap, Severity, Volume
+
+Arrays = Mapping[str, NDArray[Any]]
+MEANING = "The map shows, as a share of the most, what speaks for the answer. It explains the network, not the patient."
 
 
-def add_explanation(result: Result, way: str, arrays: Mapping[str, NDArray[Any]], volume: Volume) -> Result:
-    """`result` of a classification with the explanation in `arrays` (pipelines.bundles.program.Answer). Raises
-    BundleCrashed when they do not fit `volume`, or hold what no explanation can."""
+def add_explanation(result: Result, way: str, arrays: Arrays, volume: Volume, card: Card) -> Result:
+    """`result` with the explanation in `arrays` (pipelines.bundles.program.Answer). Raises BundleCrashed when they do
+    not fit `volume`, or hold what no explanation can."""
+    if way == "tta" and card.task is Task.CLASSIFICATION:
+        return _add_probability(result, arrays)
+    drawn = _take_map(way, arrays, volume)
     if way == "tta":
-        deviation = pick(arrays, "deviation", np.float64)
-        if deviation.shape != (1,) or not 0 <= deviation[0] <= 0.5:
-            raise BundleCrashed("its deviation is none")
-        findings = tuple(_add_deviation(finding, float(deviation[0])) for finding in result.findings)
-        note = Note(describe_members(READINGS), Severity.INFO)
-        return replace(result, findings=findings, notes=(*result.notes, note))
+        findings = add_deviations(result.findings, _take_volumes(arrays, volume, card))
+        note = Note(describe_members(len(MOVES), MOVED), Severity.INFO)
+    else:
+        findings, note = result.findings, Note(MEANING, Severity.INFO)
+    return replace(result, findings=findings, maps=(*result.maps, drawn), notes=(*result.notes, note))
+
+
+def _take_map(way: str, arrays: Arrays, volume: Volume) -> ScalarMap:
     values = pick(arrays, "map", np.float32)
     if values.shape != volume.shape or not ((values >= 0) & (values <= 1)).all():
-        raise BundleCrashed(f"its map is {values.shape}, the picture {volume.shape}; or it is not 0 to 1")
-    text = (
-        "The map shows, as a share of the most, what speaks for the answer. It explains the network, not the patient."
-    )
-    return replace(result, maps=(*result.maps, name_map(way, values)), notes=(*result.notes, Note(text, Severity.INFO)))
+        raise BundleCrashed(f"its map is {values.shape}, the images {volume.shape}; or it is not 0 to 1")
+    return name_map(way, values)
+
+
+def _take_volumes(arrays: Arrays, volume: Volume, card: Card) -> dict[str, list[float]]:
+    """mL by reading, of each output by its key."""
+    counts = pick(arrays, "counts", np.float64)
+    fits = counts.shape == (card.numbers, len(MOVES))
+    if not fits or not ((counts >= 0) & (counts <= volume.voxels.size)).all():
+        raise BundleCrashed("its counts of voxels are none of these images")
+    return {make_key(label): list(counts[number] * volume.voxel_ml) for number, label in card.outputs.items()}
+
+
+def _add_probability(result: Result, arrays: Arrays) -> Result:
+    deviation = pick(arrays, "deviation", np.float64)
+    if deviation.shape != (1,) or not 0 <= deviation[0] <= 0.5:
+        raise BundleCrashed("its deviation is none")
+    findings = tuple(_add_deviation(finding, float(deviation[0])) for finding in result.findings)
+    note = Note(describe_members(READINGS), Severity.INFO)
+    return replace(result, findings=findings, notes=(*result.notes, note))
 
 
 def _add_deviation(finding: Finding, deviation: float) -> Finding:

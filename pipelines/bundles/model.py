@@ -72,10 +72,10 @@ class BundleModel:
         return replace(result, notes=(*result.notes, SPARED)) if answer.words.get("spared") is True else result
 
     def explain(self, volume: Volume, result: Result, way: str, progress: Progress) -> Result:
-        """See pipelines.pipeline.ExplainingModel: of classifications, in the ways of pipelines.bundles.ways."""
+        """See pipelines.pipeline.ExplainingModel: in the ways of pipelines.bundles.ways."""
         answer = self._answer([volume], {"explain": way}, progress)
         try:
-            return add_explanation(result, way, answer.arrays, volume)
+            return add_explanation(result, way, answer.arrays, volume, self._installed.card)
         except BundleError as error:
             raise self._record(error) from None
 

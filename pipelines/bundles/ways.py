@@ -2,8 +2,21 @@
 
 from pipelines.bundles.card import Task
 
-WAYS = {Task.CLASSIFICATION: ("gradcam", "occlusion", "gradients", "tta")}
+WAYS = {Task.CLASSIFICATION: ("gradcam", "occlusion", "gradients", "tta"), Task.SEGMENTATION: ("tta",)}
 """By what comes out of it."""
 CHANGES = (0.0, 0.02, 0.04)
 """By so much of each side a picture is moved, as it is and mirrored left for right."""
 READINGS = 2 * len(CHANGES)
+MOVES = (
+    ((0, 0, 0), 1.0),
+    ((3, 3, 3), 1.05),
+    ((6, 2, 4), 0.95),
+    ((2, 5, 1), 1.0),
+    ((4, 6, 2), 1.05),
+    ((1, 4, 5), 0.95),
+)
+"""By so many voxels along each axis a volume is moved, and its numbers multiplied, as in the training of many bundles.
+The first is no change."""
+THINNEST = 8
+"""Of so many voxels along an axis, a volume is moved by one at most."""
+MOVED = "moved by a few voxels and made brighter or darker by 5 %"

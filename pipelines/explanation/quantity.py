@@ -13,6 +13,7 @@ BIT = Code("bit", "UCUM", "bit")
 STANDARD_DEVIATION = Code("386136009", "SCT", "Standard Deviation")
 """Of CID 7464: how a number that says how far others lie apart was derived."""
 AUGMENTATION = Code("TTA", "99WETREAD", "Test-time augmentation")
+MIRRORED = "mirrored and moved by a few voxels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,9 @@ def name_map(way: str, values: NDArray[np.float32]) -> ScalarMap:
     return ScalarMap(way, quantity.label, values, quantity.code, quantity.unit)
 
 
-def describe_members(count: int) -> str:
-    """That an uncertainty is of `count` readings, in words."""
+def describe_members(count: int, changed: str = MIRRORED) -> str:
+    """That an uncertainty is of `count` readings, in words. changed: what is done to the images."""
     return (
-        f"Uncertainty and standard deviations are of {count} readings of the same images, mirrored and moved by a few "
-        "voxels: how steady the answer is, not how right. Real errors are larger."
+        f"Uncertainty and standard deviations are of {count} readings of the same images, {changed}: how steady the "
+        "answer is, not how right. Real errors are larger."
     )

@@ -1,15 +1,18 @@
 """A classifying bundle says why, on the picture as it came, and its process is not believed when it does."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
+from pipelines.bundles.card import read_card
 from pipelines.bundles.explained import add_explanation
 from pipelines.bundles.install import add_bundle
 from pipelines.catalog import get_pipeline
 from pipelines.errors import BundleCrashed, UnsuitableVolume
 from pipelines.terms import Volume
-from tests.pipelines.bundles.made import make_bundle, make_volume
+from tests.pipelines.bundles.made import CONFIGS, make_bundle, make_volume
 from tests.pipelines.explanation.seeded import make_network, train
 from tests.results import make_empty_result
 
@@ -90,5 +93,6 @@ def test_only_pictures_are_explained(model):
 )
 def test_what_is_no_explanation_is_a_named_error(way, arrays):
     volume = Volume(np.zeros((1, 3, 4), np.float32), np.eye(4), "1.2.3", "CT")
+    card = read_card(json.loads((CONFIGS / "tiny_classification" / "configs" / "metadata.json").read_text()))
     with pytest.raises(BundleCrashed):
-        add_explanation(make_empty_result(), way, arrays, volume)
+        add_explanation(make_empty_result(), way, arrays, volume, card)
