@@ -16,7 +16,13 @@ from pipelines.explanation.quantity import AUGMENTATION, STANDARD_DEVIATION, des
 from pipelines.terms import Finding, Measurement, Note, Result, ScalarMap, Severity, Volume
 
 Arrays = Mapping[str, NDArray[Any]]
-MEANING = "The map shows, as a share of the most, what speaks for the answer. It explains the network, not the patient."
+SPEAKS = "The map shows, as a share of the most, what speaks for the answer. It explains the network, not the patient."
+MEANINGS = {
+    "attention": "The map shows, as a share of the most, where the network attends. High attention is no evidence for "
+    "the answer, and explains it no more than where a reader looked.",
+    "features": "The map shows, as a share of the most, where the deepest layer of the network responds, whatever for. "
+    "It explains no answer.",
+}
 
 
 def add_explanation(result: Result, way: str, arrays: Arrays, volume: Volume, card: Card) -> Result:
@@ -29,7 +35,7 @@ def add_explanation(result: Result, way: str, arrays: Arrays, volume: Volume, ca
         findings = add_deviations(result.findings, _take_volumes(arrays, volume, card))
         note = Note(describe_members(len(MOVES), MOVED), Severity.INFO)
     else:
-        findings, note = result.findings, Note(MEANING, Severity.INFO)
+        findings, note = result.findings, Note(MEANINGS.get(way, SPEAKS), Severity.INFO)
     return replace(result, findings=findings, maps=(*result.maps, drawn), notes=(*result.notes, note))
 
 

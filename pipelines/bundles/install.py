@@ -17,7 +17,7 @@ from pipelines.bundles.recipe import Recipe, make_recipe
 from pipelines.bundles.refusal import record
 from pipelines.bundles.scan import read_config, scan
 from pipelines.bundles.unpack import unpack
-from pipelines.bundles.ways import WAYS
+from pipelines.bundles.ways import list_ways
 from pipelines.errors import BundleDrift, BundleError, BundleUnreadable, UnknownPipeline
 from pipelines.terms import Code, Manifest, Requires, find_manifests, read_manifest, write_manifest
 
@@ -122,6 +122,7 @@ def _add(
 def _make_manifest(home: Path, name: str, card: Card) -> Manifest:
     """The manifest of the bundle in `home`, written beside it."""
     concepts, lacking = read_concepts(home / CONCEPTS, card)
+    config = _read(home / BUNDLE, INFERENCE, read_lock((home / LOCK).read_text("utf-8")))
     kinds = dict.fromkeys(concept.kind for concept in concepts.values())
     flat = card.task is Task.CLASSIFICATION
     manifest = Manifest(
@@ -137,7 +138,7 @@ def _make_manifest(home: Path, name: str, card: Card) -> Manifest:
         procedure=PROCEDURES.get(card.modality, UNKNOWN_PROCEDURE),
         time_limit_s=TIME_LIMIT_S,
         lacks=lacking,
-        explains=WAYS.get(card.task, ()),
+        explains=list_ways(card.task, config.get("network_def")),
     )
     write_manifest(manifest, home / MANIFEST)
     return manifest

@@ -5,6 +5,7 @@ import types
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -27,7 +28,7 @@ from pipelines.bundles.after import (
 )
 from pipelines.bundles.card import Card, Task
 from pipelines.bundles.checkpoint import load_weights
-from pipelines.bundles.explain import draw, find_deviation
+from pipelines.bundles.explain import draw, find_deviation, view_windows
 from pipelines.bundles.image import from_image, plain, to_image, to_indices, to_picture
 from pipelines.bundles.install import Installed
 from pipelines.bundles.layout import lay_out
@@ -37,8 +38,9 @@ from pipelines.bundles.shortage import is_shortage
 from pipelines.bundles.sparing import spare
 from pipelines.bundles.steady import count_voxels, decide_both, find_anything, vary
 from pipelines.bundles.tail import Tail, take_tail
-from pipelines.bundles.windows import pick_highest
+from pipelines.bundles.windows import Look, pick_highest
 from pipelines.errors import BundleDrift, BundleRefused, PipelineError, UnsuitableVolume
+from pipelines.explanation.scale import normalize
 from pipelines.terms import Affine
 
 MANY_CLASSES = 32
@@ -149,7 +151,8 @@ class Program:
             if self._task is Task.SEGMENTATION:
                 data = self._before({self._key: to_image(volumes, affine)})
                 with torch.autocast("cuda", enabled=self._device.startswith("cuda")):
-                    return self._vary(data, volumes[0].shape, step)
+                    made = self._vary if way == "tta" else partial(self._view, way)
+                    return made(data, volumes[0].shape, step)
         raise UnsuitableVolume("only classes and segments are explained, not boxes")
 
     def _explain_class(self, voxels: NDArray[np.float32], way: str) -> Answer:
@@ -192,6 +195,13 @@ class Program:
         )
         return Answer({"map": self._lay_back(data, entropy, shape), "counts": counts})
 
+    @torch.inference_mode()
+    def _view(self, way: str, data: dict[str, Any], shape: tuple[int, ...], step: Step) -> Answer:
+        """Where the network looks, window by window."""
+        look = self._watch(lambda share, _: step(share, "explain"), view_windows(way, self._network))
+        drawn = self._reader.read(data[self._key][None], look)[0]
+        return Answer({"map": self._lay_back(data, normalize(drawn), shape)})
+
     def _lay_back(self, data: dict[str, Any], drawn: Tensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """`drawn` (*space), on the grid of the image in `data`, as the volume was before anything was done to it."""
         back = Invertd("pred", self._before, orig_keys=self._key, nearest_interp=False, to_tensor=True)
@@ -219,7 +229,7 @@ class Program:
     def _infer(self, data: dict[str, Any], step: Step) -> list[After]:
         """Puts the network's answer into `data`; returns the steps that are left for it. Many classes are decided while
         windows go by: labels, or masks where classes may overlap."""
-        look, image, overlaps = self._watch(step), data[self._key][None], self._card.overlaps
+        look, image, overlaps = self._watch(step, self._look), data[self._key][None], self._card.overlaps
         if self._reader.slides and image.ndim == 5 and self._card.classes > MANY_CLASSES:
             decide = decide_each(self._after) if overlaps else pick_highest
             pred = self._reader.read(image, look, decide, self._tail)
@@ -270,17 +280,18 @@ class Program:
         whole = (corners[:, 1] - corners[:, 0] > 1e-3).all(axis=1)
         return Answer({"boxes": corners[whole], "scores": scores[whole], "classes": classes[whole]})
 
-    def _watch(self, step: Step) -> Callable[[Tensor], Tensor]:
-        """The network, telling as windows go by."""
+    @staticmethod
+    def _watch(step: Step, look: Look) -> Look:
+        """`look`, telling as windows go by."""
         windows = 0
 
-        def look(patch: Tensor) -> Tensor:
+        def watched(patch: Tensor) -> Tensor:
             nonlocal windows
             windows += 1
             step(0.8 - 0.7 * 0.95**windows, "segment")
-            return self._look(patch)
+            return look(patch)
 
-        return look
+        return watched
 
     def _look(self, patch: Tensor) -> Tensor:
         """What the network says of windows; of several answers the first."""

@@ -1,9 +1,16 @@
 """In which ways a bundle can explain itself, and what the worker may know of them without torch."""
 
+from typing import Any
+
 from pipelines.bundles.card import Task
 
-WAYS = {Task.CLASSIFICATION: ("gradcam", "occlusion", "gradients", "tta"), Task.SEGMENTATION: ("tta",)}
+WAYS = {
+    Task.CLASSIFICATION: ("gradcam", "occlusion", "gradients", "tta", "features"),
+    Task.SEGMENTATION: ("tta", "features"),
+}
 """By what comes out of it."""
+ATTENTIVE = {"AttentionUnet", "UNETR", "ViT"}
+"""Networks of MONAI whose attention can be read (pipelines.explanation.attention)."""
 CHANGES = (0.0, 0.02, 0.04)
 """By so much of each side a picture is moved, as it is and mirrored left for right."""
 READINGS = 2 * len(CHANGES)
@@ -20,3 +27,10 @@ The first is no change."""
 THINNEST = 8
 """Of so many voxels along an axis, a volume is moved by one at most."""
 MOVED = "moved by a few voxels and made brighter or darker by 5 %"
+
+
+def list_ways(task: Task, network: Any) -> tuple[str, ...]:
+    """The ways of a bundle that does `task`. network: its network_def, as its configuration has it."""
+    ways = WAYS.get(task, ())
+    target = str(network.get("_target_", "") if isinstance(network, dict) else "").rpartition(".")[2]
+    return (*ways, "attention") if ways and target in ATTENTIVE else ways

@@ -35,9 +35,12 @@ QUANTITIES = MappingProxyType(
         "tta": Quantity(
             "Uncertainty (test-time augmentation)", Code("ENTROPY", "99WETREAD", "Predictive entropy"), BIT
         ),
+        "attention": Quantity("Attention", Code("ATTENTION", "99WETREAD", "Attention weight"), NO_UNITS),
+        "features": Quantity("Features (deepest layer)", Code("FEATURES", "99WETREAD", "Feature response"), NO_UNITS),
     }
 )
-"""By way. The codes of DCM are those of PS3.16 CID 217 for maps of explanations; it has none for uncertainty."""
+"""By way. The codes of DCM are those of PS3.16 CID 217 for maps of explanations; it has none for
+uncertainty, for attention and for the responses of a layer."""
 
 
 def name_map(way: str, values: NDArray[np.float32]) -> ScalarMap:

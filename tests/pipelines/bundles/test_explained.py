@@ -33,7 +33,7 @@ def model(shelf, tmp_path, weights):
     (place / "models").mkdir()
     torch.save(weights, place / "models" / "model.pt")
     manifest = add_bundle(place, shelf, "tiny")
-    assert manifest.explains == ("gradcam", "occlusion", "gradients", "tta")
+    assert manifest.explains == ("gradcam", "occlusion", "gradients", "tta", "features")
     loaded = get_pipeline("tiny").load("cpu")
     yield loaded
     loaded.close()
@@ -62,6 +62,10 @@ def test_every_way_is_answered_where_the_picture_has_its_reason(model, picture):
         assert "not the patient" in explained.notes[-1].text
     assert {scalars.quantity.value, explained.maps[0].quantity.scheme} == {"130404", "DCM"}
     assert told[0] == (0.0, "explain")
+    viewed = model.explain(picture, result, "features", lambda *_: None)
+    assert viewed.maps[0].values.shape == SHAPE
+    assert viewed.maps[0].values.std() > 0
+    assert "explains no answer" in viewed.notes[-1].text
     before = result.findings[0].measurements
     uncertain = model.explain(picture, result, "tta", lambda *_: None)
     probability, deviation = uncertain.findings[0].measurements

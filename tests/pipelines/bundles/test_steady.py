@@ -108,6 +108,7 @@ def test_a_bundle_tells_how_steady_it_is_and_the_answer_stays(shelf, tmp_path):
         assert isinstance(model, ExplainingModel)
         explained = model.explain(volume, result, "tta", lambda share, _: told.append(share))
         again = model.explain(volume, result, "tta", QUIET)
+        viewed = model.explain(volume, result, "features", QUIET)
     finally:
         model.close()
     (scalars,) = explained.maps
@@ -124,6 +125,9 @@ def test_a_bundle_tells_how_steady_it_is_and_the_answer_stays(shelf, tmp_path):
     assert "moved by a few voxels" in explained.notes[-1].text
     assert told == sorted(told)
     assert len(told) == 1 + len(MOVES)
+    assert viewed.findings == result.findings
+    assert viewed.maps[0].quantity.meaning == "Feature response"
+    assert "explains no answer" in viewed.notes[-1].text
 
 
 def test_randomized_weights_change_what_is_unsure(shelf, tmp_path):
