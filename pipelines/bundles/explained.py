@@ -9,11 +9,18 @@ from numpy.typing import NDArray
 
 from pipelines.bundles.card import Card, Task, make_key
 from pipelines.bundles.findings import PERCENT, PROBABILITY, pick
-from pipelines.bundles.ways import MOVED, MOVES, READINGS
+from pipelines.bundles.ways import MOVED, MOVES, READINGS, STEADY
 from pipelines.errors import BundleCrashed
 from pipelines.explanation.deviation import add_deviations
-from pipelines.explanation.quantity import AUGMENTATION, STANDARD_DEVIATION, describe_members, name_map
-from pipelines.terms import Finding, Measurement, Note, Result, ScalarMap, Severity, Volume
+from pipelines.explanation.quantity import (
+    AUGMENTATION,
+    ENSEMBLE,
+    STANDARD_DEVIATION,
+    describe_ensemble,
+    describe_members,
+    name_map,
+)
+from pipelines.terms import Code, Finding, Measurement, Note, Result, ScalarMap, Severity, Volume
 
 Arrays = Mapping[str, NDArray[Any]]
 SPEAKS = "The map shows, as a share of the most, what speaks for the answer. It explains the network, not the patient."
@@ -25,18 +32,25 @@ MEANINGS = {
 }
 
 
-def add_explanation(result: Result, way: str, arrays: Arrays, volume: Volume, card: Card) -> Result:
-    """`result` with the explanation in `arrays` (pipelines.bundles.program.Answer). Raises BundleCrashed when they do
-    not fit `volume`, or hold what no explanation can."""
-    if way == "tta" and card.task is Task.CLASSIFICATION:
-        return _add_probability(result, arrays)
-    drawn = _take_map(way, arrays, volume)
-    if way == "tta":
-        findings = add_deviations(result.findings, _take_volumes(arrays, volume, card))
-        note = Note(describe_members(len(MOVES), MOVED), Severity.INFO)
-    else:
-        findings, note = result.findings, Note(MEANINGS.get(way, SPEAKS), Severity.INFO)
-    return replace(result, findings=findings, maps=(*result.maps, drawn), notes=(*result.notes, note))
+def add_explanation(result: Result, way: str, arrays: Arrays, volume: Volume, card: Card, members: int = 0) -> Result:
+    """`result` with the explanation in `arrays` (pipelines.bundles.program.Answer). members: sets of weights. Raises
+    BundleCrashed when they do not fit `volume`, or hold what no explanation can."""
+    if way not in STEADY:
+        return _add(result, Note(MEANINGS.get(way, SPEAKS), Severity.INFO), (_take_map(way, arrays, volume),))
+    method = AUGMENTATION if way == "tta" else ENSEMBLE
+    if card.task is Task.CLASSIFICATION:
+        deviation = _take_deviation(arrays)
+        found = tuple(_add_deviation(finding, deviation, method) for finding in result.findings)
+        text = describe_members(READINGS) if way == "tta" else describe_ensemble(members)
+        return _add(replace(result, findings=found), Note(text, Severity.INFO))
+    number = len(MOVES) if way == "tta" else members
+    found = add_deviations(result.findings, _take_volumes(arrays, volume, card, number), method)
+    text = describe_members(number, MOVED) if way == "tta" else describe_ensemble(members)
+    return _add(replace(result, findings=found), Note(text, Severity.INFO), (_take_map(way, arrays, volume),))
+
+
+def _add(result: Result, note: Note, maps: tuple[ScalarMap, ...] = ()) -> Result:
+    return replace(result, maps=(*result.maps, *maps), notes=(*result.notes, note))
 
 
 def _take_map(way: str, arrays: Arrays, volume: Volume) -> ScalarMap:
@@ -46,24 +60,22 @@ def _take_map(way: str, arrays: Arrays, volume: Volume) -> ScalarMap:
     return name_map(way, values)
 
 
-def _take_volumes(arrays: Arrays, volume: Volume, card: Card) -> dict[str, list[float]]:
-    """mL by reading, of each output by its key."""
+def _take_volumes(arrays: Arrays, volume: Volume, card: Card, number: int) -> dict[str, list[float]]:
+    """mL by reading, of which there are `number`, of each output by its key."""
     counts = pick(arrays, "counts", np.float64)
-    fits = counts.shape == (card.numbers, len(MOVES))
+    fits = counts.shape == (card.numbers, number)
     if not fits or not ((counts >= 0) & (counts <= volume.voxels.size)).all():
         raise BundleCrashed("its counts of voxels are none of these images")
     return {make_key(label): list(counts[number] * volume.voxel_ml) for number, label in card.outputs.items()}
 
 
-def _add_probability(result: Result, arrays: Arrays) -> Result:
+def _take_deviation(arrays: Arrays) -> float:
     deviation = pick(arrays, "deviation", np.float64)
     if deviation.shape != (1,) or not 0 <= deviation[0] <= 0.5:
         raise BundleCrashed("its deviation is none")
-    findings = tuple(_add_deviation(finding, float(deviation[0])) for finding in result.findings)
-    note = Note(describe_members(READINGS), Severity.INFO)
-    return replace(result, findings=findings, notes=(*result.notes, note))
+    return float(deviation[0])
 
 
-def _add_deviation(finding: Finding, deviation: float) -> Finding:
-    percent = Measurement(PROBABILITY, round(100.0 * deviation, 1), PERCENT, STANDARD_DEVIATION, AUGMENTATION)
+def _add_deviation(finding: Finding, deviation: float, method: Code) -> Finding:
+    percent = Measurement(PROBABILITY, round(100.0 * deviation, 1), PERCENT, STANDARD_DEVIATION, method)
     return replace(finding, measurements=(*finding.measurements, percent))

@@ -3,7 +3,7 @@
 import sys
 import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -32,15 +32,19 @@ from pipelines.bundles.explain import draw, find_deviation, view_windows
 from pipelines.bundles.image import from_image, plain, to_image, to_indices, to_picture
 from pipelines.bundles.install import Installed
 from pipelines.bundles.layout import lay_out
+from pipelines.bundles.members import list_members
 from pipelines.bundles.reader import Reader
 from pipelines.bundles.recipe import Recipe
 from pipelines.bundles.shortage import is_shortage
 from pipelines.bundles.sparing import spare
-from pipelines.bundles.steady import count_voxels, decide_both, find_anything, vary
+from pipelines.bundles.steady import count_voxels, decide_both, find_anything, read_changed, weigh
 from pipelines.bundles.tail import Tail, take_tail
-from pipelines.bundles.windows import Look, pick_highest
+from pipelines.bundles.ways import MOVES, STEADY
+from pipelines.bundles.windows import Decide, Look, pick_highest
 from pipelines.errors import BundleDrift, BundleRefused, PipelineError, UnsuitableVolume
 from pipelines.explanation.scale import normalize
+from pipelines.explanation.spread import find_spread
+from pipelines.repeatable import make_repeatable
 from pipelines.terms import Affine
 
 MANY_CLASSES = 32
@@ -92,17 +96,22 @@ class Answer:
 class Program:
     """A loaded bundle on one device."""
 
-    def __init__(self, installed: Installed, device: str, *, trusted: bool, sparing: bool = False) -> None:
-        """sparing: with smaller windows, where it has windows. Raises BundleError. Call in a confined process."""
+    def __init__(
+        self, installed: Installed, device: str, *, trusted: bool, sparing: bool = False, weights: str = ""
+    ) -> None:
+        """sparing: with smaller windows, where it has windows. weights: path in the bundle, else that which its
+        configuration names. Raises BundleError. Call in a confined process."""
         self._card: Card = installed.card
         self._device = device
+        self._load = partial(Program, installed, device, trusted=trusted, sparing=sparing)
+        self._members = list_members(installed.lock)
         recipe = installed.make_recipe(trusted=trusted)
         self._task, self._key = recipe.task, recipe.image_key
         if trusted:
             sys.path.insert(0, str(installed.folder))
         parser = _parse(recipe, device)
         self._network: nn.Module = _make(parser, "network_def").to(device)
-        load_weights(self._network, installed, str(_make(parser, "weights_path")), trusted=trusted)
+        load_weights(self._network, installed, weights or str(_make(parser, "weights_path")), trusted=trusted)
         self._network.eval()
         self._before: Compose = _make(parser, "preprocessing")
         if self._task is Task.DETECTION:
@@ -151,8 +160,8 @@ class Program:
             if self._task is Task.SEGMENTATION:
                 data = self._before({self._key: to_image(volumes, affine)})
                 with torch.autocast("cuda", enabled=self._device.startswith("cuda")):
-                    made = self._vary if way == "tta" else partial(self._view, way)
-                    return made(data, volumes[0].shape, step)
+                    made = self._vary if way in STEADY else self._view
+                    return made(way, data, volumes[0].shape, step)
         raise UnsuitableVolume("only classes and segments are explained, not boxes")
 
     def _explain_class(self, voxels: NDArray[np.float32], way: str) -> Answer:
@@ -161,8 +170,9 @@ class Program:
         data = self._before({self._key: to_picture(voxels, self._card.channels)})
         image = plain(data[self._key])[None].float().to(self._device)
         number = int(self._ask(image).argmax())
-        if way == "tta":
-            return Answer({"deviation": find_deviation(self._ask, image)[number : number + 1].double().numpy()})
+        if way in STEADY:
+            found = find_deviation(self._ask, image) if way == "tta" else self._ask_members(image)
+            return Answer({"deviation": found[number : number + 1].double().numpy()})
         return Answer({"map": self._lay_back(data, draw(way, self._network, image, number), voxels.shape)})
 
     @torch.no_grad()
@@ -171,29 +181,43 @@ class Program:
         pred = self._reader.inferer(image, self._network)[0].float().cpu()
         return plain(apply(self._after, {"pred": pred})["pred"]).reshape(-1)
 
+    def _ask_members(self, image: Tensor) -> Tensor:
+        """The deviation of each probability (class,) over the sets of weights."""
+        return find_spread(one._ask(image) for one in self._load_members()).deviation
+
+    def _load_members(self) -> "Iterator[Program]":
+        """The bundle with each of its sets of weights, one at a time. Raises BundleDrift where it has not several."""
+        if not self._members:
+            raise BundleDrift("it has not several sets of weights: models/model_fold0.pt, models/model_fold1.pt ...")
+        for path in self._members:
+            member = self._load(weights=path)
+            make_repeatable()
+            yield member
+
     @torch.inference_mode()
-    def _vary(self, data: dict[str, Any], shape: tuple[int, ...], step: Step) -> Answer:
+    def _vary(self, way: str, data: dict[str, Any], shape: tuple[int, ...], step: Step) -> Answer:
         """How steady a segmentation is: the map of its entropy, and of each reading the voxels of each class."""
         card, activate = self._card, to_chances(self._after, overlaps=self._card.overlaps)
         alone = decide_each(self._after) if card.overlaps or card.classes == 1 else pick_highest
         decide = decide_both(alone, lambda one: find_anything(activate(one), [*card.outputs], overlaps=card.overlaps))
         steps = lay_decided(self._after, self._before, self._key, overlaps=card.overlaps)
 
-        def read(image: Tensor) -> Tensor:
-            return self._reader.read(image[None], self._look, decide, self._tail)
-
         def count(decided: Tensor) -> NDArray[np.float64]:
             pred = decided > 0 if card.overlaps else decided.float()
             return count_voxels(self._conclude({**data, "pred": MetaTensor(pred)}, steps, shape).arrays, card.numbers)
 
-        entropy, counts = vary(
-            read,
-            plain(data[self._key]).float(),
-            count,
-            takes_any_size=self._reader.takes_any_size,
-            tell=lambda share: step(0.95 * share, "explain"),
-        )
+        image = plain(data[self._key]).float()
+        if way == "tta":
+            number, any_size = len(MOVES), self._reader.takes_any_size
+            readings = read_changed(partial(self._read, decide), image, takes_any_size=any_size)
+        else:
+            number, readings = len(self._members), (one._read(decide, image) for one in self._load_members())
+        entropy, counts = weigh(readings, number, count, lambda share: step(0.95 * share, "explain"))
         return Answer({"map": self._lay_back(data, entropy, shape), "counts": counts})
+
+    def _read(self, decide: Decide, image: Tensor) -> Tensor:
+        """What `decide` says of an image (channel, *space), which goes through the windows of an answer."""
+        return self._reader.read(image[None], self._look, decide, self._tail)
 
     @torch.inference_mode()
     def _view(self, way: str, data: dict[str, Any], shape: tuple[int, ...], step: Step) -> Answer:

@@ -1,11 +1,12 @@
-"""How steady a segmenting bundle's answer is: the same images, moved and a little brighter, read and decided again.
+"""How steady a segmenting bundle's answer is: the same images, moved and a little brighter, read and decided again; or
+as they are, by each set of its weights.
 
 They are not mirrored: to most bundles a liver on the left, or a left kidney on the right, is another question. Of each
 reading two numbers a voxel are kept, whatever the number of classes: what it decides, and how probable it is that
 anything is there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,28 +59,26 @@ def count_voxels(arrays: Mapping[str, NDArray[Any]], numbers: int) -> NDArray[np
     return counts
 
 
-def vary(
-    read: Callable[[Tensor], Tensor],
-    image: Tensor,
+def read_changed(read: Callable[[Tensor], Tensor], image: Tensor, *, takes_any_size: bool) -> Iterator[Tensor]:
+    """read(image) after each of MOVES, laid back on the grid of `image` (channel, *space), one at a time. read: of an
+    image as large as `image`, or a little larger where it takes any size, what decide_both says."""
+    changes = list_changes(image.shape[1:])
+    if takes_any_size:
+        return answer_changed(read, image, changes)
+    return (change.undo(read(change.apply(image))) for change in changes)
+
+
+def weigh(
+    readings: Iterable[Tensor],
+    number: int,
     count: Callable[[Tensor], NDArray[np.float64]],
-    *,
-    takes_any_size: bool,
     tell: Callable[[float], None],
 ) -> tuple[Tensor, NDArray[np.float64]]:
     """(the entropy, in bits, of the mean probability that anything is there (*space); count(decided) of each reading,
-    (class, reading)).
-
-    read(image): of an image as large as `image` (channel, *space), or larger where it takes any size, what
-    decide_both says. One reading is held at a time.
-    """
-    changes = list_changes(image.shape[1:])
-    total, counts = torch.zeros(tuple(image.shape[1:])), []
-    if takes_any_size:
-        readings = answer_changed(read, image, changes)
-    else:
-        readings = (change.undo(read(change.apply(image))) for change in changes)
-    for number, found in enumerate(readings, 1):
-        total += found[-1]
+    (class, reading)). readings: `number` of them, as decide_both says them; one is held at a time."""
+    total, counts = torch.zeros(()), []
+    for done, found in enumerate(readings, 1):
+        total = total + found[-1]
         counts.append(count(found[:-1]))
-        tell(number / len(changes))
-    return find_entropy(total / (FULL * len(changes))), np.stack(counts, axis=1)
+        tell(done / number)
+    return find_entropy(total / (FULL * number)), np.stack(counts, axis=1)

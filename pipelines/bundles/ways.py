@@ -11,6 +11,8 @@ WAYS = {
 """By what comes out of it."""
 ATTENTIVE = {"AttentionUnet", "UNETR", "ViT"}
 """Networks of MONAI whose attention can be read (pipelines.explanation.attention)."""
+STEADY = ("tta", "ensemble")
+"""Ways that say how steady an answer is, and not why it is so."""
 CHANGES = (0.0, 0.02, 0.04)
 """By so much of each side a picture is moved, as it is and mirrored left for right."""
 READINGS = 2 * len(CHANGES)
@@ -29,8 +31,10 @@ THINNEST = 8
 MOVED = "moved by a few voxels and made brighter or darker by 5 %"
 
 
-def list_ways(task: Task, network: Any) -> tuple[str, ...]:
-    """The ways of a bundle that does `task`. network: its network_def, as its configuration has it."""
+def list_ways(task: Task, network: Any, members: int) -> tuple[str, ...]:
+    """The ways of a bundle that does `task`. network: its network_def, as its configuration has it; members: how many
+    sets of weights of it there are to choose from (pipelines.bundles.members)."""
     ways = WAYS.get(task, ())
     target = str(network.get("_target_", "") if isinstance(network, dict) else "").rpartition(".")[2]
-    return (*ways, "attention") if ways and target in ATTENTIVE else ways
+    more = {"attention": target in ATTENTIVE, "ensemble": members > 1}
+    return (*ways, *(way for way, there in more.items() if there and ways))

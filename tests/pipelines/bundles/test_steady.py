@@ -16,7 +16,7 @@ from pipelines.catalog import get_pipeline
 from pipelines.errors import BundleCrashed, UnsuitableVolume
 from pipelines.pipeline import ExplainingModel
 from pipelines.terms import Volume, read_manifest
-from tests.pipelines.bundles.made import edit_metadata, make_bundle, make_volume
+from tests.pipelines.bundles.made import add_members, edit_metadata, make_bundle, make_volume
 from tests.results import make_empty_result
 
 QUIET = lambda *_: None  # noqa: E731
@@ -99,8 +99,9 @@ def test_the_voxels_of_each_reading_are_those_that_are_known(shelf, tmp_path):
 
 
 def test_a_bundle_tells_how_steady_it_is_and_the_answer_stays(shelf, tmp_path):
-    manifest = add_bundle(make_bundle("tiny_ct_segmentation", tmp_path), shelf, "tiny")
-    assert "tta" in manifest.explains
+    bundle = make_bundle("tiny_ct_segmentation", tmp_path)
+    add_members(bundle, [None, 1, 2])
+    assert add_bundle(bundle, shelf, "tiny").explains == ("tta", "features", "ensemble")
     model, told = get_pipeline("tiny").load("cpu"), []
     try:
         volume = make_volume(SHAPE)
@@ -109,6 +110,7 @@ def test_a_bundle_tells_how_steady_it_is_and_the_answer_stays(shelf, tmp_path):
         explained = model.explain(volume, result, "tta", lambda share, _: told.append(share))
         again = model.explain(volume, result, "tta", QUIET)
         viewed = model.explain(volume, result, "features", QUIET)
+        agreed = model.explain(volume, result, "ensemble", QUIET)
     finally:
         model.close()
     (scalars,) = explained.maps
@@ -128,6 +130,11 @@ def test_a_bundle_tells_how_steady_it_is_and_the_answer_stays(shelf, tmp_path):
     assert viewed.findings == result.findings
     assert viewed.maps[0].quantity.meaning == "Feature response"
     assert "explains no answer" in viewed.notes[-1].text
+    assert agreed.findings[0].measurements[0] == before
+    assert agreed.findings[0].measurements[1].method.meaning == "Ensemble of networks"
+    assert agreed.findings[0].measurements[1].value > 0
+    assert agreed.maps[0].quantity.meaning == "Predictive entropy"
+    assert "3 sets of weights" in agreed.notes[-1].text
 
 
 def test_randomized_weights_change_what_is_unsure(shelf, tmp_path):

@@ -115,6 +115,6 @@ def test_a_bundle_whose_network_attends_nowhere_says_so(shelf, tmp_path):
 
 @pytest.mark.parametrize("network", ["@other", {"_target_": "SwinUNETR"}, {}, None])
 def test_only_networks_that_can_be_read_attend(network):
-    assert list_ways(Task.SEGMENTATION, network) == ("tta", "features")
-    assert list_ways(Task.SEGMENTATION, UNETR) == ("tta", "features", "attention")
-    assert list_ways(Task.DETECTION, UNETR) == ()
+    assert list_ways(Task.SEGMENTATION, network, 0) == ("tta", "features")
+    assert list_ways(Task.SEGMENTATION, UNETR, 1) == ("tta", "features", "attention")
+    assert list_ways(Task.DETECTION, UNETR, 5) == ()
