@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from pipelines.bundles import program
 from pipelines.bundles.after import to_chances
@@ -179,6 +180,21 @@ def test_many_classes_are_two_numbers_a_voxel_and_the_same_as_when_all_are_kept(
     whole = explain(Program(installed, "cpu", trusted=False), volume)
     np.testing.assert_allclose(found["map"], whole["map"], atol=2e-3)
     assert np.abs(found["counts"] - whole["counts"]).sum() < 0.002 * found["counts"].sum()
+
+
+def test_the_last_layer_that_comes_after_the_windows_is_not_forgotten(shelf, tmp_path):
+    bundle = make_bundle("tiny_ct_segmentation", tmp_path, edit=grow)
+    name_many(bundle, 1)
+    add_bundle(bundle, shelf, "many")
+    made, volume = Program(read_installed(shelf / "many-1.0.0"), "cpu", trusted=False), make_volume((10, 12, 14))
+    torch.manual_seed(4)
+    made._network = nn.Sequential(nn.Conv3d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv3d(8, 40, 1)).eval()
+    whole = explain(made, volume)
+    made._tail = made._take_tail()
+    assert made._tail is not None
+    found = explain(made, volume)
+    np.testing.assert_allclose(found["map"], whole["map"], atol=1e-3)
+    assert np.abs(found["counts"] - whole["counts"]).sum() < 0.002 * whole["counts"].sum()
 
 
 def test_of_many_classes_what_is_decided_and_one_chance_are_kept():
