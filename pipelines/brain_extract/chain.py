@@ -26,6 +26,7 @@ MORE_LOOKS = 2
 
 Network = Callable[[Tensor], Tensor]
 Box = tuple[slice, slice, slice]
+EMPTY = (slice(0), slice(0), slice(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,21 @@ class Window:
         return 0.226 * (clipped - clipped.mean()) / deviation + 0.449
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """mask: the brain, bool (x, y, z), empty when there is none. chance: the probability of brain in `box` of it, where
+    the network looked closely."""
+
+    mask: Mask
+    box: Box
+    chance: Tensor
+
+
 @torch.inference_mode()
-def outline_brain(head: NDArray[np.float32], find: Network, outline: Network, device: str, progress: Progress) -> Mask:
-    """The brain in `head` (x, y, z: right, anterior, superior); bool of the same shape, empty when there is none.
+def outline_brain(
+    head: NDArray[np.float32], find: Network, outline: Network, device: str, progress: Progress
+) -> Outline:
+    """The brain in `head` (x, y, z: right, anterior, superior), on the same grid.
 
     find, outline: probability (1, 2, ...) of background and brain for an input (1, 1, ...) of COARSE, FINE voxels.
     """
@@ -54,19 +67,19 @@ def outline_brain(head: NDArray[np.float32], find: Network, outline: Network, de
     progress(0.1, "find the brain")
     box = find_box(_ask(find, small, window) > 0.5, head.shape)
     if box is None or window.high <= window.low:
-        return np.zeros(head.shape, dtype=bool)
+        return Outline(np.zeros(head.shape, dtype=bool), EMPTY, whole[EMPTY])
     progress(0.3, "outline the brain")
-    part = _look(outline, whole, box, window)
+    chance, part = _look(outline, whole, box, window)
     for more in range(MORE_LOOKS):
         wider = widen(box, part, head.shape)
         if wider == box:
             break
         progress(0.5 + 0.2 * more, "outline the brain in a wider box")
-        box, part = wider, _look(outline, whole, wider, window)
+        box, (chance, part) = wider, _look(outline, whole, wider, window)
     progress(0.9, "clean the outline")
     mask = np.zeros(head.shape, dtype=bool)
     mask[box] = fill_holes(part)
-    return mask
+    return Outline(mask, box, chance)
 
 
 def find_box(coarse: Tensor, shape: tuple[int, ...]) -> Box | None:
@@ -100,10 +113,10 @@ def widen(box: Box, part: Mask, shape: tuple[int, ...]) -> Box:
     return x, y, z
 
 
-def _look(outline: Network, whole: Tensor, box: Box, window: Window) -> Mask:
-    """The largest part of the brain within `box`, of the box's own shape."""
-    chance = _ask(outline, _squeeze(whole[box], FINE), window)
-    return keep_largest((_spread(chance, whole[box].shape) > 0.5).cpu().numpy())
+def _look(outline: Network, whole: Tensor, box: Box, window: Window) -> tuple[Tensor, Mask]:
+    """The probability of brain within `box`, and its largest part; of the box's own shape."""
+    chance = _spread(_ask(outline, _squeeze(whole[box], FINE), window), whole[box].shape)
+    return chance, keep_largest((chance > 0.5).cpu().numpy())
 
 
 def _grow(first: float, end: float, length: int) -> slice:

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from itertools import permutations
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.terms import Affine, Mask
+from pipelines.terms import Affine
+
+Number = TypeVar("Number", bound=np.generic)
 
 TOWARD_RAS = np.array([-1.0, -1.0, 1.0])
 """Right, anterior and superior as signs of the patient's LPS axes."""
@@ -23,10 +26,10 @@ class Turn:
         """`voxels` (k, j, i) as a view (x, y, z): to the patient's right, front and head."""
         return np.flip(voxels.transpose(self.axes), self._backward())
 
-    def undo(self, mask: Mask) -> Mask:
-        """A mask (x, y, z) back on the volume's own grid (k, j, i)."""
+    def undo(self, found: NDArray[Number]) -> NDArray[Number]:
+        """A mask or a map (x, y, z) back on the volume's own grid (k, j, i)."""
         back = np.argsort(self.axes)
-        return np.ascontiguousarray(np.flip(mask, self._backward()).transpose(back))
+        return np.ascontiguousarray(np.flip(found, self._backward()).transpose(back))
 
     def _backward(self) -> tuple[int, ...]:
         return tuple(axis for axis, flip in enumerate(self.flips) if flip)

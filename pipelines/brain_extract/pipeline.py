@@ -1,15 +1,20 @@
 """brain-extract: outline and volume of the brain in a T1-weighted head MR."""
 
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipelines.brain_extract.chain import Network, outline_brain
+from pipelines.brain_extract.chain import Network, Outline, outline_brain
+from pipelines.brain_extract.explain import CHANGES, vary
 from pipelines.brain_extract.orient import find_turn
 from pipelines.brain_extract.plausible import find_doubts
 from pipelines.brain_extract.weights import find_weights, load_networks
 from pipelines.errors import UnsuitableVolume
+from pipelines.explanation.deviation import add_deviations
+from pipelines.explanation.quantity import describe_members, name_map
 from pipelines.pipeline import Progress
 from pipelines.terms import Code, Finding, Mask, Measurement, Note, Result, Segment, Severity, Volume, read_manifest
 
@@ -38,10 +43,24 @@ class BrainModel:
         start = perf_counter()
         progress(0.0, "turn the head")
         turn = find_turn(volume.affine)
-        mask = outline_brain(turn.apply(volume.voxels), self._find, self._outline, self._device, progress)
-        result = describe(turn.undo(mask), volume, perf_counter() - start)
+        found = outline_brain(turn.apply(volume.voxels), self._find, self._outline, self._device, progress)
+        result = describe(turn.undo(found.mask), volume, perf_counter() - start)
         progress(1.0, "done")
         return result
+
+    def explain(self, volume: Volume, result: Result, way: str, progress: Progress) -> Result:
+        """See pipelines.pipeline.ExplainingModel: "tta" alone."""
+        progress(0.0, "explain")
+        turn = find_turn(volume.affine)
+
+        def ask(head: NDArray[np.float32]) -> Outline:
+            return outline_brain(head, self._find, self._outline, self._device, lambda *_: None)
+
+        entropy, voxels = vary(turn.apply(volume.voxels), ask, lambda share: progress(share, "explain"))
+        findings = add_deviations(result.findings, {"brain": [count * volume.voxel_ml for count in voxels]})
+        note = Note(describe_members(len(CHANGES)), Severity.INFO)
+        drawn = name_map(way, turn.undo(entropy))
+        return replace(result, findings=findings, notes=(*result.notes, note), maps=(*result.maps, drawn))
 
 
 class BrainExtract:

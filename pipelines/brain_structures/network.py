@@ -39,11 +39,16 @@ class MeshNet(nn.Module):
         return logits
 
 
-@torch.inference_mode()
 def find_classes(network: MeshNet, image: Tensor, done: Step) -> Tensor:
-    """The likeliest class of every voxel of `image` (d, h, w; on the network's device): uint8 of the same shape.
+    """The likeliest class of every voxel of `image` (d, h, w; on the network's device): uint8 of the same shape."""
+    return decide_voxels(network, image, done, lambda logits: logits.argmax(dim=0).to(torch.uint8))
 
-    The same as the arg max of `network(image)`, layer by layer in one buffer that each layer overwrites, PLANES at a
+
+@torch.inference_mode()
+def decide_voxels(network: MeshNet, image: Tensor, done: Step, decide: Callable[[Tensor], Tensor]) -> Tensor:
+    """decide(logits), given (class, d, h, w) of a few planes, for every voxel of `image` (d, h, w): (..., d, h, w).
+
+    The logits are those of `network(image)`, layer by layer in one buffer that each layer overwrites, PLANES at a
     time: 84 bytes a voxel and a few hundred MB, instead of twice that and the logits.
     """
     hidden = image.new_empty((CHANNELS, *image.shape))
@@ -51,11 +56,8 @@ def find_classes(network: MeshNet, image: Tensor, done: Step) -> Tensor:
     for n, convolution in enumerate(convolutions):
         _convolve(convolution, hidden if n else image[None], hidden)
         done(n + 1)
-    classes = torch.empty(image.shape, dtype=torch.uint8, device=image.device)
-    for first in range(0, image.shape[0], PLANES):
-        planes = slice(first, first + PLANES)
-        classes[planes] = last(hidden[None, :, planes])[0].argmax(dim=0)
-    return classes
+    starts = range(0, image.shape[0], PLANES)
+    return torch.cat([decide(last(hidden[None, :, first : first + PLANES])[0]) for first in starts], dim=-3)
 
 
 def _convolve(convolution: nn.Conv3d, source: Tensor, target: Tensor) -> None:

@@ -1,5 +1,6 @@
 """brain-structures: MeshNet on the head at 1 mm, sides told apart, labels laid back on the source."""
 
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -7,14 +8,19 @@ import numpy as np
 from torch import Tensor
 
 from pipelines.brain_structures.chain import parcellate
+from pipelines.brain_structures.conform import conform
+from pipelines.brain_structures.explain import CHANGES, vary
 from pipelines.brain_structures.findings import make_result
 from pipelines.brain_structures.network import MeshNet
 from pipelines.brain_structures.weights import find_weights
 from pipelines.errors import UnsuitableVolume
+from pipelines.explanation.deviation import add_deviations
+from pipelines.explanation.lay import lay
+from pipelines.explanation.quantity import describe_members, name_map
 from pipelines.pipeline import Progress
 from pipelines.steps.nearest import lay_labels
 from pipelines.steps.resample import Grid
-from pipelines.terms import Manifest, Result, Volume, read_manifest
+from pipelines.terms import Manifest, Note, Result, Severity, Volume, read_manifest
 from pipelines.weights import load_weights
 
 LONGEST_VOXEL_MM = 3.0
@@ -57,6 +63,15 @@ class StructuresModel:
         result = make_result(labels, volume, found.cut, seconds)
         progress(1.0, "done")
         return result
+
+    def explain(self, volume: Volume, result: Result, way: str, progress: Progress) -> Result:
+        """See pipelines.pipeline.ExplainingModel: "tta" alone."""
+        progress(0.0, "explain")
+        spread = vary(conform(volume, self._device), self._network, lambda share: progress(0.95 * share, "explain"))
+        drawn = name_map(way, lay(spread.entropy, spread.affine, Grid(volume.shape, volume.affine)))
+        findings = add_deviations(result.findings, spread.volumes)
+        note = Note(describe_members(len(CHANGES)), Severity.INFO)
+        return replace(result, findings=findings, notes=(*result.notes, note), maps=(*result.maps, drawn))
 
 
 def check(volume: Volume) -> None:

@@ -44,6 +44,11 @@ class Card:
         """True when there is no background among the output channels: each is a mask of its own."""
         return self.task is Task.SEGMENTATION and 0 in self.outputs
 
+    @property
+    def numbers(self) -> int:
+        """How many numbers there are from 0 to that of the last output."""
+        return max(self.outputs, default=0) + 1
+
 
 def make_key(label: str) -> str:
     """`kidney-right` of "kidney_right"."""

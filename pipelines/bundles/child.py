@@ -78,7 +78,7 @@ def _answer(program: "Program", message: Message, answers: IO[bytes]) -> None:
         send(answers, Message({"share": share, "what": what}))
 
     way = str(message.words.get("explain", ""))
-    found = program.explain(volumes[0], way, tell) if way else program.run(volumes, affine, tell)
+    found = program.explain(volumes, affine, way, tell) if way else program.run(volumes, affine, tell)
     words = {"seconds": time.perf_counter() - start, "spared": program.is_spared}
     send(answers, Message(words, found.arrays))
 

@@ -1,4 +1,4 @@
-"""Why a classifying bundle chose its class: maps on its input image, computed in its own process."""
+"""Why a bundle chose its class, and where its network looks: maps on its input image, computed in its own process."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.bundles.ways import CHANGES
+from pipelines.bundles.windows import Look
 from pipelines.errors import BundleDrift
+from pipelines.explanation.attention import view_attention
 from pipelines.explanation.augment import make_changes
 from pipelines.explanation.cam import ClassActivation
+from pipelines.explanation.features import view_features
 from pipelines.explanation.gradients import integrate_gradients
 from pipelines.explanation.layers import find_deepest
 from pipelines.explanation.occlusion import find_mean, occlude
@@ -17,11 +20,15 @@ from pipelines.explanation.score import score_class
 from pipelines.explanation.spread import find_spread
 
 Ask = Callable[[Tensor], Tensor]
+VIEWS = {"attention", "features"}
+"""Ways that have no target: they explain no answer."""
 
 
 def draw(way: str, network: nn.Module, image: Tensor, number: int) -> Tensor:
-    """What of `image` (1, channel, *space) speaks for class `number`: 0..1 as a share of the most, float32 (*space), on
-    the CPU. Raises BundleDrift where no layer of the network has a grid."""
+    """What of `image` (1, channel, *space) speaks for class `number`, or of VIEWS where the network looks: 0..1 as a
+    share of the most, float32 (*space), on the CPU. Raises BundleDrift where the network has no such thing."""
+    if way in VIEWS:
+        return normalize(view_windows(way, network)(image)[0, 0])
     score, fill = score_class(network, number), find_mean(image)
     if way == "occlusion":
         return normalize(occlude(score, image, fill))
@@ -32,6 +39,27 @@ def draw(way: str, network: nn.Module, image: Tensor, number: int) -> Tensor:
     except ValueError as error:
         raise BundleDrift(str(error)) from error
     return normalize(activation.draw(image, lambda copied: score_class(copied, number)))
+
+
+def view_windows(way: str, network: nn.Module) -> Look:
+    """What shows, of windows (n, channel, *window), where `network` attends or its deepest layer responds: (n, 1,
+    *window), 0 or more, on the CPU. It raises BundleDrift where the network has no such thing."""
+
+    layer = ""
+
+    def look(windows: Tensor) -> Tensor:
+        nonlocal layer
+        try:
+            if way == "attention":
+                seen = [view_attention(network, one[None]) for one in windows]
+            else:
+                layer = layer or find_deepest(network, windows[:1])
+                seen = [view_features(network, layer, one[None]) for one in windows]
+        except ValueError as error:
+            raise BundleDrift(str(error)) from error
+        return torch.stack(seen)[:, None]
+
+    return look
 
 
 @torch.no_grad()

@@ -27,6 +27,11 @@ def to_image(volumes: Sequence[NDArray[np.float32]], affine: Affine) -> MetaTens
     return MetaTensor(stacked, affine=ras, meta=meta)
 
 
+def plain(tensor: Tensor) -> Tensor:
+    """Without what MONAI keeps beside it."""
+    return tensor.as_tensor() if isinstance(tensor, MetaTensor) else torch.as_tensor(tensor)
+
+
 def find_ras(affine: Affine) -> Affine:
     """The affine from (i, j, k) to RAS of a volume whose `affine` leads from (k, j, i) to LPS."""
     ras: Affine = TO_RAS @ affine @ REVERSE

@@ -13,11 +13,12 @@ from typing import Any
 from pipelines.bundles.card import Card, Task, read_card
 from pipelines.bundles.concepts import Concept, propose, read_concepts, write_concepts
 from pipelines.bundles.lock import LOCK, check_lock, get_sha256, make_lock, read_lock, read_pinned
+from pipelines.bundles.members import list_members
 from pipelines.bundles.recipe import Recipe, make_recipe
 from pipelines.bundles.refusal import record
 from pipelines.bundles.scan import read_config, scan
 from pipelines.bundles.unpack import unpack
-from pipelines.bundles.ways import WAYS
+from pipelines.bundles.ways import list_ways
 from pipelines.errors import BundleDrift, BundleError, BundleUnreadable, UnknownPipeline
 from pipelines.terms import Code, Manifest, Requires, find_manifests, read_manifest, write_manifest
 
@@ -122,6 +123,8 @@ def _add(
 def _make_manifest(home: Path, name: str, card: Card) -> Manifest:
     """The manifest of the bundle in `home`, written beside it."""
     concepts, lacking = read_concepts(home / CONCEPTS, card)
+    lock = (home / LOCK).read_text("utf-8")
+    config = _read(home / BUNDLE, INFERENCE, read_lock(lock))
     kinds = dict.fromkeys(concept.kind for concept in concepts.values())
     flat = card.task is Task.CLASSIFICATION
     manifest = Manifest(
@@ -137,7 +140,7 @@ def _make_manifest(home: Path, name: str, card: Card) -> Manifest:
         procedure=PROCEDURES.get(card.modality, UNKNOWN_PROCEDURE),
         time_limit_s=TIME_LIMIT_S,
         lacks=lacking,
-        explains=WAYS.get(card.task, ()),
+        explains=list_ways(card.task, config.get("network_def"), len(list_members(lock))),
     )
     write_manifest(manifest, home / MANIFEST)
     return manifest

@@ -18,6 +18,7 @@ from pipelines.bundles.explained import add_explanation
 from pipelines.bundles.findings import make_result
 from pipelines.bundles.heap import KEEP
 from pipelines.bundles.install import Installed
+from pipelines.bundles.members import list_members
 from pipelines.bundles.refusal import record
 from pipelines.bundles.wire import MOST_BYTES, Message, receive, send
 from pipelines.errors import (
@@ -51,6 +52,7 @@ class BundleModel:
     ) -> None:
         """Loads the bundle in its process; `sparing` with smaller windows. Raises BundleError."""
         self._installed = installed
+        self._members = len(list_members(installed.lock))
         self._words = [str(installed.home), device]
         self._limits = [f"{memory_gb:g}", "code" if trusted else "none", "sparing" if sparing else "whole"]
         self._scratch = tempfile.TemporaryDirectory(prefix="wetread-bundle-")
@@ -72,10 +74,10 @@ class BundleModel:
         return replace(result, notes=(*result.notes, SPARED)) if answer.words.get("spared") is True else result
 
     def explain(self, volume: Volume, result: Result, way: str, progress: Progress) -> Result:
-        """See pipelines.pipeline.ExplainingModel: of classifications, in the ways of pipelines.bundles.ways."""
+        """See pipelines.pipeline.ExplainingModel: in the ways of pipelines.bundles.ways."""
         answer = self._answer([volume], {"explain": way}, progress)
         try:
-            return add_explanation(result, way, answer.arrays, volume)
+            return add_explanation(result, way, answer.arrays, volume, self._installed.card, self._members)
         except BundleError as error:
             raise self._record(error) from None
 

@@ -3,8 +3,9 @@
 import sys
 import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,32 +13,45 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
-from monai.inferers import SliceInferer, SlidingWindowInferer
 from monai.transforms import Compose, Invertd
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pipelines.bundles.after import (
+    After,
+    apply,
+    decide_each,
+    lay_decided,
+    list_steps,
+    nearest_after_arg_max,
+    to_chances,
+)
 from pipelines.bundles.card import Card, Task
 from pipelines.bundles.checkpoint import load_weights
-from pipelines.bundles.explain import draw, find_deviation
-from pipelines.bundles.image import from_image, to_image, to_indices, to_picture
+from pipelines.bundles.explain import draw, find_deviation, view_windows
+from pipelines.bundles.image import from_image, plain, to_image, to_indices, to_picture
 from pipelines.bundles.install import Installed
 from pipelines.bundles.layout import lay_out
+from pipelines.bundles.members import list_members
 from pipelines.bundles.numbers import refuse_nan
-from pipelines.bundles.recipe import Recipe, find_kind
+from pipelines.bundles.reader import Reader
+from pipelines.bundles.recipe import Recipe
 from pipelines.bundles.shortage import is_shortage
 from pipelines.bundles.sparing import spare
+from pipelines.bundles.steady import count_voxels, decide_both, find_anything, read_changed, weigh
 from pipelines.bundles.tail import Tail, take_tail
-from pipelines.bundles.windows import Decide, decide_windows, keep_means, pick_highest
+from pipelines.bundles.ways import MOVES, STEADY
+from pipelines.bundles.windows import Decide, Look, pick_highest
 from pipelines.errors import BundleDrift, BundleRefused, PipelineError, UnsuitableVolume
+from pipelines.explanation.scale import normalize
+from pipelines.explanation.spread import find_spread
+from pipelines.repeatable import make_repeatable
 from pipelines.terms import Affine
 
 MANY_CLASSES = 32
 """Beyond so many classes, sums are decided while windows go by."""
 PATCH = (32, 32, 32)
 """Voxels of a window on which a network shows its last layer."""
-DECISIVE = {"Activations", "AsDiscrete"}
-"""Transforms that make of scores what is there, each voxel for itself."""
 HOMES = ("monai.", "torch.", "ignite.")
 PATHS = types.SimpleNamespace(join=lambda *parts: str(PurePosixPath(*parts)))
 PLAIN = (
@@ -67,15 +81,15 @@ GLOBALS = {
 }
 """What an expression can reach, beside torch, numpy and monai: no open, no import, and of os only path.join."""
 Step = Callable[[float, str], None]
-Transform = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """What a network said. arrays: "labels" uint8 or uint16 (k, j, i); or "masks" bool (class, k, j, i); or "boxes"
     float64 (n, 2, 3), lower and upper corners in indices (k, j, i), with "scores" float64 (n,) and "classes" uint16
-    (n,), numbers of Card.outputs; or "probabilities" float64 (class,). Of an explanation "map" float32 (k, j, i), or
-    "deviation" float64 (1,): that of the most probable class."""
+    (n,), numbers of Card.outputs; or "probabilities" float64 (class,). Of an explanation "map" float32 (k, j, i) 0..1,
+    "counts" float64 (number of an output, reading): its voxels, or "deviation" float64 (1,): that of the most probable
+    class."""
 
     arrays: dict[str, NDArray[Any]]
 
@@ -83,17 +97,22 @@ class Answer:
 class Program:
     """A loaded bundle on one device."""
 
-    def __init__(self, installed: Installed, device: str, *, trusted: bool, sparing: bool = False) -> None:
-        """sparing: with smaller windows, where it has windows. Raises BundleError. Call in a confined process."""
+    def __init__(
+        self, installed: Installed, device: str, *, trusted: bool, sparing: bool = False, weights: str = ""
+    ) -> None:
+        """sparing: with smaller windows, where it has windows. weights: path in the bundle, else that which its
+        configuration names. Raises BundleError. Call in a confined process."""
         self._card: Card = installed.card
         self._device = device
+        self._load = partial(Program, installed, device, trusted=trusted, sparing=sparing)
+        self._members = list_members(installed.lock)
         recipe = installed.make_recipe(trusted=trusted)
         self._task, self._key = recipe.task, recipe.image_key
         if trusted:
             sys.path.insert(0, str(installed.folder))
         parser = _parse(recipe, device)
         self._network: nn.Module = _make(parser, "network_def").to(device)
-        load_weights(self._network, installed, str(_make(parser, "weights_path")), trusted=trusted)
+        load_weights(self._network, installed, weights or str(_make(parser, "weights_path")), trusted=trusted)
         self._network.eval()
         refuse_nan(self._network)
         self._before: Compose = _make(parser, "preprocessing")
@@ -102,9 +121,9 @@ class Program:
             self._detector = _make(parser, "detector")
             self._detector.eval()
         else:
-            self._inferer = _make(parser, "inferer")
-            self._after = _list_steps(_make(parser, "postprocessing"), recipe)
-        inferer: Any = self._detector.inferer if self._task is Task.DETECTION else self._inferer
+            self._reader = Reader(_make(parser, "inferer"), device)
+            self._after = list_steps(_make(parser, "postprocessing"), recipe)
+        inferer: Any = self._detector.inferer if self._task is Task.DETECTION else self._reader.inferer
         self.is_spared = sparing and spare(inferer)
         lay_out(self._network)
         self._tail = self._take_tail()
@@ -127,83 +146,131 @@ class Program:
             raise UnsuitableVolume(f"the bundle reads single pictures, not {voxels.shape[0]} planes")
         data = self._before({self._key: to_picture(voxels, self._card.channels)})
         step(0.3, "classify")
-        data["pred"] = self._inferer(data[self._key][None].to(self._device), self._network)[0].float().cpu()
-        scores = np.asarray(_apply(self._after, data)["pred"], np.float64).reshape(-1)
+        data["pred"] = self._reader.inferer(data[self._key][None].to(self._device), self._network)[0].float().cpu()
+        scores = np.asarray(apply(self._after, data)["pred"], np.float64).reshape(-1)
         return Answer({"probabilities": scores})
 
-    def explain(self, voxels: NDArray[np.float32], way: str, step: Step) -> Answer:
-        """Why a classification of `voxels` (1, j, i) is what it is: "deviation" for "tta", else "map".
-        Raises BundleDrift where the map cannot be laid back on the picture, UnsuitableVolume."""
-        if self._task is not Task.CLASSIFICATION or voxels.shape[0] != 1:
-            raise UnsuitableVolume("only classes of single pictures are explained")
+    def explain(self, volumes: Sequence[NDArray[np.float32]], affine: Affine, way: str, step: Step) -> Answer:
+        """Why, or how steadily, the answer on `volumes` is what it is: "map", of a classification's "tta" "deviation"
+        instead, of a segmentation's "counts" as well. Raises BundleDrift where the map cannot be laid back on the
+        images, UnsuitableVolume."""
         step(0.0, "explain")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            data = self._before({self._key: to_picture(voxels, self._card.channels)})
-            image = _plain(data[self._key])[None].float().to(self._device)
-            number = int(self._ask(image).argmax())
-            if way == "tta":
-                return Answer({"deviation": find_deviation(self._ask, image)[number : number + 1].double().numpy()})
-            drawn = draw(way, self._network, image, number)
-            data["pred"] = MetaTensor(drawn[None])
-            return Answer({"map": self._lay_back(data, voxels.shape)})
+            if self._task is Task.CLASSIFICATION:
+                return self._explain_class(volumes[0], way)
+            if self._task is Task.SEGMENTATION:
+                data = self._before({self._key: to_image(volumes, affine)})
+                with torch.autocast("cuda", enabled=self._device.startswith("cuda")):
+                    made = self._vary if way in STEADY else self._view
+                    return made(way, data, volumes[0].shape, step)
+        raise UnsuitableVolume("only classes and segments are explained, not boxes")
+
+    def _explain_class(self, voxels: NDArray[np.float32], way: str) -> Answer:
+        if voxels.shape[0] != 1:
+            raise UnsuitableVolume("only classes of single pictures are explained")
+        data = self._before({self._key: to_picture(voxels, self._card.channels)})
+        image = plain(data[self._key])[None].float().to(self._device)
+        number = int(self._ask(image).argmax())
+        if way in STEADY:
+            found = find_deviation(self._ask, image) if way == "tta" else self._ask_members(image)
+            return Answer({"deviation": found[number : number + 1].double().numpy()})
+        return Answer({"map": self._lay_back(data, draw(way, self._network, image, number), voxels.shape)})
 
     @torch.no_grad()
     def _ask(self, image: Tensor) -> Tensor:
         """The probabilities (class,) of a picture as the network reads it."""
-        pred = self._inferer(image, self._network)[0].float().cpu()
-        return _plain(_apply(self._after, {"pred": pred})["pred"]).reshape(-1)
+        pred = self._reader.inferer(image, self._network)[0].float().cpu()
+        return plain(apply(self._after, {"pred": pred})["pred"]).reshape(-1)
 
-    def _lay_back(self, data: dict[str, Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """The map in `data`, as the picture was before anything was done to it."""
+    def _ask_members(self, image: Tensor) -> Tensor:
+        """The deviation of each probability (class,) over the sets of weights."""
+        return find_spread(one._ask(image) for one in self._load_members()).deviation
+
+    def _load_members(self) -> "Iterator[Program]":
+        """The bundle with each of its sets of weights, one at a time. Raises BundleDrift where it has not several."""
+        if not self._members:
+            raise BundleDrift("it has not several sets of weights: models/model_fold0.pt, models/model_fold1.pt ...")
+        for path in self._members:
+            member = self._load(weights=path)
+            make_repeatable()
+            yield member
+
+    @torch.inference_mode()
+    def _vary(self, way: str, data: dict[str, Any], shape: tuple[int, ...], step: Step) -> Answer:
+        """How steady a segmentation is: the map of its entropy, and of each reading the voxels of each class."""
+        card, activate = self._card, to_chances(self._after, overlaps=self._card.overlaps)
+        alone = decide_each(self._after) if card.overlaps or card.classes == 1 else pick_highest
+        decide = decide_both(alone, lambda one: find_anything(activate(one), [*card.outputs], overlaps=card.overlaps))
+        steps = lay_decided(self._after, self._before, self._key, overlaps=card.overlaps)
+
+        def count(decided: Tensor) -> NDArray[np.float64]:
+            pred = decided > 0 if card.overlaps else decided.float()
+            return count_voxels(self._conclude({**data, "pred": MetaTensor(pred)}, steps, shape).arrays, card.numbers)
+
+        image = plain(data[self._key]).float()
+        if way == "tta":
+            number, any_size = len(MOVES), self._reader.takes_any_size
+            readings = read_changed(partial(self._read, decide), image, takes_any_size=any_size)
+        else:
+            number, readings = len(self._members), (one._read(decide, image) for one in self._load_members())
+        entropy, counts = weigh(readings, number, count, lambda share: step(0.95 * share, "explain"))
+        return Answer({"map": self._lay_back(data, entropy, shape), "counts": counts})
+
+    def _read(self, decide: Decide, image: Tensor) -> Tensor:
+        """What `decide` says of an image (channel, *space), which goes through the windows of an answer."""
+        return self._reader.read(image[None], self._look, decide, self._tail)
+
+    @torch.inference_mode()
+    def _view(self, way: str, data: dict[str, Any], shape: tuple[int, ...], step: Step) -> Answer:
+        """Where the network looks, window by window."""
+        look = self._watch(lambda share, _: step(share, "explain"), view_windows(way, self._network))
+        drawn = self._reader.read(data[self._key][None], look)[0]
+        return Answer({"map": self._lay_back(data, normalize(drawn), shape)})
+
+    def _lay_back(self, data: dict[str, Any], drawn: Tensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """`drawn` (*space), on the grid of the image in `data`, as the volume was before anything was done to it."""
         back = Invertd("pred", self._before, orig_keys=self._key, nearest_interp=False, to_tensor=True)
         try:
-            laid = _plain(back(data)["pred"])[0].T[None]
+            flat = plain(back({**data, "pred": MetaTensor(drawn[None])})["pred"])[0]
         except (RuntimeError, ValueError, KeyError) as error:
             raise BundleDrift(f"its preprocessing has no way back: {type(error).__name__}") from error
+        laid = flat.permute(2, 1, 0) if flat.ndim == 3 else flat.T[None]
         if tuple(laid.shape) != shape:
-            raise BundleDrift(f"its map comes back as {tuple(laid.shape)}, the picture has {shape}")
-        return np.ascontiguousarray(laid.clamp(0.0, 1.0).numpy(), np.float32)
+            raise BundleDrift(f"its map comes back as {tuple(laid.shape)}, the images have {shape}")
+        return np.ascontiguousarray(laid.nan_to_num().clamp(0.0, 1.0).numpy(), np.float32)
 
     def _segment(self, data: dict[str, Any], shape: tuple[int, ...], step: Step) -> Answer:
         steps = self._infer(data, step)
         step(0.8, "lay back")
-        pred = from_image(_plain(_apply(steps, data)["pred"]))
+        return self._conclude(data, steps, shape)
+
+    def _conclude(self, data: dict[str, Any], steps: Sequence[After], shape: tuple[int, ...]) -> Answer:
+        """What is in `data` after `steps`, on the volume's own grid."""
+        pred = from_image(plain(apply(steps, data)["pred"]))
         if tuple(pred.shape[1:]) != shape:
             raise BundleDrift(f"its answer has the shape {tuple(pred.shape[1:])}, the images have {shape}")
         return self._decide(pred)
 
-    def _infer(self, data: dict[str, Any], step: Step) -> "list[_Step]":
-        """Puts the network's answer into `data`; returns the steps that are left for it."""
-        look, image = self._watch(step), data[self._key][None]
-        slides = self._slides and image.ndim == 5
-        if slides and self._card.classes > MANY_CLASSES:
-            return self._infer_early(data, look)
-        if slides:
-            pred = decide_windows(_plain(image), look, self._inferer, self._device, keep_means)
-        else:
-            if isinstance(self._inferer, (SliceInferer, SlidingWindowInferer)):
-                self._inferer.sw_device, self._inferer.device = self._device, "cpu"
-            pred = self._inferer(image, look)[0].float().cpu()
+    def _infer(self, data: dict[str, Any], step: Step) -> list[After]:
+        """Puts the network's answer into `data`; returns the steps that are left for it. Many classes are decided while
+        windows go by: labels, or masks where classes may overlap."""
+        look, image, overlaps = self._watch(step, self._look), data[self._key][None], self._card.overlaps
+        if self._reader.slides and image.ndim == 5 and self._card.classes > MANY_CLASSES:
+            decide = decide_each(self._after) if overlaps else pick_highest
+            pred = self._reader.read(image, look, decide, self._tail)
+            data["pred"] = MetaTensor(pred if overlaps else pred.float())
+            return lay_decided(self._after, self._before, self._key, overlaps=overlaps)
+        pred = self._reader.read(image, look)
         if pred.shape[0] not in {1, self._card.classes}:
             raise BundleDrift(f"its network has {pred.shape[0]} output channels, its metadata say {self._card.classes}")
         data["pred"] = MetaTensor(pred)
-        labels = pred.shape[0] == 1 and not self._card.overlaps
-        return _nearest_after_arg_max(self._after, self._before, self._key, decided=labels)
-
-    @property
-    def _slides(self) -> bool:
-        """Whether windows go over a volume as MONAI's own inferer has them, which ours does in less memory."""
-        inferer: Any = getattr(self, "_inferer", None)
-        return (
-            type(inferer) is SlidingWindowInferer
-            and inferer.roi_size is not None
-            and np.size(inferer.roi_size) in {1, 3}
-        )
+        labels = pred.shape[0] == 1 and not overlaps
+        return nearest_after_arg_max(self._after, self._before, self._key, decided=labels)
 
     def _take_tail(self) -> Tail | None:
         """The last layer, where many classes are decided while windows go by."""
-        if not self._slides or self._card.classes <= MANY_CLASSES:
+        if self._task is not Task.SEGMENTATION or not self._reader.slides or self._card.classes <= MANY_CLASSES:
             return None
         try:
             return take_tail(self._network, torch.zeros(1, self._card.channels, *PATCH, device=self._device))
@@ -211,17 +278,6 @@ class Program:
             if is_shortage(error):
                 raise
             return None  # a network that reads no window of this size is taken as it is
-
-    def _infer_early(self, data: dict[str, Any], look: Callable[[Tensor], Tensor]) -> "list[_Step]":
-        """As _infer, with all decided while windows go by: labels, or masks where classes may overlap."""
-        overlaps = self._card.overlaps
-        decide = _decide_each(self._after) if overlaps else pick_highest
-        pred = decide_windows(_plain(data[self._key][None]), look, self._inferer, self._device, decide, self._tail)
-        data["pred"] = MetaTensor(pred if overlaps else pred.float())
-        left = [one for one in self._after if one.kind not in DECISIVE]
-        steps = _nearest_after_arg_max(left, self._before, self._key, decided=True)
-        each = [_Step(one.kind, _take_each(one.transform)) if one.kind == "Invert" else one for one in steps]
-        return each if overlaps else steps
 
     def _decide(self, pred: Tensor) -> Answer:
         """Labels, or masks where the output channels may overlap; from scores, where the bundle left them so."""
@@ -252,24 +308,23 @@ class Program:
         whole = (corners[:, 1] - corners[:, 0] > 1e-3).all(axis=1)
         return Answer({"boxes": corners[whole], "scores": scores[whole], "classes": classes[whole]})
 
-    def _watch(self, step: Step) -> Callable[[Tensor], Tensor]:
-        """The network, telling as windows go by."""
+    @staticmethod
+    def _watch(step: Step, look: Look) -> Look:
+        """`look`, telling as windows go by."""
         windows = 0
 
-        def look(patch: Tensor) -> Tensor:
+        def watched(patch: Tensor) -> Tensor:
             nonlocal windows
             windows += 1
             step(0.8 - 0.7 * 0.95**windows, "segment")
-            logits = self._network(patch)
-            return logits[0] if isinstance(logits, (tuple, list)) else logits  # type: ignore[no-any-return]
+            return look(patch)
 
-        return look
+        return watched
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Step:
-    kind: str
-    transform: Transform
+    def _look(self, patch: Tensor) -> Tensor:
+        """What the network says of windows; of several answers the first."""
+        logits = self._network(patch)
+        return logits[0] if isinstance(logits, (tuple, list)) else logits  # type: ignore[no-any-return]
 
 
 def _parse(recipe: Recipe, device: str) -> ConfigParser:
@@ -314,61 +369,3 @@ def _check_homes(parser: ConfigParser) -> None:
             raise BundleDrift(f"{path.rpartition('.')[2]!r} is no class of this version of MONAI")
         if path != "torch.device" and not (isinstance(found, type) and f"{found.__module__}.".startswith(HOMES)):
             raise BundleRefused(f"_target_ {path!r} leads to no class of MONAI or torch")
-
-
-def _list_steps(compose: Compose, recipe: Recipe) -> list[_Step]:
-    kinds = [find_kind(step) for step in recipe.config["postprocessing"]["transforms"]]
-    made = [step for step in compose.transforms if step is not None]
-    if len(kinds) != len(made):
-        kinds = [find_kind({"_target_": type(step).__name__}) for step in made]
-    return [_Step(kind, step) for kind, step in zip(kinds, made, strict=True)]
-
-
-def _apply(steps: Sequence[_Step], data: dict[str, Any]) -> dict[str, Any]:
-    for step in steps:
-        data = step.transform(data)
-    return data
-
-
-def _nearest_after_arg_max(steps: Sequence[_Step], before: Compose, key: str, *, decided: bool) -> list[_Step]:
-    """The steps with the way back in them. Labels are laid back by the nearest voxel, whatever the bundle says: between
-    classes 0 and 2 a linear way back invents class 1. A bundle without a way back gets one, at the end."""
-    nearest = _Step("Invert", Invertd("pred", before, orig_keys=key, nearest_interp=True, to_tensor=True))
-    found: list[_Step] = []
-    for step in steps:
-        decided = decided or (step.kind == "AsDiscrete" and bool(getattr(step.transform, "argmax", (False,))[0]))
-        found.append(nearest if step.kind == "Invert" and decided else step)
-    if not any(step.kind == "Invert" for step in found):
-        found.append(nearest)
-    return found
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    """Without what MONAI keeps beside it."""
-    return tensor.as_tensor() if isinstance(tensor, MetaTensor) else torch.as_tensor(tensor)
-
-
-def _decide_each(steps: Sequence[_Step]) -> Decide:
-    """For classes that may overlap: where each is, by the bundle's own activation and threshold."""
-    own = [one for one in steps if one.kind in DECISIVE]
-
-    def decide(means: Tensor) -> Tensor:
-        return _plain(_apply(own, {"pred": MetaTensor(means)})["pred"]) > 0.5
-
-    return decide
-
-
-def _take_each(transform: Transform) -> Transform:
-    """`transform` for masks, a channel at a time: only one of them is ever kept as floats."""
-
-    def take(data: dict[str, Any]) -> dict[str, Any]:
-        channels = _plain(data["pred"])
-        taken: Tensor | None = None
-        for n, channel in enumerate(channels):
-            one = _plain(transform({**data, "pred": MetaTensor(channel[None].float())})["pred"])[0] > 0.5
-            if taken is None:  # in the order in which it is read at last: from_image turns the axes around
-                taken = torch.empty((len(channels), *reversed(one.shape)), dtype=torch.bool).permute(0, 3, 2, 1)
-            taken[n] = one
-        return {**data, "pred": taken}
-
-    return take

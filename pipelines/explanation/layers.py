@@ -20,7 +20,9 @@ def find_deepest(network: nn.Module, image: Tensor) -> str:
         def hook(_module: nn.Module, _given: object, made: object) -> None:
             grids.pop(name, None)  # in the order of the last answer
             if isinstance(made, Tensor) and made.ndim == image.ndim:
-                grids[name] = tuple(made.shape[2:])
+                grid = tuple(made.shape[2:])
+                if all(n <= most for n, most in zip(grid, image.shape[2:], strict=True)):  # channels last: no grid
+                    grids[name] = grid
 
         return hook
 

@@ -13,6 +13,8 @@ BIT = Code("bit", "UCUM", "bit")
 STANDARD_DEVIATION = Code("386136009", "SCT", "Standard Deviation")
 """Of CID 7464: how a number that says how far others lie apart was derived."""
 AUGMENTATION = Code("TTA", "99WETREAD", "Test-time augmentation")
+ENSEMBLE = Code("ENSEMBLE", "99WETREAD", "Ensemble of networks")
+MIRRORED = "mirrored and moved by a few voxels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,13 @@ QUANTITIES = MappingProxyType(
         "tta": Quantity(
             "Uncertainty (test-time augmentation)", Code("ENTROPY", "99WETREAD", "Predictive entropy"), BIT
         ),
+        "ensemble": Quantity("Uncertainty (ensemble)", Code("ENTROPY", "99WETREAD", "Predictive entropy"), BIT),
+        "attention": Quantity("Attention", Code("ATTENTION", "99WETREAD", "Attention weight"), NO_UNITS),
+        "features": Quantity("Features (deepest layer)", Code("FEATURES", "99WETREAD", "Feature response"), NO_UNITS),
     }
 )
-"""By way. The codes of DCM are those of PS3.16 CID 217 for maps of explanations; it has none for uncertainty."""
+"""By way. The codes of DCM are those of PS3.16 CID 217 for maps of explanations; it has none for
+uncertainty, for attention and for the responses of a layer."""
 
 
 def name_map(way: str, values: NDArray[np.float32]) -> ScalarMap:
@@ -45,9 +51,17 @@ def name_map(way: str, values: NDArray[np.float32]) -> ScalarMap:
     return ScalarMap(way, quantity.label, values, quantity.code, quantity.unit)
 
 
-def describe_members(count: int) -> str:
-    """That an uncertainty is of `count` readings, in words."""
+def describe_members(count: int, changed: str = MIRRORED) -> str:
+    """That an uncertainty is of `count` readings, in words. changed: what is done to the images."""
     return (
-        f"Uncertainty and standard deviations are of {count} readings of the same images, mirrored and moved by a few "
-        "voxels: how steady the answer is, not how right. Real errors are larger."
+        f"Uncertainty and standard deviations are of {count} readings of the same images, {changed}: how steady the "
+        "answer is, not how right. Real errors are larger."
+    )
+
+
+def describe_ensemble(count: int) -> str:
+    """That an uncertainty is of `count` sets of weights, in words."""
+    return (
+        f"Uncertainty and standard deviations are of {count} sets of weights of the same network: how much they agree, "
+        "not how right they are. Real errors are larger. The answer itself is that of the pipeline's own weights."
     )

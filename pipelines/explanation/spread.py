@@ -20,9 +20,14 @@ class Spread:
     def entropy(self) -> Tensor:
         """Of the mean probability of a thing that is there or not, in bits: 0 where all are sure and agree, 1 where
         they are undecided or contradict each other."""
-        p = self.mean.clamp(1e-7, 1 - 1e-7)
-        found = -(p * p.log2() + (1 - p) * (1 - p).log2())
-        return torch.where((self.mean <= 0) | (self.mean >= 1), 0.0, found)
+        return find_entropy(self.mean)
+
+
+def find_entropy(mean: Tensor) -> Tensor:
+    """Of a probability 0..1, in bits: 0 at both ends, 1 in the middle."""
+    p = mean.clamp(1e-7, 1 - 1e-7)
+    found = -(p * p.log2() + (1 - p) * (1 - p).log2())
+    return torch.where((mean <= 0) | (mean >= 1), 0.0, found)
 
 
 def find_spread(answers: Iterable[Tensor]) -> Spread:

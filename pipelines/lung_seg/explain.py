@@ -6,7 +6,7 @@ deep layers speak of what is not.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipelines.explanation.augment import answer_changed, make_changes
+from pipelines.explanation.deviation import add_deviations
 from pipelines.explanation.gradients import integrate_gradients
-from pipelines.explanation.quantity import AUGMENTATION, STANDARD_DEVIATION, describe_members
+from pipelines.explanation.quantity import describe_members
 from pipelines.explanation.scale import normalize
 from pipelines.explanation.score import Score, score_region
 from pipelines.explanation.spread import find_spread
-from pipelines.lung_seg.findings import MILLILITER, NAMES, VOLUME
+from pipelines.lung_seg.findings import NAMES
 from pipelines.lung_seg.network import SPACING_MM, fit_patch, to_input, weigh_density
 from pipelines.lung_seg.postprocess import THRESHOLD, keep_lungs
 from pipelines.lung_seg.sides import split_sides
 from pipelines.pipeline import Progress
-from pipelines.terms import Finding, Measurement, Note, Result, Severity
+from pipelines.terms import Finding, Note, Result, Severity
 
 CHANGES = make_changes(flip=(2,), shifts=((0, 0, 0), (3, 3, 3), (6, 2, 4)))
 """Mirrored along i, left for right, as in training, and moved by what is no multiple of the network's stride. Neither k
@@ -65,8 +66,7 @@ class Reader:
                 yield answer
 
         spread = find_spread(answers())
-        deviations = {key: float(np.std([one[key] for one in volumes])) for key in (*NAMES.values(), "lungs")}
-        findings = tuple(_add_deviation(finding, deviations) for finding in result.findings)
+        findings = add_deviations(result.findings, {key: [one[key] for one in volumes] for key in volumes[0]})
         return Explained((spread.entropy,), findings, Note(describe_members(len(CHANGES)), Severity.INFO))
 
     def attribute(self, hu: Tensor, result: Result, progress: Progress) -> Explained:
@@ -100,13 +100,6 @@ def _measure_sides(probability: Tensor, gray: NDArray[np.float32]) -> Mapping[st
     voxel_ml = SPACING_MM**3 / 1000.0
     found = {name: float((lungs & (sides == side)).sum()) * voxel_ml for side, name in NAMES.items()}
     return found | {"lungs": float(lungs.sum()) * voxel_ml}
-
-
-def _add_deviation(finding: Finding, deviations: Mapping[str, float]) -> Finding:
-    if finding.absent or finding.key not in deviations:
-        return finding
-    added = Measurement(VOLUME, round(deviations[finding.key], 1), MILLILITER, STANDARD_DEVIATION, AUGMENTATION)
-    return replace(finding, measurements=(*finding.measurements, added))
 
 
 def draw_gradients(

@@ -113,7 +113,7 @@ def test_it_is_off_by_default_and_chosen_by_the_name_of_the_pipeline(tmp_path):
     [
         ('[pipelines.lung-sgg]\nexplain = "tta"\n', "pipelines.lung-sgg: no such pipeline; there are: brain-extract"),
         ('[pipelines.lung-seg]\nexplain = "tarot"\n', "'tarot' is none of its ways: tta, gradients"),
-        ('[pipelines.brain-extract]\nexplain = "tta"\n', "is none of its ways: none"),
+        ('[pipelines.series-kind]\nexplain = "tta"\n', "is none of its ways: none"),
     ],
 )
 def test_a_way_that_a_pipeline_does_not_have_stops_the_start(tmp_path, text, said):

@@ -53,6 +53,15 @@ def seed_weights(place, weights):
     torch.save(network.state_dict(), place / "models" / weights)
 
 
+def add_members(bundle, seeds):
+    """models/model_fold0.pt ... beside models/model.pt, with weights from `seeds`; None for those of model.pt."""
+    first = torch.load(bundle / "models" / "model.pt", weights_only=True)
+    for number, seed in enumerate(seeds):
+        torch.manual_seed(seed or 0)
+        other = {name: one + 0.2 * torch.randn(one.shape) * (seed is not None) for name, one in first.items()}
+        torch.save(other, bundle / "models" / f"model_fold{number}.pt")
+
+
 def edit_config(place, edit):
     path = place / "configs" / "inference.json"
     config = json.loads(path.read_text())

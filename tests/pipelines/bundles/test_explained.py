@@ -1,15 +1,18 @@
 """A classifying bundle says why, on the picture as it came, and its process is not believed when it does."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
+from pipelines.bundles.card import read_card
 from pipelines.bundles.explained import add_explanation
 from pipelines.bundles.install import add_bundle
 from pipelines.catalog import get_pipeline
 from pipelines.errors import BundleCrashed, UnsuitableVolume
 from pipelines.terms import Volume
-from tests.pipelines.bundles.made import make_bundle, make_volume
+from tests.pipelines.bundles.made import CONFIGS, make_bundle, make_volume
 from tests.pipelines.explanation.seeded import make_network, train
 from tests.results import make_empty_result
 
@@ -30,7 +33,7 @@ def model(shelf, tmp_path, weights):
     (place / "models").mkdir()
     torch.save(weights, place / "models" / "model.pt")
     manifest = add_bundle(place, shelf, "tiny")
-    assert manifest.explains == ("gradcam", "occlusion", "gradients", "tta")
+    assert manifest.explains == ("gradcam", "occlusion", "gradients", "tta", "features")
     loaded = get_pipeline("tiny").load("cpu")
     yield loaded
     loaded.close()
@@ -59,6 +62,10 @@ def test_every_way_is_answered_where_the_picture_has_its_reason(model, picture):
         assert "not the patient" in explained.notes[-1].text
     assert {scalars.quantity.value, explained.maps[0].quantity.scheme} == {"130404", "DCM"}
     assert told[0] == (0.0, "explain")
+    viewed = model.explain(picture, result, "features", lambda *_: None)
+    assert viewed.maps[0].values.shape == SHAPE
+    assert viewed.maps[0].values.std() > 0
+    assert "explains no answer" in viewed.notes[-1].text
     before = result.findings[0].measurements
     uncertain = model.explain(picture, result, "tta", lambda *_: None)
     probability, deviation = uncertain.findings[0].measurements
@@ -90,5 +97,6 @@ def test_only_pictures_are_explained(model):
 )
 def test_what_is_no_explanation_is_a_named_error(way, arrays):
     volume = Volume(np.zeros((1, 3, 4), np.float32), np.eye(4), "1.2.3", "CT")
+    card = read_card(json.loads((CONFIGS / "tiny_classification" / "configs" / "metadata.json").read_text()))
     with pytest.raises(BundleCrashed):
-        add_explanation(make_empty_result(), way, arrays, volume)
+        add_explanation(make_empty_result(), way, arrays, volume, card)

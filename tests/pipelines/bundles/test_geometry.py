@@ -76,15 +76,15 @@ def test_labels_between_which_a_class_lies_are_not_blended(shelf, tmp_path):
     from monai.data import MetaTensor
     from monai.transforms import Compose, Invertd, Spacingd
 
-    from pipelines.bundles.program import _nearest_after_arg_max, _Step
+    from pipelines.bundles.after import After, nearest_after_arg_max
 
     before = Compose([Spacingd("image", (0.4, 0.4, 0.4))])
     data = before({"image": to_image([make_volume().voxels], make_volume().affine)})
     labels = torch.zeros_like(data["image"].as_tensor())
     labels[:, :, ::2] = 2.0
     data["pred"] = MetaTensor(labels)
-    linear = _Step("Invert", Invertd("pred", before, orig_keys="image", nearest_interp=False))
-    (step,) = _nearest_after_arg_max([linear], before, "image", decided=True)
+    linear = After("Invert", Invertd("pred", before, orig_keys="image", nearest_interp=False))
+    (step,) = nearest_after_arg_max([linear], before, "image", decided=True)
     assert set(torch.unique(torch.as_tensor(step.transform(dict(data))["pred"])).tolist()) == {0.0, 2.0}
     blended = torch.as_tensor(linear.transform(dict(data))["pred"]).round()
     assert set(torch.unique(blended).tolist()) == {0.0, 1.0, 2.0}

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pipelines.bundles import program
+from pipelines.bundles.after import take_each
 from pipelines.bundles.concepts import Concept
 from pipelines.bundles.findings import make_result
 from pipelines.bundles.install import add_bundle, read_installed
@@ -56,7 +57,7 @@ def test_many_masks_are_laid_back_one_at_a_time():
         return {"pred": data["pred"].repeat(1, 2, 1, 1)}
 
     masks = torch.rand(5, 2, 3, 4) > 0.5
-    taken = program._take_each(lay_back)({"pred": masks})["pred"]
+    taken = take_each(lay_back)({"pred": masks})["pred"]
     assert seen == [((1, 2, 3, 4), torch.float32)] * 5
     assert torch.equal(taken, masks.repeat(1, 2, 1, 1))
     assert taken.permute(0, 3, 2, 1).is_contiguous()

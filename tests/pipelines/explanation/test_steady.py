@@ -106,6 +106,7 @@ def test_what_a_transformer_s_patches_receive_is_one_on_average(classification):
     found = view_attention(network, image, patches=(4, 6))
     assert found.shape == (32, 48)
     assert float(found.mean()) == pytest.approx(1.0, abs=0.1)
+    assert torch.equal(found, view_attention(network, image))
     with pytest.raises(ValueError, match="say how many there are"):
         view_attention(network, image, patches=(3, 3))
     assert not any(getattr(one, "save_attn", False) for one in network.modules())
