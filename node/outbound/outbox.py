@@ -52,8 +52,8 @@ class Shelf:
             draft.drop()
 
     def begin(self, dataset: Dataset) -> None:
-        """Writes `dataset` as it is by now, and leaves the sync to a thread of its own: that waits for the disk alone. A
-        thread that also wrote would fight for the interpreter with the one that goes on encoding, at every frame.
+        """Writes `dataset` as it is by now, and leaves the sync to a thread of its own: that waits for the disk alone.
+        One that also wrote would fight for the interpreter with the thread that goes on encoding, at every frame.
         Raises OSError."""
         draft = self._draft(dataset)
         draft.write()

@@ -163,8 +163,8 @@ class Index:
             os.close(os.open(self._place, os.O_CREAT | os.O_RDWR, 0o600))
             db = sqlite3.connect(self._place, timeout=30.0, isolation_level=None, check_same_thread=False)
             db.row_factory = sqlite3.Row
-            # What a power cut takes is read from the files again: no commit waits for the disk. Pages are read where they
-            # are mapped; each thread has a cache of its own beside.
+            # What a power cut takes is read from the files again: no commit waits for the disk. Pages are read where
+            # they are mapped; each thread has a cache of its own beside.
             for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-4096", "mmap_size=1073741824"):
                 db.execute(f"PRAGMA {pragma}")
             self._local.db = db
