@@ -16,7 +16,7 @@ from node.durable import sync_directory
 from node.errors import PeerUnreachable
 from node.ledger import Ledger
 from node.ledger.integrity import ADVICE, find_damage
-from node.outbound.echo import echo
+from node.outbound.echo import echo_peer
 from node.outbound.stow import probe
 from node.outbound.telling.knock import knock
 from node.oversight.health import broker_answers, find_shortage
@@ -54,7 +54,7 @@ def examine(settings: Settings, ledger: Ledger) -> Iterator[Check]:
         yield Check("broker", True, "embedded, started by `wetread up`")
     host, port = settings.node.listen.rsplit(":", 1)
     near = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  compared, not bound
-    yield _check_echo("door", settings, (near, int(port)), settings.node.ae_title)
+    yield _check_echo("door", settings, Peer(ae_title=settings.node.ae_title, address=f"{near}:{port}"))
     for name, peer in settings.peers.items():
         if peer.address:
             yield _check_peer(settings, name, peer)
@@ -108,17 +108,18 @@ def _check_spool(settings: Settings, ledger: Ledger) -> Check:
     return Check("spool", not lost, seen)
 
 
-def _check_echo(what: str, settings: Settings, address: tuple[str, int], title: str) -> Check:
+def _check_echo(what: str, settings: Settings, peer: Peer) -> Check:
     try:
-        echo(settings.node.ae_title, address, title)
+        echo_peer(settings.node.ae_title, peer)
     except PeerUnreachable as error:
         return Check(what, False, str(error))
-    return Check(what, True, f"{title} at {address[0]}:{address[1]} answers C-ECHO")
+    by = " by TLS" if peer.tls else ""
+    return Check(what, True, f"{peer.ae_title} at {peer.address} answers C-ECHO{by}")
 
 
 def _check_peer(settings: Settings, name: str, peer: Peer) -> Check:
     """Many scanners send and let nobody call them: one of whom nothing is wanted need not answer."""
-    check = _check_echo(f"peer {name}", settings, (peer.host, peer.port), peer.ae_title)
+    check = _check_echo(f"peer {name}", settings, peer)
     if check.well or _is_called(settings, name, peer):
         return check
     return Check(check.what, True, f"does not answer C-ECHO; it only sends, so need not: {check.seen}")

@@ -18,7 +18,7 @@ from node.ledger import Ledger
 from node.model.expectation import Count, Expectation, Kind, Question
 from node.outbound.count_find import count_by_find
 from node.outbound.count_qido import PATIENCE, count_by_qido
-from node.outbound.store import associate
+from node.outbound.store import associate_peer
 from node.rounds import keep_going
 from node.sections import CountBy
 from node.security.web_client import make_web_client
@@ -63,8 +63,8 @@ class Counter:
                 self._note(question, None, f"{type(error).__name__}: {error}")
 
     def _ask_archive(self, due: list[Question]) -> None:
-        address, contexts = (self._peer.host, self._peer.port), [build_context(STUDY_ROOT_FIND)]
-        with associate(self._settings.node.ae_title, address, self._peer.ae_title, contexts) as association:
+        contexts = [build_context(STUDY_ROOT_FIND)]
+        with associate_peer(self._settings.node.ae_title, self._peer, contexts) as association:
             self._ask_all(due, lambda question: count_by_find(association, question, self._modalities))
 
     def _ask_web(self, due: list[Question]) -> None:

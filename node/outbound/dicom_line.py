@@ -16,7 +16,7 @@ from node.model.delivery import Delivery, DeliveryState
 from node.outbound.answers import Answer
 from node.outbound.confirm import ask_commitment, find_by_query, keep_unasked, settle_query, settle_report
 from node.outbound.moment import Moment
-from node.outbound.store import associate, make_contexts, read_kind, store_file
+from node.outbound.store import associate_peer, make_contexts, read_kind, store_file
 from node.sections import Confirm
 
 log = logging.getLogger(__name__)
@@ -46,8 +46,7 @@ def open_dicom_line(
 
     handlers: list[evt.EventHandlerType] = [(evt.EVT_N_EVENT_REPORT, on_report)]
     patience = settings.deliver.answer_wait.total_seconds()
-    address, ours = (peer.host, peer.port), settings.node.ae_title
-    with associate(ours, address, peer.ae_title, contexts, handlers, roles, patience) as association:
+    with associate_peer(settings.node.ae_title, peer, contexts, handlers, roles, patience) as association:
         yield DicomLine(name, settings, ledger, association)
 
 

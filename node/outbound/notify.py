@@ -25,7 +25,7 @@ from node.outbound.answers import Answer
 from node.outbound.breaker import Breaker
 from node.outbound.confirm import find_place
 from node.outbound.reactor import hold_reactor
-from node.outbound.store import associate
+from node.outbound.store import associate_peer
 from node.rounds import keep_going
 
 log = logging.getLogger(__name__)
@@ -64,12 +64,8 @@ class Notifier:
         rules, peer = self._settings.deliver, self._peer
         contexts = [build_context(INSTANCE_AVAILABILITY_NOTIFICATION)]
         try:
-            with associate(
-                self._settings.node.ae_title,
-                (peer.host, peer.port),
-                peer.ae_title,
-                contexts,
-                answer_wait=rules.answer_wait.total_seconds(),
+            with associate_peer(
+                self._settings.node.ae_title, peer, contexts, answer_wait=rules.answer_wait.total_seconds()
             ) as association:
                 self._breaker.succeed("reached")
                 while due:

@@ -20,7 +20,7 @@ from node.model.commitment import Commitment
 from node.outbound.answers import Answer
 from node.outbound.breaker import Breaker
 from node.outbound.reactor import hold_reactor
-from node.outbound.store import associate
+from node.outbound.store import associate_peer
 from node.rounds import keep_going
 
 log = logging.getLogger(__name__)
@@ -51,12 +51,10 @@ class Reporter:
             return
         role = build_role(STORAGE_COMMITMENT_PUSH_MODEL, scu_role=False, scp_role=True)
         contexts = [build_context(STORAGE_COMMITMENT_PUSH_MODEL)]
-        address, ours = (self._peer.host, self._peer.port), self._settings.node.ae_title
+        ours = self._settings.node.ae_title
         patience = self._settings.deliver.answer_wait.total_seconds()
         try:
-            with associate(
-                ours, address, self._peer.ae_title, contexts, roles=[role], answer_wait=patience
-            ) as association:
+            with associate_peer(ours, self._peer, contexts, roles=[role], answer_wait=patience) as association:
                 self._breaker.succeed("reached")
                 for commitment in due:
                     held = self._ledger.find_classes([uid for _, uid in commitment.references])

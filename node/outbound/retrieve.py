@@ -31,7 +31,7 @@ from node.dicom.uids import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from node.errors import PeerRefused, PeerUnreachable, RefusedInstance
 from node.model.archive import FoundInstance, FoundSeries, FoundStudy, Sink
 from node.outbound.reactor import hold_reactor
-from node.outbound.store import associate
+from node.outbound.store import associate_peer
 from node.sections import Retrieve
 
 Responses = Iterator[tuple[Dataset, Dataset | None]]
@@ -165,8 +165,7 @@ class DimseArchive:
         until: float,
     ) -> Iterator[Association]:
         """An association on which this thread alone takes messages."""
-        address = (self._peer.host, self._peer.port)
-        with associate(self._ours, address, self._peer.ae_title, contexts, handlers, roles) as association:
+        with associate_peer(self._ours, self._peer, contexts, handlers, roles) as association:
             association.dimse_timeout = max(until - time.monotonic(), 0.1)
             with hold_reactor(association):
                 yield association

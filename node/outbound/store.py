@@ -1,6 +1,7 @@
 """C-STORE as a client (PS3.4 annex B): files to a peer as they are, each with its own status."""
 
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from node.errors import PeerUnreachable
 from node.outbound.answers import Answer
 from node.outbound.reactor import hold_reactor, make_steady
 from node.outbound.stream import stream_file
+from node.sections import Peer
+from node.security.tls import find_fault, make_client_context
 
 MAX_CONTEXTS = 126
 """Of the 128 presentation contexts that an association may have (PS3.8 9.3.2.2), two stay free for other services."""
@@ -38,9 +41,10 @@ def associate(
     handlers: Sequence[evt.EventHandlerType] = (),
     roles: Sequence[Any] = (),
     answer_wait: float = ANSWER_WAIT,
+    tls: tuple[ssl.SSLContext, str] | None = None,
 ) -> Iterator[Association]:
-    """An association that is released at the end; a peer silent for `answer_wait` seconds is taken for dead. Raises
-    PeerUnreachable saying what the peer answered."""
+    """An association that is released at the end; a peer silent for `answer_wait` seconds is taken for dead. tls: how,
+    and the name that the peer's certificate must have. Raises PeerUnreachable saying what the peer answered."""
     entity = AE(our_title)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -55,6 +59,7 @@ def associate(
             contexts=[*contexts, build_context(VERIFICATION)],
             ae_title=title,
             ext_neg=list(roles),
+            tls_args=tls,
             evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), *handlers],
         )
     except OSError as error:  # pynetdicom 3.0.4 lets out that the host's name does not resolve
@@ -65,6 +70,8 @@ def associate(
     if rejection is not None:
         raise PeerUnreachable(f"{shown} rejects the association: {rejection.reason_str}")
     if not association.is_established:
+        if tls is not None and (fault := find_fault(address, *tls, entity.connection_timeout)):
+            raise PeerUnreachable(f"{shown}: {fault}")
         raise PeerUnreachable(f"{shown} does not answer; is it up, and does it know AE title {our_title}?")
     make_steady(association)
     link: Any = association.dul.socket
@@ -75,6 +82,22 @@ def associate(
     finally:
         if association.is_established:
             association.release()
+
+
+@contextmanager
+def associate_peer(
+    our_title: str,
+    peer: Peer,
+    contexts: Sequence[PresentationContext],
+    handlers: Sequence[evt.EventHandlerType] = (),
+    roles: Sequence[Any] = (),
+    answer_wait: float = ANSWER_WAIT,
+) -> Iterator[Association]:
+    """The same with `peer` at its address, by TLS where it has that."""
+    tls = (make_client_context(peer.tls), peer.tls.name or peer.host) if peer.tls else None
+    address = (peer.host, peer.port)
+    with associate(our_title, address, peer.ae_title, contexts, handlers, roles, answer_wait, tls) as association:
+        yield association
 
 
 def _find_rejection(association: Association) -> Any:

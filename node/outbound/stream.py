@@ -5,6 +5,7 @@ hundred megabytes that takes longer than the receiver does. Requests are few and
 """
 
 import socket
+import ssl
 import struct
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -80,9 +81,21 @@ def _send_fragments(connection: socket.socket, file: BinaryIO, start: int, most:
     for place in range(start, end, longest):
         size = min(longest, end - place)
         head = _head(size, context, LAST if place + size == end else 0)
+        _send_fragment(connection, head, file, place, size)
+
+
+def _send_fragment(connection: socket.socket, head: bytes, file: BinaryIO, place: int, size: int) -> None:
+    """One PDU; where its bytes are enciphered they have to come here first."""
+    if isinstance(connection, ssl.SSLSocket):
+        file.seek(place)
+        piece = file.read(size)
+        connection.sendall(head + piece)
+        sent = len(piece)
+    else:
         connection.sendall(head, socket.MSG_MORE)
-        if connection.sendfile(file, place, size) != size:
-            raise OSError(f"{file.name} became shorter while it was sent")
+        sent = connection.sendfile(file, place, size)
+    if sent != size:
+        raise OSError(f"{file.name} became shorter while it was sent")
 
 
 def _head(size: int, context: int, control: int) -> bytes:

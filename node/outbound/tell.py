@@ -20,7 +20,7 @@ from node.model.workitem import EVENT_CLASS, PUSH_CLASS, Notice
 from node.outbound.answers import Answer
 from node.outbound.breaker import Breaker
 from node.outbound.reactor import hold_reactor
-from node.outbound.store import associate
+from node.outbound.store import associate_peer
 from node.rounds import keep_going
 from node.worklist import Worklist
 
@@ -51,13 +51,11 @@ class EventTeller:
         if not waiting or not self._breaker.is_due(now) or not self._breaker.claim(now):
             return
         role = build_role(EVENT_CLASS, scu_role=False, scp_role=True)
-        address, ours = (self._peer.host, self._peer.port), self._settings.node.ae_title
+        ours = self._settings.node.ae_title
         patience = self._settings.deliver.answer_wait.total_seconds()
         contexts = [build_context(EVENT_CLASS)]
         try:
-            with associate(
-                ours, address, self._peer.ae_title, contexts, roles=[role], answer_wait=patience
-            ) as association:
+            with associate_peer(ours, self._peer, contexts, roles=[role], answer_wait=patience) as association:
                 self._tell_all(association, waiting)
             self._breaker.succeed("reached")
         except PeerUnreachable as error:

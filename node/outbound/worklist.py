@@ -29,7 +29,7 @@ from node.model.order import Order
 from node.model.study import Instance, StudyState
 from node.orders.book import OrderBook
 from node.outbound.find import find_all
-from node.outbound.store import associate
+from node.outbound.store import associate_peer
 from node.rounds import keep_going
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Inquirer:
         peer, ours = self._peer, self._settings.node.ae_title
         contexts = [build_context(MODALITY_WORKLIST_FIND)]
         try:
-            with associate(ours, (peer.host, peer.port), peer.ae_title, contexts, answer_wait=PATIENCE) as association:
+            with associate_peer(ours, peer, contexts, answer_wait=PATIENCE) as association:
                 while questions:
                     self._ask(association, questions[0])
                     questions.pop(0)

@@ -1,8 +1,8 @@
 """The sections of the configuration: every key, what it means and its default."""
 
+from node.sections.client_tls import ClientTls
 from node.sections.door import Busy, Callers, Listen, Node, Tls
 from node.sections.messages import (
-    ClientTls,
     Critical,
     Hl7,
     Hl7Tls,

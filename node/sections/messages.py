@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from node.model.job import State
+from node.sections.client_tls import ClientTls
 from node.sections.peers import WebAccess
 from node.sections.values import Door, Network, Section
 from node.sections.web import Viewer
@@ -88,22 +89,6 @@ class Template(Section):
     coded_as: Literal["CWE", "CE"] = "CWE"
     critical: list[Critical] = Field(default_factory=list)
     viewer: Viewer = ""
-
-
-class ClientTls(Section):
-    """TLS to a receiver. authorities: who signs its certificate, else those that the system trusts. certificate, key:
-    what we show when it asks for one. Files are PEM."""
-
-    authorities: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-
-    @model_validator(mode="after")
-    def check_pair(self) -> "ClientTls":
-        """Half a pair is a mistake."""
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate goes with key")
-        return self
 
 
 class Receiver(Section):

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from node.model.delivery import Kind
+from node.sections.client_tls import ClientTls
 from node.sections.perform import Perform, PerformBy, PerformHow
 from node.sections.values import Address, AeTitle, Network, Section, SpokenUid, WebRoot
 
@@ -85,6 +86,7 @@ class Peer(Section):
     objects: the kinds of result objects that it is sent. segmentation: in which form; a peer that refuses label maps
     gets BINARY instead.
     networks: where it calls from, as CIDR ("10.1.0.0/16", "10.1.2.3"); by default the host of its address.
+    tls: how it is called at its address, in clear without it; at `dicomweb` https is.
     tls_name: it must call by TLS, with a certificate that has this common name or DNS name.
     sop_classes, transfer_syntaxes: what it may send, by UID, keyword or name; empty is all.
     web: who we are at its `dicomweb`. web_user: the user of our web service as whom it sends to us by STOW-RS.
@@ -113,6 +115,7 @@ class Peer(Section):
     objects: list[Kind] = Field(default_factory=lambda: [Kind.SEGMENTATION, Kind.REPORT], min_length=1)
     segmentation: SegmentationForm = SegmentationForm.BINARY
     networks: list[Network] = Field(default_factory=list)
+    tls: ClientTls | None = None
     tls_name: str = ""
     sop_classes: list[SpokenUid] = Field(default_factory=list)
     transfer_syntaxes: list[SpokenUid] = Field(default_factory=list)
@@ -137,6 +140,8 @@ class Peer(Section):
             raise ValueError("workitems needs ae_title and address, where it is told what becomes of them")
         if self.address and not self.ae_title:
             raise ValueError("address goes with ae_title")
+        if self.tls and not self.address:
+            raise ValueError("tls goes with address; TLS of dicomweb is in its https")
         if self.deliver_by == DeliverBy.DICOM and not self.address:
             raise ValueError('deliver_by = "dicom" needs an address')
         if self.deliver_by == DeliverBy.STOW and not self.dicomweb:

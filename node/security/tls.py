@@ -1,10 +1,12 @@
-"""TLS at our own door: 1.2 or later, authenticated encryption with forward secrecy alone (PS3.15 B.12, BCP 195)."""
+"""TLS at our own doors, and where we call: 1.2 or later, at our doors authenticated encryption with forward secrecy
+alone (PS3.15 B.12, BCP 195)."""
 
+import socket
 import ssl
 from typing import Any
 
-from node.errors import ConfigError
-from node.sections import Hl7Tls, Tls
+from node.errors import ConfigError, PeerUnreachable
+from node.sections import ClientTls, Hl7Tls, Tls
 
 
 def make_server_context(tls: Tls | Hl7Tls, section: str = "listen.tls") -> ssl.SSLContext:
@@ -24,6 +26,33 @@ def make_server_context(tls: Tls | Hl7Tls, section: str = "listen.tls") -> ssl.S
             raise ConfigError(f"{section}.authorities {tls.authorities}: {error}") from error
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def make_client_context(tls: ClientTls) -> ssl.SSLContext:
+    """The certificate of who is called is checked, and its name. Raises PeerUnreachable naming the keys."""
+    try:
+        context = ssl.create_default_context(cafile=tls.authorities)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if tls.certificate is not None:
+            context.load_cert_chain(tls.certificate, tls.key)
+    except (OSError, ssl.SSLError) as error:
+        raise PeerUnreachable(f"tls.authorities, tls.certificate or tls.key: {type(error).__name__}") from None
+    return context
+
+
+def find_fault(address: tuple[str, int], context: ssl.SSLContext, name: str, patience: float) -> str:
+    """Why there is no TLS with `address`, whose certificate is to have `name`; "" where there is, or nobody answers
+    within `patience` seconds. One that does not take our certificate may say so only later (RFC 8446 4.4.2)."""
+    try:
+        with socket.create_connection(address, patience) as connection:
+            context.wrap_socket(connection, server_hostname=name).close()
+    except ssl.SSLCertVerificationError as error:
+        return f"its certificate is not trusted: {error.verify_message}"
+    except ssl.SSLError as error:
+        return f"no TLS with it: {error.reason or type(error).__name__}"
+    except OSError:
+        return ""
+    return ""
 
 
 def find_names(connection: ssl.SSLSocket) -> frozenset[str]:

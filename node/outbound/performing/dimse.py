@@ -17,7 +17,7 @@ from node.outbound.answers import Answer, Verdict
 from node.outbound.find import find_all
 from node.outbound.performing.board import MOST, RETURNED, Model
 from node.outbound.reactor import hold_reactor
-from node.outbound.store import associate
+from node.outbound.store import associate_peer
 
 CHANGE_STATE, SUBSCRIBE = 1, 3
 """Action Type IDs (PS3.4 Table CC.2-1)."""
@@ -102,8 +102,7 @@ def open_dimse(name: str, settings: Settings) -> Iterator[DimseBoard]:
     """On an association of its own. Raises PeerUnreachable."""
     peer, patience = settings.peers[name], settings.deliver.answer_wait.total_seconds()
     contexts = [build_context(PULL_CLASS), build_context(WATCH_CLASS)]
-    address = (peer.host, peer.port)
-    with associate(settings.node.ae_title, address, peer.ae_title, contexts, answer_wait=patience) as association:
+    with associate_peer(settings.node.ae_title, peer, contexts, answer_wait=patience) as association:
         yield DimseBoard(name, settings, association)
 
 

@@ -15,7 +15,8 @@ from hl7 import mllp
 from node.errors import PeerUnreachable
 from node.messages.acknowledgment import Reply, read_acknowledgment
 from node.messages.blocks import read_block
-from node.sections import ClientTls, Receiver
+from node.sections import Receiver
+from node.security.tls import make_client_context
 
 MOST = 1 << 20
 """Bytes of an acknowledgment at most."""
@@ -74,10 +75,10 @@ class MllpLine:
 
 
 async def _connect(receiver: Receiver, patience: float) -> tuple[mllp.HL7StreamReader, mllp.HL7StreamWriter]:
-    context = _make_context(receiver.tls) if receiver.tls else None
+    context = make_client_context(receiver.tls) if receiver.tls else None
     try:
         async with asyncio.timeout(patience):
-            name = receiver.host if context else None
+            name = (receiver.tls.name or receiver.host) if receiver.tls else None
             connection: tuple[mllp.HL7StreamReader, mllp.HL7StreamWriter] = await mllp.open_hl7_connection(
                 receiver.host, receiver.port, limit=MOST, encoding="utf-8", ssl=context, server_hostname=name
             )
@@ -89,15 +90,3 @@ async def _connect(receiver: Receiver, patience: float) -> tuple[mllp.HL7StreamR
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else type(error).__name__
         raise PeerUnreachable(f"no connection to {receiver.address}: {why}") from None
-
-
-def _make_context(tls: ClientTls) -> ssl.SSLContext:
-    """TLS 1.2 or later, the receiver's name and certificate checked."""
-    try:
-        context = ssl.create_default_context(cafile=tls.authorities)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if tls.certificate is not None:
-            context.load_cert_chain(tls.certificate, tls.key)
-    except (OSError, ssl.SSLError) as error:
-        raise PeerUnreachable(f"tls.authorities, tls.certificate or tls.key: {type(error).__name__}") from None
-    return context

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from node.config import Settings
 from node.errors import PeerUnreachable
 from node.ledger import Ledger
-from node.outbound.echo import echo
+from node.outbound.echo import echo_peer
 from node.outbound.stow import probe
 from node.oversight.peers import list_peers
 from node.web.access.who import note
@@ -61,7 +61,7 @@ def ask_peer(settings: Settings, ledger: Ledger, name: str) -> str:
         raise Problem(409, f"{name} calls us; we do not know where it is")
     try:
         if peer.address:
-            echo(settings.node.ae_title, (peer.host, peer.port), peer.ae_title)
+            echo_peer(settings.node.ae_title, peer)
             said = f"{peer.ae_title} at {peer.address} answers C-ECHO."
         else:
             said = probe(peer, settings.deliver.answer_wait.total_seconds())
