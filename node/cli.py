@@ -195,6 +195,7 @@ def jobs(
     what: Annotated[str, typer.Argument(help="how a study uid or a job id begins")] = "",
     state: Annotated[str, typer.Option(help="only this state")] = "",
     accession: Annotated[str, typer.Option(help="only studies of this accession number")] = "",
+    most: Annotated[int, typer.Option(min=0, help="the newest so many; 0 for all")] = 100,
     as_json: Annotated[bool, typer.Option("--json")] = False,
     config_file: ConfigFile = None,
 ) -> None:
@@ -211,10 +212,13 @@ def jobs(
     if accession:
         among = ask_index(settings.node.home, accession)
         rows = [row for row in rows if row.study_uid in among]
+    shown = rows[: most or None]
     if as_json:
-        out.print_json(data=[row.to_dict() for row in rows])
-    else:
-        out.print(make_rows(rows))
+        out.print_json(data=[row.to_dict() for row in shown])
+        return
+    out.print(make_rows(shown))
+    if more := len(rows) - len(shown):
+        out.print(f"and {more} older: --most 0 shows all, a state or the beginning of a uid fewer")
 
 
 @app.command()
