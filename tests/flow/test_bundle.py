@@ -51,7 +51,7 @@ def add_routes(house):
 def test_a_bundle_s_seg_arrives_with_coded_concepts_and_one_that_needs_them_fails_by_name(house, make_study, tmp_path):
     bundle = make_bundle("tiny_ct_segmentation", tmp_path)
     assert "tiny 1.0.0 in" in ask(house, "pipelines", "add", str(bundle), "--name", "tiny")
-    assert "(78961009, SCT, 'Spleen')" in ask(house, "pipelines", "show", "tiny")
+    assert "Spleen (78961009 SCT)" in ask(house, "pipelines", "show", "tiny")
     path = bundle / "configs" / "metadata.json"
     path.write_text(path.read_text().replace('"spleen"', '"gizmo"'))
     assert "needs concepts: gizmo" in ask(house, "pipelines", "add", str(bundle), "--name", "gizmo")
