@@ -57,7 +57,7 @@ def test_a_peer_whose_name_does_not_resolve_is_one_that_cannot_be_reached(tmp_pa
     assert house.circuit().is_open
     assert house.circuit().answer == "PACS at pacs.test:104: Name or service not known"
     assert {d.state for d in house.deliveries()} == {DeliveryState.PENDING}
-    check = _check_echo("peer pacs", house.settings, ("pacs.test", 104), "PACS")
+    check = _check_echo("peer pacs", house.settings, house.settings.peers["pacs"])
     assert (check.well, check.seen) == (False, "PACS at pacs.test:104: Name or service not known")
 
 

@@ -17,7 +17,7 @@ SECRET = "s3cret-of-the-archive"
 
 def make_house(folder, root, slices=3, web=None, confirm="none", **deliver):
     section = {"dicomweb": root, "confirm": confirm, "web": web or {}}
-    return House(folder, {"pacs": section}, slices=slices, **deliver)
+    return House(folder, {"pacs": section}, slices=slices, **{"answer_wait": "PT20S"} | deliver)
 
 
 def tick(house, times=1):

@@ -81,13 +81,13 @@ def test_a_head_request_has_no_body(service, given):
 
 
 def test_a_receiver_that_pauses_gets_all_and_holds_no_thread(service, given, monkeypatch):
-    waits, real = [], protocol._wait_writable
+    waits, real = [], protocol._wait_for
 
-    async def wait(loop, one):
-        waits.append(one)
-        await real(loop, one)
+    async def wait(*watched):
+        waits.append(watched)
+        await real(*watched)
 
-    monkeypatch.setattr(protocol, "_wait_writable", wait)
+    monkeypatch.setattr(protocol, "_wait_for", wait)
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as slow:
         slow.sendall(f"GET {SERIES} HTTP/1.1\r\nHost: localhost\r\nAccept: {DICOM}\r\n\r\n".encode())
         assert wait_until(lambda: waits)
@@ -98,13 +98,13 @@ def test_a_receiver_that_pauses_gets_all_and_holds_no_thread(service, given, mon
 
 
 def test_a_file_that_is_gone_meanwhile_breaks_the_answer_off(service, monkeypatch):
-    waits, real = [], protocol._wait_writable
+    waits, real = [], protocol._wait_for
 
-    async def wait(loop, one):
-        waits.append(one)
-        await real(loop, one)
+    async def wait(*watched):
+        waits.append(watched)
+        await real(*watched)
 
-    monkeypatch.setattr(protocol, "_wait_writable", wait)
+    monkeypatch.setattr(protocol, "_wait_for", wait)
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
     connection.request("GET", SERIES, headers={"Accept": DICOM})
     answer = connection.getresponse()
