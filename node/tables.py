@@ -174,7 +174,8 @@ def make_peers(settings: Settings) -> Group:
     """Who may send what from where, and how each confirms our results: a paragraph per peer, and all others."""
     paragraphs: list[Text | Table] = []
     for name, peer in settings.peers.items():
-        at = " and ".join(place for place in (peer.address, peer.dicomweb) if place)
+        address = f"{peer.address} by TLS" if peer.tls else peer.address
+        at = " and ".join(place for place in (address, peer.dicomweb) if place)
         paragraphs += [Text(f"{name}: {peer.ae_title} at {at}", "bold"), _make_peer(peer)]
     others = settings.listen.unknown_callers
     return Group(*paragraphs, Text(f"others ({others.value}): {OTHERS[others]}"))

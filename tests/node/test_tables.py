@@ -58,6 +58,11 @@ def test_a_peer_is_shown_with_what_the_configuration_leaves_out():
     }
 
 
+def test_who_is_called_by_tls_is_shown_so():
+    peers = {"pacs": PEERS["pacs"] | {"tls": {"authorities": "ca.pem"}}}
+    assert "pacs: MAINPACS at pacs.test:11112 by TLS" in read(show(Settings(peers=peers)))
+
+
 def test_uids_are_shown_by_name_and_hosts_without_a_mask():
     mr = read(show(Settings(peers=PEERS, listen={"tls": TLS})))["mr1: MR1 at mr1.test:104"]
     assert mr["calls from"] == "10.1.0.0/16, 10.2.0.7, fd00::/8"
