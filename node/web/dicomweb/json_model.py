@@ -99,7 +99,7 @@ def _find_vr(number: int) -> str:
     return known if len(known) == 2 else ""
 
 
-@lru_cache(maxsize=20000)
+@lru_cache(maxsize=8192)
 def _same_text(
     number: int, vr: str, value: bytes | None, length: int, implicit: bool, encoding: str | tuple[str, ...]
 ) -> str:
@@ -129,7 +129,7 @@ def _items_text(value: bytes, path: str, implicit: bool, encoding: str | tuple[s
     return ",".join(f"{{{','.join(inner)}}}" for inner in texts)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)  # as many as the planes of a long series have, in a segmentation of many segments
 def _same_items(value: bytes, implicit: bool, encoding: str | tuple[str, ...]) -> str:
     return _items_text(value, "", implicit, encoding)
 
