@@ -18,15 +18,13 @@ from rich.text import Text
 
 from node.config import Settings, load_settings
 from node.errors import ConfigError, PipelineRefused
+from node.options import ConfigFile
 from node.sections import Trust
 from pipelines.terms import Manifest, find_manifests, read_manifest
 
 app = typer.Typer(invoke_without_command=True, help="List, add and remove pipelines.")
 out = Console()
 
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="a wetread.toml; else WETREAD_CONFIG, ./wetread.toml")
-]
 Name = Annotated[str, typer.Argument(help="a name that `wetread pipelines` lists")]
 
 

@@ -18,11 +18,14 @@ import typer
 from rich.console import Console
 
 from node.bundles import app as pipelines
-from node.config import Settings, find_file, load_settings
+from node.check_dicomweb import check_dicomweb
+from node.config import Settings, find_file
+from node.config_commands import app as config
 from node.errors import ConfigError, LostLease, UnknownJob, WetreadError
 from node.evaluate import evaluate
 from node.ledger import Ledger
 from node.model.job import FINAL, TRANSITIONS, Priority, State
+from node.options import ConfigFile, use_settings
 from node.oversight.logs import set_up_logs
 from node.supervisor.parent import die_with_parent
 from node.web.access.commands import app as users
@@ -31,21 +34,20 @@ from node.webhooks import app as webhooks
 from node.workers import workers
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
-config = typer.Typer(no_args_is_help=True, help="Check or show the configuration.")
-app.add_typer(config, name="config")
 routes = typer.Typer(no_args_is_help=True, help="Try the routes.")
 app.add_typer(routes, name="routes")
+app.add_typer(config, name="config")
 app.add_typer(pipelines, name="pipelines")
 app.add_typer(users, name="users")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(viewer, name="viewer")
 app.command()(workers)
 app.command()(evaluate)
+app.command("check-dicomweb")(check_dicomweb)
 out = Console()
 
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="a wetread.toml; else WETREAD_CONFIG, ./wetread.toml")
-]
+MOST_ROWS = 100
+"""Jobs that a terminal is shown; a program that asks for JSON gets all."""
 
 
 def main() -> None:
@@ -57,18 +59,12 @@ def main() -> None:
         sys.exit(2 if isinstance(error, ConfigError) else 1)
 
 
-def _settings(path: Path | None) -> Settings:
-    if path is not None:
-        os.environ["WETREAD_CONFIG"] = str(path.absolute())  # children of `up` read the same file
-    return load_settings()
-
-
 def _ledger(path: Path | None) -> tuple[Settings, Ledger]:
     """Raises ConfigError where no node ever ran: the question was meant for another home."""
     from node import wiring
     from node.premises import require_ledger
 
-    settings = _settings(path)
+    settings = use_settings(path)
     require_ledger(settings, find_file(os.environ))
     return settings, wiring.open_ledger(settings)
 
@@ -88,7 +84,7 @@ def up(config_file: ConfigFile = None) -> None:
     """Run a whole node on this machine: broker, listener, web, workers, housekeeping; restart what dies."""
     from node.supervisor.supervisor import Supervisor
 
-    settings = _settings(config_file)
+    settings = use_settings(config_file)
     _until_signaled("up", Supervisor(settings).run)
 
 
@@ -101,7 +97,7 @@ def listen(
     from node import wiring
     from node.supervisor.supervisor import run_listeners
 
-    settings = _settings(config_file)
+    settings = use_settings(config_file)
     if number is None and settings.listen.processes > 1:
         _until_signaled("listen", partial(run_listeners, settings.listen.processes))
         return
@@ -120,7 +116,7 @@ def keep(config_file: ConfigFile = None) -> None:
     """Run housekeeping and delivery alone."""
     from node import wiring
 
-    settings = _settings(config_file)
+    settings = use_settings(config_file)
     _until_signaled("keep", lambda stop: wiring.run_keeping(settings, stop))
 
 
@@ -129,7 +125,7 @@ def orders(config_file: ConfigFile = None) -> None:
     """Run the door for orders and patient updates (HL7 over MLLP) alone."""
     from node import wiring
 
-    settings = _settings(config_file)
+    settings = use_settings(config_file)
     _until_signaled("orders", wiring.make_order_door(settings).run)
 
 
@@ -138,14 +134,14 @@ def web(config_file: ConfigFile = None) -> None:
     """Run the status page, health and metrics alone."""
     from node import wiring
 
-    settings = _settings(config_file)
+    settings = use_settings(config_file)
     _until_signaled("web", lambda stop: wiring.run_web(settings, stop))
 
 
 @app.command()
 def work(config_file: ConfigFile = None) -> NoReturn:
     """Run the workers alone."""
-    _settings(config_file)
+    use_settings(config_file)
     os.execv(sys.executable, [sys.executable, "-m", "workers"])  # noqa: S606  this floor may not import the workers
 
 
@@ -175,7 +171,7 @@ def send(
 
     from node.outbound.send import find_files, send_files
 
-    settings = _settings(config_file)
+    settings = use_settings(config_file)
     host, port = (to or settings.node.listen).rsplit(":", 1)
     near = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  compared, not bound
     paths, others = find_files(place)
@@ -195,7 +191,7 @@ def jobs(
     what: Annotated[str, typer.Argument(help="how a study uid or a job id begins")] = "",
     state: Annotated[str, typer.Option(help="only this state")] = "",
     accession: Annotated[str, typer.Option(help="only studies of this accession number")] = "",
-    most: Annotated[int, typer.Option(min=0, help="the newest so many; 0 for all")] = 100,
+    most: Annotated[int | None, typer.Option(min=0, help="the newest so many; 0 for all, as --json does")] = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
     config_file: ConfigFile = None,
 ) -> None:
@@ -212,6 +208,8 @@ def jobs(
     if accession:
         among = ask_index(settings.node.home, accession)
         rows = [row for row in rows if row.study_uid in among]
+    if most is None:
+        most = 0 if as_json else MOST_ROWS
     shown = rows[: most or None]
     if as_json:
         out.print_json(data=[row.to_dict() for row in shown])
@@ -345,7 +343,7 @@ def test_routes(
     from node.inbound.trial import try_routes
     from node.tables import make_verdicts
 
-    out.print(make_verdicts(list(try_routes(_settings(config_file), folder))))
+    out.print(make_verdicts(list(try_routes(use_settings(config_file), folder))))
 
 
 @app.command()
@@ -357,7 +355,7 @@ def backup(
     from node.backup import back_up
 
     try:
-        copies = back_up(_settings(config_file), folder)
+        copies = back_up(use_settings(config_file), folder)
     except (OSError, ValueError) as error:
         raise ConfigError(f"no backup was written to {folder}: {error}") from error
     for copy in copies:
@@ -371,7 +369,7 @@ def doctor(config_file: ConfigFile = None) -> None:
     from node.doctor import examine
     from node.web.viewer.examine import examine_viewer
 
-    settings = _settings(config_file)
+    settings = use_settings(config_file)
     ledger = wiring.open_ledger(settings)
     ill = 0
     for check in chain(examine(settings, ledger), map(examine_viewer, [settings])):
@@ -379,60 +377,6 @@ def doctor(config_file: ConfigFile = None) -> None:
         mark = "[green]well[/green]" if check.well else "[red]ill [/red]"
         out.print(f"{mark} {check.what}: {check.seen}", highlight=False, soft_wrap=True)
     raise typer.Exit(1 if ill else 0)
-
-
-@app.command("check-dicomweb")
-def check_dicomweb(
-    url: Annotated[str, typer.Argument(help="root of the services: https://pacs.hospital.test/dicom-web")],
-    user: Annotated[str, typer.Option(help="name:password")] = "",
-    token: Annotated[str, typer.Option(help="a bearer token", envvar="WETREAD_CHECK_TOKEN")] = "",
-    store: Annotated[bool, typer.Option("--store", help="also store a small study of a phantom, which stays")] = False,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
-) -> None:
-    """Check any DICOMweb server against PS3.18: statuses, media types, attributes, error cases. Changes nothing there
-    without --store. Exit code 1 when something is not as the standard says."""
-    from node.demo.sample import make_sample
-    from node.web.check.line import Line
-    from node.web.check.server import check_server, make_report
-
-    findings = list(check_server(Line(url, user, token), make_sample() if store else ()))
-    wrong = sum(finding.ok is False for finding in findings)
-    if as_json:
-        out.print_json(data=[finding.to_dict() for finding in findings])
-    else:
-        out.print(make_report(findings))
-        out.print(f"{len(findings)} checks, {wrong} not as PS3.18 says", highlight=False)
-    raise typer.Exit(1 if wrong else 0)
-
-
-@config.command("check")
-def check_config(config_file: ConfigFile = None) -> None:
-    """Say whether the configuration is right; an error names the key."""
-    from node.premises import find_lacking
-    from node.web.access.anonymous import find_anonymous
-
-    settings = _settings(config_file)
-    find_anonymous(settings)
-    if lacking := find_lacking(settings):
-        raise ConfigError("; ".join(lacking))
-    out.print(f"right: {len(settings.routes)} routes, {len(settings.peers)} peers, home {settings.node.home}")
-
-
-@config.command("show")
-def show_config(config_file: ConfigFile = None) -> None:
-    """Print the configuration in force, defaults included, secrets hidden."""
-    data = _settings(config_file).model_dump(mode="json", by_alias=True)
-    if data["queue"]["url"]:
-        data["queue"]["url"] = "(set)"
-    out.print_json(data=data)
-
-
-@config.command("peers")
-def show_peers(config_file: ConfigFile = None) -> None:
-    """List who may send what from where, and how each peer confirms our results."""
-    from node.tables import make_peers
-
-    out.print(make_peers(_settings(config_file)))
 
 
 if __name__ == "__main__":

@@ -12,12 +12,9 @@ from rich.text import Text
 
 from node.bundles import listen_to
 from node.config import load_settings
+from node.options import ConfigFile
 
 out = Console()
-
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="a wetread.toml; else WETREAD_CONFIG, ./wetread.toml")
-]
 
 
 def evaluate(

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from threading import Event
 
 from node.clock import Clock
@@ -61,10 +62,7 @@ class Housekeeper:
         """One round at `now` (epoch seconds); True while a study waits for its quiet period. is_now: False once the
         clock was set after `now` was read. Raises, after the last step, what went wrong in any."""
         wrong = []
-
-        def close(now: float) -> None:
-            self._enqueuer.close_complete(now, is_now)
-
+        close = partial(self._enqueuer.close_complete, is_now=is_now)
         for step in (self._clock.tick, close, self._watch_workers, self._settle, self._sweep):
             try:
                 step(now)

@@ -1,6 +1,5 @@
 """`wetread webhooks`: who is told of what becomes of jobs, what waits for them, and what was given up."""
 
-import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from node.errors import ConfigError
+from node.options import ConfigFile, use_settings
 from node.oversight.webhooks import HookRow
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ app = typer.Typer(no_args_is_help=True, help="Webhooks: who is told of what beco
 out = Console()
 
 Name = Annotated[str, typer.Argument(help="as under [webhooks]")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="a wetread.toml")]
 
 
 @app.command("list")
@@ -77,9 +76,6 @@ def _say(at: float | None) -> str:
 
 def _open(config_file: Path | None) -> tuple["Settings", "Ledger"]:
     from node import wiring
-    from node.config import load_settings
 
-    if config_file is not None:
-        os.environ["WETREAD_CONFIG"] = str(config_file.absolute())
-    settings = load_settings()
+    settings = use_settings(config_file)
     return settings, wiring.open_ledger(settings)

@@ -1,9 +1,7 @@
 """`wetread workers`: who works, on what device, with which models in memory, at which job."""
 
-import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,21 +9,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from node.options import ConfigFile, use_settings
 from node.oversight.workers import WorkerRow
 
 
 def workers(
     as_json: Annotated[bool, typer.Option("--json")] = False,
-    config_file: Annotated[Path | None, typer.Option("--config", help="a wetread.toml")] = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """Show the workers: lanes, device, memory, warm models, the job at hand and how far it is."""
     from node import wiring
-    from node.config import load_settings
     from node.oversight.workers import list_workers
 
-    if config_file is not None:
-        os.environ["WETREAD_CONFIG"] = str(config_file.absolute())
-    rows = list_workers(wiring.open_ledger(load_settings()), time.time())
+    rows = list_workers(wiring.open_ledger(use_settings(config_file)), time.time())
     out = Console()
     if as_json:
         out.print_json(data=[row.to_dict() for row in rows])

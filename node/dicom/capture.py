@@ -15,7 +15,7 @@ from node.dicom import codes
 from node.dicom.authorship import Authorship
 from node.dicom.codes import to_concept
 from node.dicom.context import add_examined, new_object
-from node.dicom.header import find_value
+from node.dicom.header import is_numbered_backward
 from node.dicom.laterality import add_laterality
 from node.dicom.lettering import Lettering, find_lettering
 from node.dicom.mask import BOX_COLOR, read_parts
@@ -136,11 +136,9 @@ def draw_result(
 
 
 def order_planes(stack: Stack, planes: Sequence[int]) -> list[int]:
-    """`planes` in the order in which their images are numbered, as a reader goes through them: many scanners number
-    from the head on, and a stack begins at the feet."""
-    first, last = (find_value(stack.headers[stack.frames[k][0]], "InstanceNumber") for k in (0, -1))
-    backward = first is not None and last is not None and int(first) > int(last)
-    return sorted(planes, reverse=backward)
+    """`planes` in the order in which their images are numbered."""
+    first, last = (stack.headers[stack.frames[k][0]] for k in (0, -1))
+    return sorted(planes, reverse=is_numbered_backward(first, last))
 
 
 def head_lines(author: Authorship) -> list[Line]:

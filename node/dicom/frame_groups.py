@@ -12,6 +12,7 @@ from pydicom.tag import Tag
 from node.dicom.codes import SEGMENTATION_DERIVATION
 from node.dicom.explicit_vr import encode_item, encode_sequence, encode_short
 from node.dicom.functional_groups import derivation_item, frame_reference, is_multi_frame, to_ds
+from node.dicom.header import find_value
 from node.dicom.plain import encode_elements
 from node.dicom.stack import Stack
 
@@ -61,8 +62,8 @@ def _encode_reference(stack: Stack, plane: int) -> bytes:
     """What frame_reference says, in the order of its tags."""
     index, number = stack.frames[plane]
     header = stack.headers[index]
-    reference = encode_short(0x00081150, b"UI", _pad(str(header.SOPClassUID), b"\0"))
-    reference += encode_short(0x00081155, b"UI", _pad(str(header.SOPInstanceUID), b"\0"))
+    reference = encode_short(0x00081150, b"UI", _pad(str(find_value(header, "SOPClassUID")), b"\0"))
+    reference += encode_short(0x00081155, b"UI", _pad(str(find_value(header, "SOPInstanceUID")), b"\0"))
     return reference + (encode_short(0x00081160, b"IS", _pad(str(number), b" ")) if is_multi_frame(header) else b"")
 
 

@@ -10,6 +10,7 @@ from pydicom.valuerep import DSfloat
 
 from node.dicom.codes import SOURCE_IMAGE, to_concept
 from node.dicom.context import add_examined, copy_valid
+from node.dicom.header import count_frames
 from node.dicom.stack import Stack
 from node.errors import EncodingError
 from node.model.order import Order
@@ -79,7 +80,7 @@ def image_references(stack: Stack) -> list[Dataset]:
 
 def is_multi_frame(header: Dataset) -> bool:
     """Whether references to `header` may name a frame."""
-    return int(header.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in header
+    return count_frames(header) > 1 or "PerFrameFunctionalGroupsSequence" in header
 
 
 def add_place(ds: Dataset, stack: Stack, order: Order | None) -> None:

@@ -111,6 +111,13 @@ def find_frames(header: Dataset, numbers: Sequence[int] | None = None) -> tuple[
     return tuple(Frame(header, number, (_flatten(items[number - 1]), common)) for number in wanted)
 
 
+def is_numbered_backward(first: Dataset, last: Dataset) -> bool:
+    """Whether the images of a stack are numbered against its order, given the headers of its two ends: readers go
+    through images by number, many scanners number from the head on, and a stack begins at the feet."""
+    low, high = (find_value(header, "InstanceNumber") for header in (first, last))
+    return low is not None and high is not None and int(low) > int(high)
+
+
 def count_frames(header: Dataset) -> int:
     """Number of Frames (PS3.3 C.7.6.6); 1 when the header does not say."""
     try:

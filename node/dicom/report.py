@@ -14,6 +14,7 @@ from node.dicom import codes, content
 from node.dicom.authorship import Authorship
 from node.dicom.content import HAS_ACQUISITION_CONTEXT, HAS_CONCEPT_MODIFIER
 from node.dicom.context import ORDER_NUMBERS, copy_requests, copy_valid, new_object, reference_series
+from node.dicom.header import count_frames, find_value
 from node.dicom.measurement_group import make_context, measurement_groups
 from node.dicom.observer import describe_observer
 from node.dicom.stack import Stack
@@ -26,6 +27,8 @@ REQUESTED = (
     "IssuerOfAccessionNumberSequence", *ORDER_NUMBERS,
 )  # fmt: skip
 """Of a request, as Referenced Request Sequence has it (PS3.3 table C.17-2)."""
+LISTED = ("SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
+"""What the image library asks of a header."""
 
 
 def encode_report(
@@ -140,12 +143,13 @@ def _image_library(headers: Sequence[Dataset], frames: Sequence[tuple[int, int]]
         read.setdefault(index, []).append(number)
     groups: dict[str, list[Dataset]] = {}
     for index, header in enumerate(headers):
-        items = groups.setdefault(str(header.SeriesInstanceUID), [])
+        series_uid, sop_class, uid = (find_value(header, name) for name in LISTED)
+        items = groups.setdefault(str(series_uid), [])
         if not items:
             items += _shared_descriptors(header)
         numbers = sorted(read.get(index, ()))
-        part = numbers if len(numbers) < int(header.get("NumberOfFrames") or 1) else ()
-        items.append(content.image(codes.LIBRARY_IMAGE, header.SOPClassUID, header.SOPInstanceUID, frames=part))
+        part = numbers if len(numbers) < count_frames(header) else ()
+        items.append(content.image(codes.LIBRARY_IMAGE, sop_class, uid, frames=part))
     return content.container(
         codes.IMAGE_LIBRARY, [content.container(codes.IMAGE_LIBRARY_GROUP, items) for items in groups.values()]
     )

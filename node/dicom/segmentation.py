@@ -21,6 +21,7 @@ from node.dicom.context import new_object, reference_series
 from node.dicom.extent import Extent, find_extents, find_overlap
 from node.dicom.frame_groups import encode_frame_groups
 from node.dicom.functional_groups import add_lossy_history, add_place, make_item, shared_geometry
+from node.dicom.header import find_value
 from node.dicom.packed_frames import PackedFrames
 from node.dicom.stack import Stack
 from node.dicom.succession import reference_predecessors
@@ -129,7 +130,7 @@ def _source_position(stack: Stack, k: int) -> list[float]:
     try:
         if "PerFrameFunctionalGroupsSequence" in header:
             header = header.PerFrameFunctionalGroupsSequence[number - 1].PlanePositionSequence[0]
-        x, y, z = (float(value) for value in header.ImagePositionPatient)
+        x, y, z = (float(value) for value in find_value(header, "ImagePositionPatient"))
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise EncodingError(f"plane {k} of the stack has no Image Position (Patient)") from error
     return [x, y, z]

@@ -106,13 +106,13 @@ class Association:
         self._rest = 0
         self._canceled = -1
         self._is_answering = False
-        self._kept = self._refused = 0
+        self._kept = self.refused = 0
         self._why = ""
 
     def describe(self) -> str:
         """How many images it brought, and why the last one was refused; "" where it brought none."""
-        refused = f", {self._refused} refused, the last one because {self._why}" if self._refused else ""
-        return f"{self._kept} images taken{refused}" if self._kept or self._refused else ""
+        refused = f", {self.refused} refused, the last one because {self._why}" if self.refused else ""
+        return f"{self._kept} images taken{refused}" if self._kept or self.refused else ""
 
     def run(self) -> str:
         """Serves until release, abort, silence, or a broken line; says in the ledger how it ended, and here. Raises
@@ -249,7 +249,7 @@ class Association:
     def _finish_store(self, store: _Store) -> None:
         status, comment = self._keep(store)
         if comment:
-            self._refused, self._why = self._refused + 1, f"{status:#06x}: {comment}"
+            self.refused, self._why = self.refused + 1, f"{status:#06x}: {comment}"
         else:
             self._kept += 1
         self._store = self._command = self._context = self._wire.holder = None

@@ -254,15 +254,15 @@ class Listener:
                 how = association.run()
             finally:
                 self._commitments.forget(association)
-                _tell(f"{request.calling!r} at {address}", how, association.describe())
+                _tell(f"{request.calling!r} at {address}", how, association)
         finally:
             self._traffic.leave(request.calling)
 
 
-def _tell(caller: str, how: str, brought: str) -> None:
+def _tell(caller: str, how: str, association: Association) -> None:
     """A line for each association that brought images: what whoever sent them is told by the log."""
-    if brought:
-        level = logging.INFO if how == "released" and "refused" not in brought else logging.WARNING
+    if brought := association.describe():
+        level = logging.INFO if how == "released" and not association.refused else logging.WARNING
         log.log(level, "association from %s %s: %s", caller, how, brought)
 
 

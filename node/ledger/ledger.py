@@ -9,16 +9,16 @@ from node.ledger.hooks import Hooks
 from node.ledger.lists import Lists
 from node.ledger.notices import Notices
 from node.ledger.submitted import Submitted
+from node.ledger.told import Told
 from node.model.batch import Batch
 from node.model.circuit import Backlog, Circuit
 from node.model.commitment import Commitment
 from node.model.delivery import Delivery, DeliveryState, ResultObject
 from node.model.job import Event, Gathering, Job, Priority, State
-from node.model.message import Message, MessageState
 from node.model.study import Finished, Instance, Quarantined, Study
 
 
-class Ledger(Lists, Hands, Evidence, Notices, Hooks, Submitted, Protocol):
+class Ledger(Lists, Hands, Evidence, Notices, Hooks, Submitted, Told, Protocol):
     """The truth of this node. Times are seconds since the epoch, UTC."""
 
     def look(self) -> int:
@@ -350,38 +350,6 @@ class Ledger(Lists, Hands, Evidence, Notices, Hooks, Submitted, Protocol):
 
     def find_transaction(self, transaction_uid: str) -> list[Delivery]:
         """The deliveries that a storage commitment request asked for, and that were not sent again since."""
-        ...
-
-    # Messages
-
-    def find_messages(self, job_id: str) -> list[Message]:
-        """All of a job, by receiver."""
-        ...
-
-    def find_messages_due(self, destination: str, at: float, limit: int) -> list[Message]:
-        """At most `limit` of those PENDING to be sent by `at`, those that wait longest first."""
-        ...
-
-    def find_untold(self, destination: str, states: Sequence[State], limit: int) -> list[Message]:
-        """At most `limit` results WAITING whose job is in one of `states`, oldest first."""
-        ...
-
-    def draw_tasks(self, destination: str, at: float, limit: int) -> int:
-        """Reads on in the history, at most `limit` lines, and has a TASK message wait for each job there whose route
-        tells `destination`; the first time for each job that has not ended. Returns how many lines that were."""
-        ...
-
-    def find_untold_tasks(self, destination: str, limit: int) -> list[Message]:
-        """At most `limit` tasks WAITING, oldest first."""
-        ...
-
-    def open_messages(self, waiting: Message, opened: Sequence[Message], at: float) -> bool:
-        """`opened` in place of those of the same receiver, job and subject, in one step; one that is REFUSED from the
-        first is a line of the job's history. False, and nothing is written, when `waiting` is no longer as read."""
-        ...
-
-    def move_message(self, message: Message, to: MessageState, answer: str, next_at: float, at: float) -> bool:
-        """Compare-and-set on the state. What the receiver took or refused is a line of the job's history."""
         ...
 
     # Circuits

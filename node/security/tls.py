@@ -6,7 +6,7 @@ import ssl
 from typing import Any
 
 from node.errors import ConfigError, PeerUnreachable
-from node.sections import ClientTls, Hl7Tls, Tls
+from node.sections import ClientTls, Hl7Tls, Tls, WebAccess
 
 
 def make_server_context(tls: Tls | Hl7Tls, section: str = "listen.tls") -> ssl.SSLContext:
@@ -28,15 +28,17 @@ def make_server_context(tls: Tls | Hl7Tls, section: str = "listen.tls") -> ssl.S
     return context
 
 
-def make_client_context(tls: ClientTls) -> ssl.SSLContext:
-    """The certificate of who is called is checked, and its name. Raises PeerUnreachable naming the keys."""
+def make_client_context(tls: ClientTls | WebAccess, section: str = "tls") -> ssl.SSLContext:
+    """The certificate of who is called is checked, and its name. section: where `tls` stands under the peer. Raises
+    PeerUnreachable naming the keys."""
     try:
         context = ssl.create_default_context(cafile=tls.authorities)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if tls.certificate is not None:
             context.load_cert_chain(tls.certificate, tls.key)
     except (OSError, ssl.SSLError) as error:
-        raise PeerUnreachable(f"tls.authorities, tls.certificate or tls.key: {type(error).__name__}") from None
+        keys = f"{section}.authorities, {section}.certificate or {section}.key"
+        raise PeerUnreachable(f"{keys}: {type(error).__name__}") from None
     return context
 
 

@@ -5,7 +5,6 @@ settings, no log and no error.
 """
 
 import os
-import ssl
 from base64 import b64encode
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import httpx
 
 from node.errors import PeerUnreachable
 from node.sections import WebAccess
+from node.security.tls import make_client_context
 
 
 def make_web_client(access: WebAccess, answer_wait: float) -> httpx.Client:
@@ -21,7 +21,7 @@ def make_web_client(access: WebAccess, answer_wait: float) -> httpx.Client:
     said = find_authorization(access)
     headers = {"Authorization": said} if said else {}
     timeout = httpx.Timeout(answer_wait, connect=min(5.0, answer_wait))
-    return httpx.Client(headers=headers, timeout=timeout, verify=make_context(access), trust_env=False)
+    return httpx.Client(headers=headers, timeout=timeout, verify=make_client_context(access, "web"), trust_env=False)
 
 
 def find_authorization(access: WebAccess) -> str:
@@ -32,18 +32,6 @@ def find_authorization(access: WebAccess) -> str:
         secret = _read_secret("password", access.password_file, access.password_variable)
         return f"Basic {b64encode(f'{access.user}:{secret}'.encode()).decode()}"
     return ""
-
-
-def make_context(access: WebAccess) -> ssl.SSLContext:
-    """TLS 1.2 or later, the server's name and certificate checked."""
-    try:
-        context = ssl.create_default_context(cafile=access.authorities)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if access.certificate is not None:
-            context.load_cert_chain(access.certificate, access.key)
-    except (OSError, ssl.SSLError) as error:
-        raise PeerUnreachable(f"web.authorities, web.certificate or web.key: {type(error).__name__}") from None
-    return context
 
 
 def _read_secret(what: str, place: Path | None, variable: str) -> str:

@@ -201,7 +201,8 @@ class Program:
         """How steady a segmentation is: the map of its entropy, and of each reading the voxels of each class."""
         card, activate = self._card, to_chances(self._after, overlaps=self._card.overlaps)
         alone = decide_each(self._after) if card.overlaps or card.classes == 1 else pick_highest
-        decide = decide_both(alone, lambda one: find_anything(activate(one), [*card.outputs], overlaps=card.overlaps))
+        chance = partial(find_anything, channels=[*card.outputs], overlaps=card.overlaps)
+        decide = self._expect_all(decide_both(alone, lambda means: chance(activate(means))))
         steps = lay_decided(self._after, self._before, self._key, overlaps=card.overlaps)
 
         def count(decided: Tensor) -> NDArray[np.float64]:
@@ -257,16 +258,31 @@ class Program:
         windows go by: labels, or masks where classes may overlap."""
         look, image, overlaps = self._watch(step, self._look), data[self._key][None], self._card.overlaps
         if self._reader.slides and image.ndim == 5 and self._card.classes > MANY_CLASSES:
-            decide = decide_each(self._after) if overlaps else pick_highest
+            decide = self._expect_all(decide_each(self._after) if overlaps else pick_highest)
             pred = self._reader.read(image, look, decide, self._tail)
             data["pred"] = MetaTensor(pred if overlaps else pred.float())
             return lay_decided(self._after, self._before, self._key, overlaps=overlaps)
         pred = self._reader.read(image, look)
-        if pred.shape[0] not in {1, self._card.classes}:
-            raise BundleDrift(f"its network has {pred.shape[0]} output channels, its metadata say {self._card.classes}")
+        if pred.shape[0] != 1:
+            self._check_channels(pred)
         data["pred"] = MetaTensor(pred)
         labels = pred.shape[0] == 1 and not overlaps
         return nearest_after_arg_max(self._after, self._before, self._key, decided=labels)
+
+    def _expect_all(self, decide: Decide) -> Decide:
+        """`decide`, of means that have each class of the metadata."""
+
+        def decide_checked(means: Tensor) -> Tensor:
+            self._check_channels(means)
+            return decide(means)
+
+        return decide_checked
+
+    def _check_channels(self, means: Tensor) -> None:
+        """Classes would be taken for others where the numbers differ."""
+        if means.shape[0] != self._card.classes:
+            said = f"its metadata say {self._card.classes}"
+            raise BundleDrift(f"its network has {means.shape[0]} output channels, {said}")
 
     def _take_tail(self) -> Tail | None:
         """The last layer, where many classes are decided while windows go by."""

@@ -5,6 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from node import cli
 from node.cli import app
 from node.config import Settings
 from node.wiring import open_ledger
@@ -35,5 +36,8 @@ def test_all_are_listed_at_wish_and_nothing_is_said_to_be_older(ask):
         assert "older" not in shown
 
 
-def test_programs_get_as_many(ask):
+def test_programs_get_all_unless_they_ask_for_fewer(ask, monkeypatch):
+    monkeypatch.setattr(cli, "MOST_ROWS", 2)
+    assert "and 3 older" in ask()
+    assert len(json.loads(ask("--json"))) == 5
     assert [row["study_uid"] for row in json.loads(ask("--most", "3", "--json"))] == ["1.2.4", "1.2.3", "1.2.2"]

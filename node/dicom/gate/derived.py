@@ -10,7 +10,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ParametricMapStorage, Segme
 from node.dicom.gate.attributes import AttributeFault, Walk
 from node.dicom.gate.frames import check_frames
 from node.dicom.gate.references import Known, check_frame_of_reference
-from node.dicom.header import find_value
+from node.dicom.header import count_frames, find_value
 from node.dicom.read_frames import Frames, Source, read_frames
 
 LABEL_MAP = UID("1.2.840.10008.5.1.4.1.1.66.7")
@@ -99,9 +99,9 @@ def _source_place(sources: tuple[Source, ...], n: int, known: Known) -> tuple[Ve
     if len(sources) != 1 or sources[0].sop_instance_uid not in known.sources:
         raise AttributeFault("SourceImageSequence", f"of frame {n} is not one source instance")
     header = known.sources[sources[0].sop_instance_uid]
-    if sources[0].sop_class_uid != header.SOPClassUID:
+    if sources[0].sop_class_uid != find_value(header, "SOPClassUID"):
         raise AttributeFault("ReferencedSOPClassUID", f"of frame {n} is not that of the source instance")
-    if not 1 <= sources[0].frame <= int(header.get("NumberOfFrames") or 1):
+    if not 1 <= sources[0].frame <= count_frames(header):
         raise AttributeFault("ReferencedFrameNumber", f"of frame {n} is no frame of the source")
     return find_place(header, sources[0].frame)
 

@@ -12,6 +12,7 @@ from pydicom.uid import UID
 from node.dicom.authorship import Predecessor
 from node.dicom.gate.attributes import CONTOURS, FRAMES, TAKEN_OVER, AttributeFault
 from node.dicom.gate.values import list_values
+from node.dicom.header import count_frames, find_value
 
 INSTANCE = Tag("ReferencedSOPInstanceUID").real
 SKIPPED = {Tag(keyword).real for keyword in TAKEN_OVER} | {
@@ -90,10 +91,10 @@ def check_reference(item: Dataset, known: Known, own: str = "") -> Dataset:
     target = known.find(uid)
     if target is None or uid == own:
         raise AttributeFault("ReferencedSOPInstanceUID", "names an instance that does not exist")
-    if item.get("ReferencedSOPClassUID") != target.SOPClassUID:
+    if item.get("ReferencedSOPClassUID") != find_value(target, "SOPClassUID"):
         raise AttributeFault("ReferencedSOPClassUID", "is not that of the instance referred to")
     for number in list_values(item.get("ReferencedFrameNumber")):
-        if not 1 <= int(number) <= int(target.get("NumberOfFrames") or 1):
+        if not 1 <= int(number) <= count_frames(target):
             raise AttributeFault("ReferencedFrameNumber", "is no frame of the instance referred to")
     numbers = list_values(item.get("ReferencedSegmentNumber"))
     if any(known.find_segment(uid, number) is None for number in numbers):
@@ -146,7 +147,7 @@ def _check_listed(listed: list[tuple[Dataset, Dataset]], known: Known, keyword: 
         target = known.find(str(item.ReferencedSOPInstanceUID))
         if target is None:
             raise AttributeFault(keyword, "names an instance that does not exist")
-        if str(series.SeriesInstanceUID) != str(target.SeriesInstanceUID):
+        if str(series.SeriesInstanceUID) != str(find_value(target, "SeriesInstanceUID")):
             raise AttributeFault(f"{keyword}.SeriesInstanceUID", "is not the series of what it lists")
 
 

@@ -20,7 +20,8 @@ from node.dicom.model_values import find_values
 from node.errors import PeerRefused, PeerUnreachable
 from node.model.workitem import GLOBAL, Report
 from node.outbound.performing.web import open_web
-from node.security.web_client import find_authorization, make_context
+from node.security.tls import make_client_context
+from node.security.web_client import find_authorization
 from node.worklist import Worklist
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class Channel:
         secure = place.scheme == "wss"
         is_same = (place.hostname, secure) == (ours.hostname, ours.scheme == "https")
         said = find_authorization(self._peer.web) if is_same else ""
-        context: ssl.SSLContext | None = make_context(self._peer.web) if secure else None
+        context: ssl.SSLContext | None = make_client_context(self._peer.web, "web") if secure else None
         return connect(
             address,
             ssl=context,

@@ -12,6 +12,7 @@ from rich.table import Table
 from node.config import load_settings
 from node.errors import ConfigError
 from node.model.role import Role
+from node.options import ConfigFile
 from node.web.access.users import User, UserFile, find_users
 from node.web.audit import find_audit
 
@@ -19,7 +20,6 @@ app = typer.Typer(no_args_is_help=True, help="Users of the web service: password
 out = Console()
 
 Name = Annotated[str, typer.Argument(help="letters, digits, '.', '_' and '-'")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="a wetread.toml, as for the other commands")]
 
 
 @app.command()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from node.dicom.geometry import Plane, find_depths, name_orientation, read_plane
-from node.dicom.header import Frame, count_frames, find_frames, find_value, read_header
+from node.dicom.header import Frame, count_frames, find_frames, find_value, is_numbered_backward, read_header
 from node.dicom.sheet import name_side
 from node.dicom.stack import Stack
 from node.dicom.volume import load_volume
@@ -149,5 +149,4 @@ def _put_in_order(slices: list[Slice]) -> list[Slice]:
         return []
     depths = find_depths([one.plane for one in slices])
     ordered = [slices[n] for n in np.argsort(depths, kind="stable")]
-    first, last = (find_value(one.frame.header, "InstanceNumber") for one in (ordered[0], ordered[-1]))
-    return ordered[::-1] if first is not None and last is not None and int(first) > int(last) else ordered
+    return ordered[::-1] if is_numbered_backward(ordered[0].frame.header, ordered[-1].frame.header) else ordered

@@ -7,11 +7,10 @@ import typer
 from rich.console import Console
 
 from node.config import load_settings
+from node.options import ConfigFile
 
 app = typer.Typer(no_args_is_help=True, help="OHIF, served by the web role on a port of its own.")
 out = Console()
-
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="a wetread.toml, as for the other commands")]
 
 
 @app.command()

@@ -185,7 +185,8 @@ def test_a_claim_that_another_got_first_is_let_go(web, theatre, monkeypatch):
     assert [verb for verb, *_ in web.log].count("set") == 0
 
 
-def test_progress_that_was_not_answered_is_told_again(web, theatre, monkeypatch):
+def start_unheard(web, theatre, monkeypatch):
+    """The job of a workitem begins while its manager is away: the job, how the manager answers, what it was asked."""
     theatre.receive()
     theatre.finish_study()
     web.create(UID)
@@ -194,6 +195,11 @@ def test_progress_that_was_not_answered_is_told_again(web, theatre, monkeypatch)
     monkeypatch.setattr(web, "answer", lambda *request: (asked.append(request), (503, {}, []))[1])
     (job,) = theatre.ledger.find_jobs()
     theatre.move(job.id, State.CLAIMED)
+    return job, answer, asked
+
+
+def test_progress_that_was_not_answered_is_told_again(web, theatre, monkeypatch):
+    _, answer, asked = start_unheard(web, theatre, monkeypatch)
     theatre.performer._look_at = theatre.performer._search_at = float("inf")
     theatre.until(lambda: [one for one in asked if one[0] == "POST"])
     monkeypatch.setattr(web, "answer", answer)
@@ -201,14 +207,7 @@ def test_progress_that_was_not_answered_is_told_again(web, theatre, monkeypatch)
 
 
 def test_a_manager_that_is_away_is_told_everything_when_it_is_back(web, theatre, monkeypatch):
-    theatre.receive()
-    theatre.finish_study()
-    web.create(UID)
-    theatre.until(theatre.ledger.find_jobs)
-    answer, asked = web.answer, []
-    monkeypatch.setattr(web, "answer", lambda *request: (asked.append(request), (503, {}, []))[1])
-    (job,) = theatre.ledger.find_jobs()
-    theatre.move(job.id, State.CLAIMED)
+    job, answer, asked = start_unheard(web, theatre, monkeypatch)
     theatre.move(job.id, State.CONFIRMED)
     theatre.mirror.tick(time.time())
     for n in range(200):

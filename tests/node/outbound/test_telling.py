@@ -428,6 +428,21 @@ def test_by_tls_a_receiver_is_believed_by_its_authority_alone(make_house, tmp_pa
         assert len(ris.messages) == 1
 
 
+def test_by_tls_a_receiver_may_have_another_name_than_its_address(make_house, tmp_path):
+    make_certificates(tmp_path, "DNS:ris.hospital.test")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "ours.pem", tmp_path / "ours.key")
+    tls = {"authorities": str(tmp_path / "ours.pem")}
+    with Ris(tls=context) as ris:
+        house = make_house(ris.port, tls=tls)
+        house.finish()
+        house.teller.tick(time.time())
+        assert "no TLS with" in house.message().answer
+        house = make_house(ris.port, tls=tls | {"name": "ris.hospital.test"})
+        house.run_until("SENT")
+        assert len(ris.messages) == 1
+
+
 def test_a_patient_who_was_merged_since_is_named_as_the_receiver_knows_them(make_house):
     with Ris() as ris:
         house = make_house(ris.port, orders=[ORDER])

@@ -34,10 +34,11 @@ def test_an_answer_that_is_no_number_is_not_taken_for_background(shelf, tmp_path
         run(install(shelf, tmp_path, lambda weight: weight * 1e38 if weight.is_floating_point() else weight))
 
 
-def test_a_network_of_other_channels_than_the_metadata_name_is_refused(shelf, tmp_path):
+@pytest.mark.parametrize("classes", [3, 40], ids=["few", "many, decided as windows go by"])
+def test_a_network_of_other_channels_than_the_metadata_name_is_refused(classes, shelf, tmp_path):
     def edit(pred):
-        pred["num_channels"] = 3
-        pred["channel_def"]["2"] = "liver"
+        pred["num_channels"] = classes
+        pred["channel_def"] |= {str(n): f"part {n}" for n in range(2, classes)}
 
-    with pytest.raises(BundleDrift, match="2 output channels, its metadata say 3"):
+    with pytest.raises(BundleDrift, match=f"2 output channels, its metadata say {classes}"):
         run(install(shelf, tmp_path, edit=edit))
