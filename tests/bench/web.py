@@ -5,8 +5,10 @@
 A CT series of 1,000 slices is retrieved whole and as metadata; 10,000 studies are searched; series of 500 slices are
 stored, each in one request; 2 GB are streamed while the memory of the process is watched. Both servers have the same
 files and are asked in turn, over one connection that stays open. What is read has been asked for once before: that
-measures neither the disk nor the first look. What is stored lies in the page cache, and both sync it to the disk before
-they give the receipt. The exit code is 1 when a goal is missed, 2 when nothing can be measured.
+measures neither the disk nor the first look. The series is also had from the kernel alone (sendfile, in a loop that can
+do nothing else): no server is faster than that with this client on this machine. What is stored lies in the page cache,
+and both sync it to the disk before they give the receipt. The exit code is 1 when a goal is missed, 2 when nothing can
+be measured.
 """
 
 import shutil
@@ -27,7 +29,7 @@ from pydicom import dcmread
 from receivers import CannotMeasure
 from report import make_goal_table, to_number
 from rich.table import Table
-from web_servers import Client, Wetread, find_servers
+from web_servers import Client, Limit, Wetread, find_servers
 from web_store import store
 
 DICOM = 'multipart/related; type="application/dicom"; transfer-syntax=*'
@@ -57,6 +59,7 @@ UNITS = {
 }
 GOALS = (
     Goal("whole series: Wetread / Orthanc", "series.wetread", "series.orthanc", 3),
+    Goal("whole series: Wetread / the kernel alone", "series.wetread", "series.limit", 0.75),
     Goal("metadata of a series: Wetread / Orthanc", "metadata.wetread", "metadata.orthanc", 5),
     Goal("search among all studies: ms, 99 %", "query_p99.wetread", "", 50, at_most=True),
     Goal("STOW of CT instances: Wetread / Orthanc", "stow.wetread", "stow.orthanc", 3),
@@ -99,6 +102,8 @@ def _run(folder, kinds, options):
         servers = [stack.enter_context(kind(folder)) for kind in kinds]
         paths = slices.write_slices(folder / "series", count)
         series = _find_series(paths[0])
+        limit = stack.enter_context(Limit(folder))
+        limit.take(paths)
         errors.print(
             f"{count} slices and {studies} studies are made and given to {', '.join(s.title for s in servers)}"
         )
@@ -110,7 +115,7 @@ def _run(folder, kinds, options):
             while client.get("/studies?PatientID=ID000000", JSON)[0] != 200 or not _has_all(client, studies):
                 time.sleep(0.05)
             figures[f"first_index.{server.name}"] = round(time.perf_counter() - began, 3)
-        figures |= _compare(servers, series, studies, options)
+        figures |= _compare(servers, limit, series, studies, options)
         figures |= _store(servers, folder, stored, options)
         if isinstance(servers[0], Wetread):
             figures["growth_mb.wetread"] = _stream(servers[0], folder, large)
@@ -121,8 +126,9 @@ def _has_all(client, studies):
     return client.get(f"/studies?limit=1&offset={studies - 1}", JSON)[0] == 200
 
 
-def _compare(servers, series, studies, options):
+def _compare(servers, limit, series, studies, options):
     taken = {f"{what}.{server.name}": [] for server in servers for what in ("series", "metadata")}
+    taken["series.limit"] = []
     waited = {server.name: [] for server in servers}
     for number in range(options.rounds + 1):  # the first one is not counted
         for server in servers:
@@ -136,11 +142,22 @@ def _compare(servers, series, studies, options):
                 waited[server.name] += times
                 errors.print(f"{number}/{options.rounds} {server.title}: {speed:.0f} MB/s, {seconds[0]:.3f} s metadata")
             client.close()
+        speed = _ask_limit(limit)
+        if number:
+            taken["series.limit"].append(speed)
+            errors.print(f"{number}/{options.rounds} {limit.title}: {speed:.0f} MB/s")
     figures = {name: round(statistics.median(values), 4) for name, values in taken.items()}
     for name, times in waited.items():
         figures[f"query_p50.{name}"] = round(statistics.median(times), 3)
         figures[f"query_p99.{name}"] = round(float(np.percentile(times, 99)), 3)
     return figures
+
+
+def _ask_limit(limit):
+    client = Client(limit.root)
+    speed = _time(client, "/", DICOM)[1] / 1e6
+    client.close()
+    return speed
 
 
 def _store(servers, folder, count, options):

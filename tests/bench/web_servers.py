@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from receivers import ROOT, CannotMeasure
+from receivers import HERE, ROOT, CannotMeasure
 
 from node.dicom.identity import read_identity, read_syntax
 from node.inbound.spool import Spool, digest_dataset, name_kept
@@ -164,6 +164,29 @@ class Orthanc(Server):
             if answer.status != 200:
                 raise CannotMeasure(f"Orthanc did not take a file: {answer.status}")
         connection.close()
+
+
+class Limit(Server):
+    """What gives the files of a series and can do nothing else: the limit of the kernel and of the client."""
+
+    name, title = "limit", "the kernel alone"
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.files = self.folder / "files"
+        self.files.mkdir()
+
+    @property
+    def root(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def _command(self):
+        return [sys.executable, str(HERE / "web_limit.py"), str(self.port), str(self.files)]
+
+    def take(self, paths):
+        """Has them under a second name, so all read the same pages of memory."""
+        for number, path in enumerate(paths):
+            os.link(path, self.files / f"{number:06d}")
 
 
 def find_servers():

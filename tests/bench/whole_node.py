@@ -1,5 +1,6 @@
 """A node as `wetread up` runs it, with what it delivers to, each on loopback and in a folder of its own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -97,10 +98,10 @@ class WholeNode:
 
     def __init__(self, folder, destinations, quiet):
         self.folder = folder
-        self.door = find_port()
-        self._ports = {destination: find_port() for destination in destinations}
+        self.door, web, *ports = find_ports(2 + len(destinations))
+        self._ports = dict(zip(destinations, ports, strict=True))
         self._processes = []
-        text = TOML.format(door=self.door, web=find_port(), home=folder / "home", quiet=quiet)
+        text = TOML.format(door=self.door, web=web, home=folder / "home", quiet=quiet)
         for one, port in self._ports.items():
             text += PEER.format(
                 name=one.name, scanner=one.scanner, title=one.name.upper(), port=port, confirm=one.confirm,
@@ -208,11 +209,13 @@ def find_missing():
     return {one.name: one.needs for one in DESTINATIONS if one.needs and shutil.which(one.needs) is None}
 
 
-def find_port():
-    """A port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def find_ports(count):
+    """Ports on loopback that nobody listens on now, no two alike."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def wait_until(truth, seconds, complaint):

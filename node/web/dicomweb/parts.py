@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -35,10 +36,16 @@ class Part:
 
     def make_head(self) -> bytes:
         """Its header lines and the empty line after them."""
-        lines = [f"Content-Type: {self.kind}"]
-        lines += [f"Content-Length: {self.size}"] * (self.size is not None)
-        lines += [f"Content-Location: {self.location}"] * bool(self.location)
-        return "\r\n".join([*lines, "", ""]).encode()
+        return _make_head(self.kind, self.size, self.location)
+
+
+@lru_cache(maxsize=256)
+def _make_head(kind: str, size: int | None, location: str) -> bytes:
+    """The slices of a series have the same."""
+    lines = [f"Content-Type: {kind}"]
+    lines += [f"Content-Length: {size}"] * (size is not None)
+    lines += [f"Content-Location: {location}"] * bool(location)
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 def answer_parts(
@@ -51,18 +58,22 @@ def answer_parts(
     said["Content-Type"] = f'{MULTIPART}; type="{kind}"; boundary={boundary}'
     if not isinstance(parts, Sequence) or any(part.size is None for part in parts):
         return StreamingResponse(send_pieces(_join(boundary, parts)), status, said)
-    said["Content-Length"] = str(_measure(boundary, parts))
+    size = _measure(boundary, parts)
+    said["Content-Length"] = str(size)
     if all(part.file is not None for part in parts):
-        return _FilesResponse(boundary, parts, status, said)
+        return _FilesResponse(boundary, parts, size, status, said)
     return StreamingResponse(send_pieces(_join(boundary, parts)), status, said)
 
 
 class _FilesResponse(StreamingResponse):
-    """Parts that are files. Where the server can, the kernel gives them to the connection: nothing is copied here."""
+    """Parts that are files, `size` bytes with all around them. Where the server can, the kernel gives them to the
+    connection: nothing is copied here."""
 
-    def __init__(self, boundary: str, parts: Sequence[Part], status: int, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, boundary: str, parts: Sequence[Part], size: int, status: int, headers: Mapping[str, str]
+    ) -> None:
         super().__init__(send_pieces(_join(boundary, parts)), status, headers)
-        self._boundary, self._parts = boundary, parts
+        self._boundary, self._parts, self._size = boundary, parts, size
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The answer."""
@@ -71,7 +82,7 @@ class _FilesResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await give(_stretch(self._boundary, self._parts), _measure(self._boundary, self._parts))
+        await give(_stretch(self._boundary, self._parts), self._size)
 
 
 async def send_pieces(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
