@@ -68,3 +68,13 @@ def test_networks_whose_layers_want_channels_apart_are_left_so():
     lay_out(network)
     assert network[0].weight.is_contiguous(memory_format=torch.channels_last_3d)
     assert network[1].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_what_the_first_layer_says_of_one_channel_lies_as_the_rest_does():
+    layer, image = nn.Conv3d(1, 8, 3, padding=1), torch.randn(2, 1, 12, 10, 9)
+    with torch.inference_mode():
+        before = layer(image)
+        lay_out(layer)
+        after = layer(image)
+    assert after.is_contiguous(memory_format=torch.channels_last_3d)
+    assert torch.allclose(after, before, atol=1e-6)
