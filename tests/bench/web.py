@@ -155,6 +155,7 @@ def _compare(servers, limit, series, studies, options):
 
 def _ask_limit(limit):
     client = Client(limit.root)
+    _time(client, "/", DICOM)  # connects, and has the files opened
     speed = _time(client, "/", DICOM)[1] / 1e6
     client.close()
     return speed

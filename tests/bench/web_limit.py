@@ -2,7 +2,8 @@
 
 web_limit.py PORT FOLDER
 
-There is no catalog, no check and no second connection at a time: it is the limit of this kernel and of the client.
+There is no catalog, no check and no second connection at a time, and the files are open before it is asked: it is the
+limit of this kernel and of the client.
 """
 
 import os
@@ -19,30 +20,32 @@ def main():
     with socket.create_server(("127.0.0.1", port)) as door:
         while True:
             connection, _ = door.accept()
+            files = [os.open(path, os.O_RDONLY) for path in sorted(folder.iterdir())]
             with connection:
-                _serve(connection, sorted(folder.iterdir()))
+                _serve(connection, files)
+            for file in files:
+                os.close(file)
 
 
-def _serve(connection, paths):
-    sizes = [path.stat().st_size for path in paths]
-    length = sum(sizes) + len(HEAD) * len(paths) + len(END)
+def _serve(connection, files):
+    sizes = [os.fstat(file).st_size for file in files]
+    length = sum(sizes) + len(HEAD) * len(files) + len(END)
     asked = b""
     while piece := connection.recv(1 << 16):
         asked += piece
         if asked.endswith(b"\r\n\r\n"):
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length)
-            for path, size in zip(paths, sizes, strict=True):
+            for file, size in zip(files, sizes, strict=True):
                 connection.send(HEAD, socket.MSG_MORE)
-                _send_file(connection, path, size)
+                _send_file(connection, file, size)
             connection.sendall(END)
             asked = b""
 
 
-def _send_file(connection, path, size):
-    with path.open("rb") as file:
-        at = 0
-        while at < size:
-            at += os.sendfile(connection.fileno(), file.fileno(), at, size - at)
+def _send_file(connection, file, size):
+    at = 0
+    while at < size:
+        at += os.sendfile(connection.fileno(), file, at, size - at)
 
 
 if __name__ == "__main__":
