@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from pipelines.catalog import get_pipeline
 from pipelines.errors import UnsuitableVolume
+from pipelines.explanation.nodules import NoduleReader, Numbers
+from pipelines.explanation.planes import draw_gradients
 from pipelines.lung_nodule.candidates import Candidate, find_candidates
-from pipelines.lung_nodule.findings import LATERALITY, Nodule, make_result, note_thickness
+from pipelines.lung_nodule.findings import CONFIDENCE, LATERALITY, Nodule, make_result, note_thickness
 from pipelines.pipeline import Model, Progress
 from pipelines.steps.components import keep_largest
 from pipelines.steps.intensity import check_hounsfield
@@ -27,6 +29,10 @@ LEAST_LOGIT = 1.5
 MOST = 10
 LEAST_ML = 200.0
 """With less lung in view nothing is said: it would be a corner of a chest, or none."""
+MEANING = (
+    "The saliency map shows around each nodule, as a share of its own highest value, what speaks for a nodule against"
+    " plain lung: its brightness compares no two nodules. It explains the network, not the patient."
+)
 
 
 class LungNodule:
@@ -85,6 +91,13 @@ class NoduleModel:
         progress(1.0, "done")
         return result
 
+    def explain(self, volume: Volume, result: Result, way: str, progress: Progress) -> Result:
+        """See pipelines.pipeline.ExplainingModel: "tta" or "gradients", of the network's answer to each nodule."""
+        reader = NoduleReader(
+            self.network, "gradients", draw_gradients, lambda logits, _: _find_confidence(logits), CONFIDENCE, MEANING
+        )
+        return reader.explain(volume, result, way, progress)
+
     def judge(self, candidates: list[Candidate]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """The logit of each."""
         planes = [candidate.planes for candidate in candidates]
@@ -114,7 +127,11 @@ def _join(sides: Mapping[str, Mask], volume: Volume) -> Mask:
 
 def _make_nodule(candidate: Candidate, logit: float, sides: Mapping[str, Mask]) -> Nodule:
     whole = replace(candidate.grown, mask=keep_largest(candidate.grown.mask))
-    return Nodule(whole, float(1.0 / (1.0 + np.exp(-logit))), _find_side(candidate, sides))
+    return Nodule(whole, float(_find_confidence(np.array(logit))), _find_side(candidate, sides))
+
+
+def _find_confidence(logits: Numbers) -> Numbers:
+    return np.asarray(1.0 / (1.0 + np.exp(-logits)))
 
 
 def _find_side(candidate: Candidate, sides: Mapping[str, Mask]) -> str:

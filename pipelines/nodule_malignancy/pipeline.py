@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from pipelines.catalog import get_pipeline
 from pipelines.errors import UnsuitableVolume, WeightsMismatch
-from pipelines.nodule_malignancy.findings import Rated, make_result
+from pipelines.explanation.nodules import NoduleReader
+from pipelines.explanation.planes import draw_occlusion
+from pipelines.nodule_malignancy.findings import SUSPICIOUS, Rated, make_result
 from pipelines.pipeline import Model, Progress
 from pipelines.steps.dense import note_dense
-from pipelines.steps.grow import measure_disc
+from pipelines.steps.grow import Disc, measure_disc
 from pipelines.steps.intensity import check_hounsfield
 from pipelines.steps.logistic import Numbers, predict_logistic
 from pipelines.steps.three_planes import make_network, predict, show_nodule
@@ -26,6 +28,11 @@ CALIBRATION, BASELINE = "calibration", "baseline"
 """Tensors beside the network's: coefficients for (logit, log of the diameter) and for that log alone."""
 DIAMETERS_MM = (3.0, 33.0)
 """What it was trained on; nodules of other size are not rated."""
+MEANING = (
+    "The saliency map shows around each nodule, as a share of its own highest value, where plain lung instead makes the"
+    " rating less suspicious: its brightness compares no two nodules. What the diameter adds to the probability is not"
+    " on it. It explains the network, not the patient."
+)
 
 
 class NoduleMalignancy:
@@ -85,6 +92,11 @@ class RatingModel:
         means = {one.segment.label: float(volume.voxels[one.segment.mask].mean(dtype=np.float64)) for one in rated}
         return make_result(rated, [*_note_sizes(len(lesions) - len(rated)), *note_dense(means)], seconds)
 
+    def explain(self, volume: Volume, result: Result, way: str, progress: Progress) -> Result:
+        """See pipelines.pipeline.ExplainingModel: "tta" or "occlusion", of the network's share in each probability."""
+        reader = NoduleReader(self.network, "occlusion", draw_occlusion, self._find_chances, SUSPICIOUS, MEANING)
+        return reader.explain(volume, result, way, progress)
+
     def _find(self, volume: Volume, progress: Progress) -> dict[str, Segment]:
         result = self._nodules.run(volume, lambda share, activity: progress(0.9 * share, activity))
         return {segment.key: segment for segment in result.segments}
@@ -105,6 +117,10 @@ class RatingModel:
             Rated(segment, disc.diameter_mm, float(one), float(other))
             for (segment, disc), one, other in zip(fit, both, alone, strict=True)
         ]
+
+    def _find_chances(self, logits: Numbers, disc: Disc) -> Numbers:
+        """Of a suspicious rating, by reading of one nodule."""
+        return predict_logistic(self._calibration, np.c_[logits, np.full(len(logits), np.log(disc.diameter_mm))])
 
 
 def _list_lesions(segments: Mapping[str, Segment]) -> list[Segment]:

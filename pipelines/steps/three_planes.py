@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
+from pipelines.terms import Affine
+
 SIDE = 32
 """Pixels of a picture along each edge."""
 APART = 0.35
@@ -29,8 +31,23 @@ def show_nodule(
 ) -> NDArray[np.float32]:
     """What a network is shown of a blob at index `center` (k, j, i): see take_planes. stretch: by how much field and
     distance of the planes are changed, in training."""
-    field = float(np.clip(2.0 * diameter_mm, *FIELD_MM)) * stretch[0]
+    field = _find_field(diameter_mm) * stretch[0]
     return take_planes(voxels, spacing, center, field, APART * diameter_mm * stretch[1])
+
+
+def place_planes(affine: Affine, spacing: Index, center: Index, diameter_mm: float) -> Affine:
+    """Where show_nodule looks: (plane, row, column, 1) of its pictures to (x, y, z, 1) in mm (LPS). affine, spacing:
+    of the volume."""
+    pixel_mm = _find_field(diameter_mm) / SIDE
+    steps = np.array([APART * diameter_mm, pixel_mm, pixel_mm]) / spacing
+    to_index = np.diag([*steps, 1.0])
+    to_index[:3, 3] = center - steps * [1.0, (SIDE - 1) / 2, (SIDE - 1) / 2]
+    placed: Affine = affine @ to_index
+    return placed
+
+
+def _find_field(diameter_mm: float) -> float:
+    return float(np.clip(2.0 * diameter_mm, *FIELD_MM))
 
 
 def take_planes(
@@ -72,14 +89,17 @@ def _convolve(channels: int, wide: int) -> nn.Module:
     )  # fmt: skip
 
 
+def ask(network: nn.Module, shown: Tensor) -> Tensor:
+    """The logit of each of `shown` (n, 3, SIDE, SIDE; by `to_input`): (n,), the mean over the eight ways to lay a
+    picture."""
+    turned = [turn for flat in (shown, shown.flip(-1)) for turn in (torch.rot90(flat, n, (-2, -1)) for n in range(4))]
+    return torch.stack([network(view)[:, 0] for view in turned]).double().mean(dim=0)
+
+
 def predict(network: nn.Module, planes: NDArray[np.float32], device: str) -> NDArray[np.float64]:
-    """The logit of each of `planes` (n, 3, SIDE, SIDE; HU): the mean over the eight ways to lay a picture."""
+    """What `ask` says of each of `planes` (n, 3, SIDE, SIDE; HU)."""
     if len(planes) == 0:
         return np.empty(0)
     with torch.inference_mode():
-        shown = to_input(torch.from_numpy(planes).to(device))
-        turned = [
-            turn for flat in (shown, shown.flip(-1)) for turn in (torch.rot90(flat, n, (-2, -1)) for n in range(4))
-        ]
-        logits = torch.stack([network(view)[:, 0] for view in turned]).double().mean(dim=0)
+        logits = ask(network, to_input(torch.from_numpy(planes).to(device)))
     return np.asarray(logits.cpu().numpy())

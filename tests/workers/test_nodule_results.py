@@ -10,6 +10,7 @@ from node.errors import MissingSlices, NoMatchingSeries, WrongBodyPart, WrongSam
 from node.model.delivery import Kind
 from node.outbound.outbox import KINDS
 from node.sections import Peer
+from pipelines.catalog import get_pipeline
 from pipelines.lung_nodule.findings import Nodule, make_result
 from pipelines.nodule_malignancy.findings import Rated
 from pipelines.nodule_malignancy.findings import make_result as make_rating
@@ -90,6 +91,27 @@ def test_the_report_has_a_group_for_each_nodule_with_axes_volume_density_and_con
     types = [item.ConceptCodeSequence[0].CodeValue for name, item in said if name == "NOD-DENS"]
     assert types == ["RID50151", "RID50153"]
     assert any("not for diagnosis" in item.get("TextValue", "") for _, item in said)
+
+
+def test_explained_nodules_become_a_map_and_a_deviation_beside_each_confidence(stack):
+    volume = load_volume(stack)
+    model = get_pipeline("lung-nodule").load("cpu")
+    steady, drawn = (
+        model.explain(volume, find(volume), way, lambda *_: None) for way in get_manifest("lung-nodule").explains
+    )
+    peer = Peer.model_validate({"ae_title": "PACS", "address": "pacs:104", "objects": [Kind.REPORT, Kind.MAP]})
+    report, scalars = (
+        next(
+            one
+            for one in encode_objects(Answer(stack, volume, result, make_author(), (), ()), {"pacs": peer}).datasets
+            if KINDS[str(one.SOPClassUID)] is kind
+        )
+        for result, kind in ((steady, Kind.REPORT), (drawn, Kind.MAP))
+    )
+    sequences = ("ConceptNameCodeSequence", "ConceptCodeSequence")
+    codes = [item[name][0].CodeValue for item in _walk(report) for name in sequences if name in item]
+    assert (codes.count("NOD-CONF"), codes.count("386136009"), codes.count("TTA")) == (4, 2, 2)
+    assert scalars.NumberOfFrames == volume.shape[0]
 
 
 def _walk(dataset):
