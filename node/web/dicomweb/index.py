@@ -63,6 +63,11 @@ PRAGMA user_version = {VERSION};
 """
 
 
+BY_PATH = "CREATE INDEX IF NOT EXISTS instance_by_path ON instance (path, made_at, study_uid)"
+"""Holds all that a comparison with the ledger asks for: it reads no row, whose attributes are long. An index of before
+gets it when it is opened."""
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """One instance, in which transfer syntax, and where its file is."""
@@ -101,6 +106,7 @@ class Index:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version != VERSION:
                 self._make_anew(db)
+            db.execute(BY_PATH)
 
     def read_to(self, source: str) -> int:
         """Up to which number of the ledger `source` was read."""
@@ -141,13 +147,20 @@ class Index:
 
     def count_under(self, folder: Path) -> dict[str, int]:
         """Study Instance UID -> number of its instances whose files lie under `folder`."""
-        query = "SELECT study_uid, count(*) FROM instance WHERE path GLOB ? GROUP BY study_uid"
-        return {row[0]: row[1] for row in self.connection.execute(query, (_glob(folder),))}
+        query = "SELECT study_uid, count(*) FROM instance WHERE path > ? AND path < ? GROUP BY study_uid"
+        return {row[0]: row[1] for row in self.connection.execute(query, _find_ends(folder))}
 
-    def find_under(self, folder: Path, study: str = "") -> dict[Path, float]:
-        """{file: its change time when it was indexed} of those under `folder`, of one study if told which."""
-        query = "SELECT path, made_at FROM instance WHERE path GLOB ? AND (? = '' OR study_uid = ?)"
-        return {Path(path): made for path, made in self.connection.execute(query, (_glob(folder), study, study))}
+    def find_under(self, folder: Path, study: str) -> set[Path]:
+        """The files under `folder` of a study."""
+        query = "SELECT path FROM instance WHERE study_uid = ? AND path > ? AND path < ?"
+        return {Path(row[0]) for row in self.connection.execute(query, (study, *_find_ends(folder)))}
+
+    def find_page(self, folder: Path, after: str, limit: int) -> list[tuple[str, float]]:
+        """(file, its change time when it was indexed) of at most `limit` files under `folder`, in order, those that
+        come behind the file `after`; "" for the first."""
+        query = "SELECT path, made_at FROM instance WHERE path > ? AND path < ? ORDER BY path LIMIT ?"
+        begin, end = _find_ends(folder)
+        return [(row[0], row[1]) for row in self.connection.execute(query, (max(begin, after), end, limit))]
 
     def search(self, sql: str, parameters: Sequence[Any], others: Sequence[Match]) -> Iterator[sqlite3.Row]:
         """Rows of a query that may call fits(n, attributes) to ask the n-th of `others`."""
@@ -198,8 +211,9 @@ def _shorten(model: Model, level: Level) -> str:
     return dump_model({tag: model[tag] for tag in ALWAYS[level] if tag in model and tag not in OF_ROW})[1:-1]
 
 
-def _glob(folder: Path) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(folder)) + "/*"
+def _find_ends(folder: Path) -> tuple[str, str]:
+    """Between these lie the paths of all that is under `folder`, however deep: "0" is the letter after "/"."""
+    return f"{folder}/", f"{folder}0"
 
 
 def load_model(stored: str | bytes) -> Model:

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 AT_ONCE = 200
 """Instances in one transaction of the index."""
 
-JOBS_AT_ONCE = 10_000
-"""Jobs in one question to the ledger."""
+RESULTS_AT_ONCE = 400
+"""Results that are compared with the ledger and the outbox at once: a node has many more than should be in memory."""
 
 PATIENCE = 5.0
 """Seconds for which a query waits."""
@@ -100,31 +100,30 @@ class Indexer:
         there, here = self._ledger.count_present(), self._index.count_under(self._spool)
         for study in [uid for uid in there.keys() | here.keys() if there.get(uid, 0) != here.get(uid, 0)]:
             present = {self._spool / one.path for one in self._ledger.find_instances(study)}
-            indexed = self._index.find_under(self._spool, study).keys()
+            indexed = self._index.find_under(self._spool, study)
             self._replace(indexed - present, present - indexed)
 
     def _compare_outbox(self) -> None:
         """Results that retention took or whose job was canceled go; those that a rerun wrote again are read again."""
+        after = ""
+        while results := self._index.find_page(self._outbox, after, RESULTS_AT_ONCE):
+            self._compare_results([(Path(path), made_at) for path, made_at in results])
+            after = results[-1][0]
+
+    def _compare_results(self, results: Sequence[tuple[Path, float]]) -> None:
+        """(file, its change time when it was indexed) of each of them."""
         gone, changed = [], []
-        indexed = self._index.find_under(self._outbox)
-        canceled = self._find_canceled({path.parent.name for path in indexed})
-        for path, made_at in indexed.items():
+        named = self._ledger.find_named({path.parent.name for path, _ in results})
+        for path, made_at in results:
+            job = named.get(path.parent.name)
             try:
-                if path.parent.name in canceled:
+                if job is not None and job.state == State.CANCELED:
                     gone.append(path)
                 elif path.stat().st_mtime != made_at:
                     changed.append(path)
             except FileNotFoundError:
                 gone.append(path)
         self._replace(gone, changed)
-
-    def _find_canceled(self, job_ids: set[str]) -> set[str]:
-        """Those of them that are CANCELED."""
-        wanted, canceled = sorted(job_ids), set()
-        for at in range(0, len(wanted), JOBS_AT_ONCE):
-            named = self._ledger.find_named(wanted[at : at + JOBS_AT_ONCE])
-            canceled |= {job.id for job in named.values() if job.state == State.CANCELED}
-        return canceled
 
     def _replace(self, gone: Iterable[Path], new: Iterable[Path]) -> None:
         left, fresh = sorted(gone), sorted(new)

@@ -1,6 +1,7 @@
 """How often, and with how many questions, the index is compared with the ledger."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def store(tmp_path):
 
 
 def find_jobs(store):
-    return {path.parent.name[0] for path in store.reading.index.find_under(store.settings.outbox)}
+    return {Path(path).parent.name[0] for path, _ in store.reading.index.find_page(store.settings.outbox, "", 100)}
 
 
 def cancel(store, n):
@@ -63,9 +64,39 @@ def test_results_of_a_canceled_job_vanish_after_that_time_and_the_others_stay(st
     assert find_jobs(store) == set("0124")
 
 
-def test_jobs_are_asked_for_some_at_a_time(store, monkeypatch):
-    monkeypatch.setattr("node.web.dicomweb.indexer.JOBS_AT_ONCE", 2)
-    cancel(store, 0)
-    cancel(store, 4)
+def test_results_are_compared_some_at_a_time(store, monkeypatch):
+    monkeypatch.setattr("node.web.dicomweb.indexer.RESULTS_AT_ONCE", 2)
+    now = time.time()
+    store.reading.indexer.tick(now)
+    asked, find = [], store.ledger.find_named
+    monkeypatch.setattr(store.ledger, "find_named", lambda ids: asked.append(len(ids)) or find(ids))
+    for n in (0, 1, 4):
+        cancel(store, n)
+    for path in (store.settings.outbox / ("3" * 32)).iterdir():
+        path.unlink()
+    store.reading.indexer.tick(now + COMPARE_RESULTS_EVERY)
+    assert asked == [2, 2, 1]
+    assert find_jobs(store) == {"2"}
+
+
+def test_folders_whose_names_begin_alike_are_told_apart(store):
     store.reading.indexer.tick(time.time())
-    assert find_jobs(store) == set("123")
+    index, outbox = store.reading.index, store.settings.outbox
+    for other in ("", ".old", "0", "-2"):
+        beside = outbox.with_name(outbox.name[:-1] + other) if not other else outbox.with_name(outbox.name + other)
+        assert index.find_page(beside, "", 100) == []
+        assert index.count_under(beside) == {}
+    assert sum(index.count_under(outbox).values()) == JOBS
+    assert {path.parent.name for path in index.find_under(outbox, "1.2.3.1")} == {"1" * 32}
+
+
+def test_comparisons_read_no_row_of_the_index(store):
+    index, asked = store.reading.index, []
+    index.connection.set_trace_callback(asked.append)
+    index.find_page(store.settings.outbox, "", 5)
+    index.count_under(store.settings.outbox)
+    index.connection.set_trace_callback(None)
+    assert len(asked) == 2
+    for query in asked:
+        (plan, *_) = [row[3] for row in index.connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+        assert "USING COVERING INDEX instance_by_path" in plan
