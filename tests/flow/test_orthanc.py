@@ -37,7 +37,7 @@ unknown_callers = "none"
 min_free_mb = 64
 
 [completeness]
-quiet = "PT1S"
+quiet = "PT3S"
 
 [deliver]
 retry_first = "PT0.5S"
