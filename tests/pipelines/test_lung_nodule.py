@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from pipelines.errors import UnsuitableVolume
@@ -10,6 +9,8 @@ from pipelines.lung_nodule.candidates import find_candidates, make_field
 from pipelines.lung_nodule.pipeline import HOME, LEAST_LOGIT, make_model, pipeline
 from pipelines.terms import Context, Volume
 from tests.pipelines.lumps import Lungs, make_lung, make_sides
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SOLID = ((22, 40, 30), 5.0, 30.0)
 CLOUD = ((18, 46, 50), 6.0, -600.0)
@@ -25,14 +26,6 @@ def load(lungs, **choices):
 
 def find_numbers(finding):
     return {measurement.concept.meaning: measurement.value for measurement in finding.measurements}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

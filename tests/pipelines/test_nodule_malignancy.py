@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from pipelines.errors import UnsuitableVolume, WeightsMismatch
 from pipelines.nodule_malignancy.pipeline import HOME, make_model, pipeline
 from pipelines.terms import Code, Context, Finding, Result, Segment, Volume
 from tests.pipelines.lumps import make_lung, make_sides
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 LESION = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 NODULE = Code("27925004", "SCT", "Nodule")
@@ -42,14 +43,6 @@ def make_segment(volume, ball, key="nodule-1"):
 
 def numbers(finding):
     return {measurement.concept.value: measurement.value for measurement in finding.measurements}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

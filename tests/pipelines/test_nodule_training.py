@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from pipelines.evaluation.nodule_malignancy import calibrate, get_brier, get_calibration_error
 from pipelines.evaluation.planting import plant
@@ -16,13 +15,7 @@ from pipelines.training.nodule_folds import LIDC, Pictures, assign_folds
 from pipelines.training.three_planes import score, train
 from tests.pipelines.lumps import make_lung
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make_voi(radius=5.0, beside=True):

@@ -33,19 +33,13 @@ from pipelines.terms import Context, Volume
 from tests.pipelines import test_lung_nodule, test_nodule_malignancy
 from tests.pipelines.lumps import make_lung
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 QUIET = lambda *_: None  # noqa: E731
 SOLID, CLOUD = ((22, 22, 22), 5.0, 30.0), ((14, 46, 50), 6.0, -600.0)
 DRAWS = {"lung-nodule": draw_gradients, "nodule-malignancy": draw_occlusion}
 WAYS = {"lung-nodule": "gradients", "nodule-malignancy": "occlusion"}
 NAMES = sorted(WAYS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def find(volume, lungs):
