@@ -225,5 +225,5 @@ def test_nothing_of_the_patient_is_shown_by_what_holds_it(caplog):
         letter = make_letter(order=ORDER)
         make_result(letter)
     shown = f"{letter!r} {letter.account!r} {letter.account.patient!r} {caplog.text}"
-    for secret in ("Müller", "P-1", "A-17", "House", "1960", NAME[:3]):
+    for secret in ("Müller", "P-1", "A-17", "House", "19600229", NAME[:3]):
         assert secret not in shown
