@@ -128,7 +128,9 @@ def _to_figures(looks, sizes, account):
             figures[f"{role}.{unit}"] = round(float(np.median(values)), 1)
             figures[f"{role}.rise_{unit}"] = round(_fit(at, values) * (at[-1] - at[0]), 2)
             if unit == "mb":
-                early, late = (_fit(*part) * 1e3 for part in zip(*(np.array_split(v, 2) for v in (studies, values)), strict=True))
+                early, late = (
+                    _fit(*part) * 1e3 for part in zip(*(np.array_split(v, 2) for v in (studies, values)), strict=True)
+                )
                 figures |= {f"{role}.early_kb_per_study": round(early, 2), f"{role}.late_kb_per_study": round(late, 2)}
     half = len(sizes) // 2
     grown, sent = sizes[-1][1] - sizes[half][1], sizes[-1][0] - sizes[half][0]
