@@ -20,18 +20,28 @@ NULLS_FAT_MS, NULLS_FLUID_MS = (80.0, 300.0), 1500.0
 """Inversion times: of fat up to 3 T, and the least of fluid."""
 LATE_ECHO_MS = 15.0
 """From here on a gradient echo is weighted by T2*; up to half of it not."""
+TIMES = (
+    "ScanningSequence", "SequenceVariant", "EffectiveEchoTime", "EchoTime", "RepetitionTime", "InversionTime",
+    "InversionTimes", "FlipAngle",
+)  # fmt: skip
+"""What is read where nothing says the weighting outright."""
 
 
-def find_weighting(frame: Frame) -> Weighting | None:
-    """The weighting of an MR image; None when its header does not tell, and of phase images and maps."""
+def weigh(frame: Frame) -> tuple[Weighting | None, tuple[str, ...]]:
+    """The weighting of an MR image, None when its header does not tell, and of phase images and maps; and the keywords
+    of the attributes that told it, or that are there and did not."""
     image_type = read_image_type(frame)
+    kind = "FrameType" if frame.get("FrameType") else "ImageType"
     if any(word in NOT_ANATOMY for word in image_type[2:]):
-        return None
+        return None, (kind,)
     if (said := SAID.get(str(frame.get("AcquisitionContrast") or ""))) is not None:
-        return said
-    if (_number(frame, "DiffusionBValue") or 0) > 0 or set(image_type) & {"DIFFUSION", "TRACEW"}:
-        return Weighting.DIFFUSION
-    return _by_times(frame, {*_words(frame, "ScanningSequence"), *_words(frame, "SequenceVariant")})
+        return said, ("AcquisitionContrast",)
+    if (_number(frame, "DiffusionBValue") or 0) > 0:
+        return Weighting.DIFFUSION, ("DiffusionBValue",)
+    if set(image_type) & {"DIFFUSION", "TRACEW"}:
+        return Weighting.DIFFUSION, (kind,)
+    found = _by_times(frame, {*_words(frame, "ScanningSequence"), *_words(frame, "SequenceVariant")})
+    return found, tuple(keyword for keyword in TIMES if frame.get(keyword) not in (None, ""))
 
 
 def _by_times(frame: Frame, words: set[str]) -> Weighting | None:
