@@ -88,7 +88,7 @@ def _add_image(ds: Dataset, stack: Stack, scalars: ScalarMap) -> None:
     _, ds.Rows, ds.Columns = stack.shape
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.BitsAllocated = 1, "MONOCHROME2", 32
     if scalars.nothing is not None:
-        ds.FloatPixelPaddingValue = float(np.float32(scalars.nothing))
+        ds.FloatPixelPaddingValue = ds.FloatPixelPaddingRangeLimit = float(np.float32(scalars.nothing))
     ds.ImageType = IMAGE_TYPE
     ds.PixelPresentation, ds.PresentationLUTShape = "MONOCHROME", "IDENTITY"
     ds.ContentQualification = "RESEARCH"  # a person has not approved it, and Enumerated Values have no better word

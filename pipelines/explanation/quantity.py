@@ -39,7 +39,9 @@ QUANTITIES = MappingProxyType(
         ),
         "ensemble": Quantity("Uncertainty (ensemble)", Code("ENTROPY", "99WETREAD", "Predictive entropy"), BIT),
         "consistency": Quantity(
-            "Inverse consistency error", Code("INVERSEERROR", "99WETREAD", "Inverse consistency error"), MILLIMETER
+            "Inverse consistency of the registration",
+            Code("INVERSEERROR", "99WETREAD", "Inverse consistency error"),
+            MILLIMETER,
         ),
         "attention": Quantity("Attention", Code("ATTENTION", "99WETREAD", "Attention weight"), NO_UNITS),
         "features": Quantity("Features (deepest layer)", Code("FEATURES", "99WETREAD", "Feature response"), NO_UNITS),
