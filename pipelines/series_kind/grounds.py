@@ -107,7 +107,7 @@ def _tell_nothing(told: Told | None, parts: str, words: str, pixels: str) -> str
         else f"no word of {DESCRIPTIONS} names one"
     )
     unsure = f", and pixels alone are not sure: {pixels}" if told.modality == "CT" else ""
-    return f"{header}, {hint}{unsure}"
+    return f"{header}, {'' if unsure else 'and '}{hint}{unsure}"
 
 
 def _tell_pixels(regions: frozenset[Region], counts: Mapping[Region, tuple[int, int]]) -> str:

@@ -172,12 +172,13 @@ def test_a_study_that_is_stored_backward_has_the_same_map(compared):
 
 def test_a_lesion_of_which_less_than_half_is_known_has_no_number(compared):
     now, earlier, _, result, _, _ = compared
-    index = round((CENTERS["two"][2] - now.affine[2, 3]) / 5.0)
-    shifted = earlier.affine.copy()
-    above = index - 2  # the earlier study, by its own grid, ends below the lesion
-    cut = Volume(earlier.voxels[:above].copy(), shifted, earlier.frame_of_reference_uid, "CT")
+    end = round((CENTERS["two"][2] - now.affine[2, 3]) / 5.0)  # so many planes of it end within the lesion
+    cut = Volume(earlier.voxels[:end].copy(), earlier.affine, earlier.frame_of_reference_uid, "CT")
     rigid = replace(result, registrations=(Registration("prior", "1.2.99", "earlier", np.linalg.inv(MOTION)),))
-    errors = find_errors(explain_comparison(now, cut, rigid, QUIET))
+    explained = explain_comparison(now, cut, rigid, QUIET)
+    known = explained.maps[0].values[next(one.mask for one in result.segments if one.key == "two")] != NOTHING
+    assert 0 < known.mean() < 0.5
+    errors = find_errors(explained)
     assert "one" in errors
     assert "two" not in errors
 
