@@ -50,8 +50,11 @@ def explain_comparison(volume: Volume, earlier: Volume, result: Result, tell: Te
 def lay_back(volume: Volume, earlier: Volume, bent: bool) -> Registration:
     """`volume` laid on `earlier`: found anew, not by turning round the registration that it is to be held against.
     bent: with a field; raises NotConverged when there is none that can be used."""
-    matrix = find_motion(earlier, volume)
-    field = refine(earlier, volume, matrix).field if bent else None
+    try:
+        matrix = find_motion(earlier, volume)
+        field = refine(earlier, volume, matrix).field if bent else None
+    except RuntimeError as error:  # ITK's word for all that it cannot do; the answer is there already
+        raise NotConverged("in the other direction the registration came to no end") from error
     if bent and field is None:
         raise NotConverged(
             "in the other direction the field would fold or improve nothing, so the two directions cannot be compared:"

@@ -24,11 +24,11 @@ SOURCES = {
 DESCRIPTIONS = "SeriesDescription, ProtocolName or StudyDescription"
 NO_HEADER = "there is no header"
 LOOKED_FOR = {
-    concepts.CONTRAST: f"ContrastBolusAgent and ContrastBolusAgentSequence are absent, and no word of {DESCRIPTIONS},"
+    concepts.CONTRAST: f"ContrastBolusAgent and ContrastBolusAgentSequence hold nothing, and no word of {DESCRIPTIONS},"
     " nor of BodyPartExamined, tells",
-    concepts.WEIGHTING: "AcquisitionContrast and the times and kind of the sequence are absent",
-    concepts.KERNEL: "ConvolutionKernel is absent",
-    concepts.ROLE: "FrameType and ImageType are absent",
+    concepts.WEIGHTING: "AcquisitionContrast and the times and kind of the sequence hold nothing",
+    concepts.KERNEL: "ConvolutionKernel holds nothing",
+    concepts.ROLE: "FrameType and ImageType hold nothing",
 }
 """Why a question is open of which the header holds nothing."""
 UNDECIDED = {
@@ -99,7 +99,7 @@ def ground_region(told: Told | None, decision: Decision, given: Code | None, pix
 def _tell_nothing(told: Told | None, parts: str, words: str, pixels: str) -> str:
     if told is None:
         return f"{NO_HEADER}, and pixels alone are not sure: {pixels}"
-    attributes = "BodyPartExamined and AnatomicRegionSequence are absent"
+    attributes = "BodyPartExamined and AnatomicRegionSequence hold nothing"
     header = f"{parts} names no region that is known" if parts else attributes
     hint = (
         f"a word of {words} names one that the pixels do not bear out"

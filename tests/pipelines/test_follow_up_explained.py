@@ -204,6 +204,15 @@ def test_a_way_back_without_a_field_is_not_held_against_one_with_it(compared, mo
     assert lay_back(now, earlier, bent=False).field is None
 
 
+def test_what_itk_cannot_do_is_a_refusal_by_name(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("itk::ERROR")
+
+    monkeypatch.setattr(explain, "find_motion", fail)
+    with pytest.raises(NotConverged, match="came to no end"):
+        lay_back(None, None, bent=True)
+
+
 def test_studies_that_share_nothing_have_no_map(compared, monkeypatch):
     now, earlier, _, result, _, _ = compared
     monkeypatch.setattr(explain, "find_motion", lambda *_: MOTION)

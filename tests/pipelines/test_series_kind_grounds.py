@@ -74,7 +74,7 @@ def test_each_question_that_is_asked_has_one_sentence_and_no_other(chest):
             {"StudyDescription": "CT WITH IV", "SeriesDescription": "NATIVE"},
             "left open. Ground: SeriesDescription and StudyDescription; some words speak for it and some against it.",
         ),
-        ({}, "left open. Ground: ContrastBolusAgent and ContrastBolusAgentSequence are absent, and no word of"),
+        ({}, "left open. Ground: ContrastBolusAgent and ContrastBolusAgentSequence hold nothing, and no word of"),
     ],
 )
 def test_contrast_is_traced_to_the_agent_or_to_the_descriptions_whose_words_tell(chest, changes, said):
@@ -86,7 +86,7 @@ def test_contrast_is_traced_to_the_agent_or_to_the_descriptions_whose_words_tell
     [
         ({"ConvolutionKernel": "LUNG"}, "Sharp. Ground: ConvolutionKernel."),
         ({"ConvolutionKernel": "made up"}, "left open. Ground: ConvolutionKernel; its name is in no rule."),
-        ({}, "left open. Ground: ConvolutionKernel is absent."),
+        ({}, "left open. Ground: ConvolutionKernel holds nothing."),
     ],
 )
 def test_a_kernel_is_known_unknown_or_absent(chest, changes, said):
@@ -118,7 +118,7 @@ def test_a_kernel_is_known_unknown_or_absent(chest, changes, said):
         ),
         (
             {"EchoTime": None, "RepetitionTime": None, "ScanningSequence": None, "SequenceVariant": None},
-            "left open. Ground: AcquisitionContrast and the times and kind of the sequence are absent.",
+            "left open. Ground: AcquisitionContrast and the times and kind of the sequence hold nothing.",
         ),
     ],
 )  # fmt: skip
@@ -129,7 +129,7 @@ def test_a_weighting_is_traced_to_the_attribute_that_says_it_or_to_the_times(cha
 def test_how_images_came_to_be_is_traced_to_the_image_type(chest):
     question = "How the images came to be"
     assert explain(chest, ImageType=["ORIGINAL", "PRIMARY", "AXIAL"])[0][question] == "Original. Ground: ImageType."
-    assert explain(chest)[0][question] == "left open. Ground: FrameType and ImageType are absent."
+    assert explain(chest)[0][question] == "left open. Ground: FrameType and ImageType hold nothing."
     odd = explain(chest, ImageType=["OTHER", "PRIMARY"])[0][question]
     assert odd == "left open. Ground: ImageType; it says neither original nor derived."
 
@@ -151,7 +151,7 @@ def test_a_region_is_traced_to_the_measure_of_the_pixels_where_they_are_sure(che
         ({"SeriesDescription": "ABD 5MM"},
          "Abdomen. Ground: a word of SeriesDescription that the pixels bear out: the trunk"),
         ({"ProtocolName": "BRAIN"},
-         "left open. Ground: BodyPartExamined and AnatomicRegionSequence are absent, a word of ProtocolName names one"
+         "left open. Ground: BodyPartExamined and AnatomicRegionSequence hold nothing, a word of ProtocolName names one"
          " that the pixels do not bear out, and pixels alone are not sure: the trunk"),
         ({"BodyPartExamined": "ROUTINE"},
          "left open. Ground: BodyPartExamined names no region that is known, no word of SeriesDescription, ProtocolName"
