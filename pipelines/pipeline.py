@@ -42,6 +42,16 @@ class ExplainingModel(Model, Protocol):
 
 
 @runtime_checkable
+class ContextExplainingModel(ContextModel, ExplainingModel, Protocol):
+    """An ExplainingModel whose explanation, too, asks for more than the volume: a worker calls `explain_with`, and
+    `explain` is for where nothing else is known."""
+
+    def explain_with(self, volume: Volume, context: Context, result: Result, way: str, progress: Progress) -> Result:
+        """See ExplainingModel.explain; `context` is the one with which `run_with` gave `result`."""
+        ...
+
+
+@runtime_checkable
 class SparingPipeline(Protocol):
     """A Pipeline that can also do with less memory, where its answer may then be another: that is said in a note."""
 

@@ -46,10 +46,14 @@ class Surroundings:
         self._warm = warm
         self.notes: list[str] = []
         self.stacks: list[Stack] = []
+        self._made: Context | None = None
 
     def make(self) -> Context:
-        """Raises DependencyFailed when the job comes after one that has no results any more."""
-        return Context(self._find_priors(), *self._read_before(), read_kind(self._stack))
+        """The context, the same whenever it is asked for. Raises DependencyFailed when the job comes after one that has
+        no results any more."""
+        if self._made is None:
+            self._made = Context(self._find_priors(), *self._read_before(), read_kind(self._stack))
+        return self._made
 
     def _find_priors(self) -> tuple[PriorStudy, ...]:
         found = find_prior_files(self._job, self._settings, self._ledger)
@@ -147,12 +151,13 @@ class _Prior:
     def load(self) -> Volume | None:
         try:
             stack, _ = find_stack(self._files, self._manifest)
-            self._read = stack, make_upright(stack, load_volume(stack)).volume
+            again, self._read = self._read is not None, (stack, make_upright(stack, load_volume(stack)).volume)
         except (InputError, CannotUnderstand, FileNotFoundError) as error:
             why = "its images are no longer there" if isinstance(error, FileNotFoundError) else str(error)
             self._around.note(f"The prior study, {self._age}, was not read: {why}.")
             return None
-        self._around.stacks.append(stack)
+        if not again:
+            self._around.stacks.append(stack)
         return self._read[1]
 
     def find(self) -> Mapping[str, Segment] | None:

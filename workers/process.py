@@ -99,7 +99,7 @@ def process_job(
     upright = make_upright(stack, volume)
     result = watch.measure("run", lambda: _run(model, around, upright.volume, progress))
     if way := find_way(job, settings):
-        result = watch.measure("explain", lambda: explain(model, upright.volume, result, way, progress))
+        result = watch.measure("explain", lambda: explain(model, upright.volume, result, way, progress, around.make))
     result = with_axes(upright.restore(result), volume.spacing)
     notes = (*notes, *state_version(author), *job.notes, *around.notes)
     answer = Answer(stack, volume, result, author, notes, tuple(around.stacks))

@@ -15,6 +15,8 @@ from node.dicom.wording import FOOTNOTE, format_number, format_unit, name_plane,
 from node.errors import EncodingError
 from pipelines.terms import Result, ScalarMap, Volume
 
+NOTHING = (70, 110, 190)
+"""Color of where a map has no value: none of those of the map."""
 MOST_MAPS = 8
 """A capture is made of each of the first so many maps: those of a hundred classes are for programs."""
 
@@ -51,7 +53,7 @@ def _encode(
     for shape in (volume.shape, scalars.values.shape):
         if shape != stack.shape:
             raise EncodingError(f"map {scalars.key!r} or its volume has shape {shape}, its stack {stack.shape}")
-    planes = order_planes(stack, choose_map_planes(scalars.values))
+    planes = order_planes(stack, choose_map_planes(scalars))
     picture = draw_map(stack, volume, scalars, result, author, lettering, planes)
     said = f"Contact sheet of {len(planes)} planes with the map {scalars.label}. {state_caution(author)}"
     return make_capture(
@@ -59,10 +61,10 @@ def _encode(
     )
 
 
-def choose_map_planes(values: NDArray[np.float32]) -> list[int]:
+def choose_map_planes(scalars: ScalarMap) -> list[int]:
     """Planes from the first to the last on which the map is half as high as anywhere."""
-    low, high = float(values.min()), float(values.max())
-    return spread_planes(values.max(axis=(1, 2)) >= (low + high) / 2, MOST_TILES)
+    low, high = scalars.find_range()
+    return spread_planes(scalars.values.max(axis=(1, 2)) >= (low + high) / 2, MOST_TILES)
 
 
 def to_shares(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
@@ -80,12 +82,21 @@ def draw_map(
     planes: list[int],
 ) -> Picture:
     """The sheet as RGB (height, width, 3)."""
-    low, high = min(0.0, float(scalars.values.min())), float(scalars.values.max())
-    tiles = [Tile(k, name_plane(stack, k), shares=to_shares(scalars.values[k], low, high)) for k in planes]
+    lowest, high = scalars.find_range()
+    low = min(0.0, lowest)
+    tiles = [_make_tile(k, name_plane(stack, k), scalars, low, high) for k in planes]
     return draw_sheet(
         volume, tiles, choose_window(volume, ()), head_lines(author), _beneath(scalars, result, author, low, high),
         lettering,
     )  # fmt: skip
+
+
+def _make_tile(k: int, caption: str, scalars: ScalarMap, low: float, high: float) -> Tile:
+    shares = to_shares(scalars.values[k], low, high)
+    if (absent := scalars.absent) is None:
+        return Tile(k, caption, shares=shares)
+    shares[absent[k]] = 0.0
+    return Tile(k, caption, ((absent[k], NOTHING),), shares=shares)
 
 
 def _beneath(scalars: ScalarMap, result: Result, author: Authorship, low: float, high: float) -> list[Line]:
@@ -96,6 +107,7 @@ def _beneath(scalars: ScalarMap, result: Result, author: Authorship, low: float,
         Line(f"high: {format_number(high)}{unit}", color=(int(HOT[0]), int(HOT[1]), int(HOT[2]))),
         Line(f"half way: {format_number((low + high) / 2)}{unit}", color=(middle[0], middle[1], middle[2])),
         Line(f"without color: {format_number(low)}{unit}"),
+        *([Line("no value", color=NOTHING)] if scalars.nothing is not None else []),
         *(Line(text, SMALL, WARNING) for text in state_notes(result)),
         Line(state_caution(author), SMALL),
         Line(FOOTNOTE, ink=WARNING),

@@ -41,8 +41,8 @@ def encode_parametric_maps(
     """Each map of `result` as a Parametric Map in a series of its own, with a frame for every plane of the stack.
 
     Maps lie on the stack's grid: plane k is the source frame stack.frames[k]. Modality is the source's (C.8.32.1).
-    Raises EncodingError when a map's shape is not the stack's, when it is not float32 or holds a value that is not
-    finite, or when the source has no frame of reference or lies elsewhere than the stack says.
+    Raises EncodingError when a map's shape is not the stack's, when it is not float32, holds a value that is not
+    finite or none at all, or when the source has no frame of reference or lies elsewhere than the stack says.
     """
     return [_encode(stack, scalars, author, series_number) for scalars in result.maps]
 
@@ -71,21 +71,24 @@ def _encode(stack: Stack, scalars: ScalarMap, author: Authorship, series_number:
 
 
 def _find_range(stack: Stack, scalars: ScalarMap) -> tuple[float, float]:
-    """Lowest and highest value."""
+    """Lowest and highest value; what stands for none does not count."""
     if scalars.values.shape != stack.shape:
         raise EncodingError(f"map {scalars.key!r} has shape {scalars.values.shape}, its stack {stack.shape}")
     if scalars.values.dtype != np.float32:
         raise EncodingError(f"map {scalars.key!r} is {scalars.values.dtype}, not float32")
-    lowest, highest = float(scalars.values.min()), float(scalars.values.max())  # either is NaN where one value is
+    lowest, highest = scalars.find_range()
     if not np.isfinite([lowest, highest]).all():
         raise EncodingError(f"map {scalars.key!r} holds values that are not finite")
     return lowest, highest
 
 
 def _add_image(ds: Dataset, stack: Stack, scalars: ScalarMap) -> None:
-    """Floating Point Image Pixel (PS3.3 C.7.6.24), Parametric Map Image (C.8.32.2) and Acquisition Context."""
+    """Floating Point Image Pixel (PS3.3 C.7.6.24), with what stands for no value as its padding, Parametric Map Image
+    (C.8.32.2) and Acquisition Context."""
     _, ds.Rows, ds.Columns = stack.shape
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.BitsAllocated = 1, "MONOCHROME2", 32
+    if scalars.nothing is not None:
+        ds.FloatPixelPaddingValue = ds.FloatPixelPaddingRangeLimit = float(np.float32(scalars.nothing))
     ds.ImageType = IMAGE_TYPE
     ds.PixelPresentation, ds.PresentationLUTShape = "MONOCHROME", "IDENTITY"
     ds.ContentQualification = "RESEARCH"  # a person has not approved it, and Enumerated Values have no better word

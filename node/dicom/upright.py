@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from node.dicom.placement import Placement, Plane, lay_mask, lay_values, place_planes, slide
 from node.dicom.stack import Stack
 from node.dicom.volume import AIR_HU
-from pipelines.terms import Box, Finding, Note, Result, Volume
+from pipelines.terms import Box, Finding, Note, Result, ScalarMap, Volume
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +54,7 @@ class Upright:
             result,
             segments=segments,
             findings=tuple(self._lay_finding(finding, placement) for finding in result.findings),
-            maps=tuple(replace(scalars, values=lay_values(scalars.values, placement)) for scalars in result.maps),
+            maps=tuple(_lay_map(scalars, placement) for scalars in result.maps),
             notes=(*result.notes, *describe(self.stack), *lost),
         )
 
@@ -81,6 +81,14 @@ def make_upright(stack: Stack, volume: Volume) -> Upright:
     placement = place_planes(stack)
     voxels = _resample(volume.voxels, placement, AIR_HU if volume.modality == "CT" else float(volume.voxels.min()))
     return Upright(stack, replace(volume, voxels=voxels, affine=placement.affine), placement)
+
+
+def _lay_map(scalars: ScalarMap, placement: Placement) -> ScalarMap:
+    """A pixel has a value where all voxels have one from which it is made."""
+    if (absent := scalars.absent) is None:
+        return replace(scalars, values=lay_values(scalars.values, placement))
+    laid = lay_values(np.where(absent, np.float32(np.nan), scalars.values), placement)
+    return replace(scalars, values=np.where(np.isnan(laid), np.float32(scalars.nothing), laid))
 
 
 def describe(stack: Stack) -> tuple[Note, ...]:

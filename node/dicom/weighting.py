@@ -20,31 +20,48 @@ NULLS_FAT_MS, NULLS_FLUID_MS = (80.0, 300.0), 1500.0
 """Inversion times: of fat up to 3 T, and the least of fluid."""
 LATE_ECHO_MS = 15.0
 """From here on a gradient echo is weighted by T2*; up to half of it not."""
+KIND = ("ScanningSequence", "SequenceVariant")
+ECHO, REPETITION = ("EffectiveEchoTime", "EchoTime"), ("RepetitionTime",)
+INVERSION = ("InversionTime", "InversionTimes")
+"""Of each the first that is there counts."""
 
 
-def find_weighting(frame: Frame) -> Weighting | None:
-    """The weighting of an MR image; None when its header does not tell, and of phase images and maps."""
+def weigh(frame: Frame) -> tuple[Weighting | None, tuple[str, ...]]:
+    """The weighting of an MR image, None when its header does not tell, and of phase images and maps; and the keywords
+    of the attributes that told it, or that are there and did not."""
     image_type = read_image_type(frame)
+    kind = "FrameType" if frame.get("FrameType") else "ImageType"
     if any(word in NOT_ANATOMY for word in image_type[2:]):
-        return None
+        return None, (kind,)
     if (said := SAID.get(str(frame.get("AcquisitionContrast") or ""))) is not None:
-        return said
-    if (_number(frame, "DiffusionBValue") or 0) > 0 or set(image_type) & {"DIFFUSION", "TRACEW"}:
-        return Weighting.DIFFUSION
-    return _by_times(frame, {*_words(frame, "ScanningSequence"), *_words(frame, "SequenceVariant")})
+        return said, ("AcquisitionContrast",)
+    if (_number(frame, "DiffusionBValue") or 0) > 0:
+        return Weighting.DIFFUSION, ("DiffusionBValue",)
+    if set(image_type) & {"DIFFUSION", "TRACEW"}:
+        return Weighting.DIFFUSION, (kind,)
+    words = {word for keyword in KIND for word in _words(frame, keyword)}
+    return _by_times(frame, words), _list_read(frame, words)
 
 
 def _by_times(frame: Frame, words: set[str]) -> Weighting | None:
-    echo = _number(frame, "EffectiveEchoTime", "EchoTime")
-    repetition = _number(frame, "RepetitionTime")
+    echo, repetition = _number(frame, *ECHO), _number(frame, *REPETITION)
     if echo is None or repetition is None or not words:
         return None
-    inversion = _number(frame, "InversionTime", "InversionTimes") or 0.0
+    inversion = _number(frame, *INVERSION) or 0.0
     if "IR" in words and inversion > 0:
         return _inverted(echo, inversion, {"GR", "MP"} <= words)
     if "GR" in words and "SE" not in words:
         return _gradient(echo, repetition, _number(frame, "FlipAngle"))
     return _spin(echo, repetition)
+
+
+def _list_read(frame: Frame, words: set[str]) -> tuple[str, ...]:
+    """The keywords of the attributes that are there of those by which _by_times decides."""
+    inverted = "IR" in words and (_number(frame, *INVERSION) or 0.0) > 0
+    flipped = "GR" in words and "SE" not in words and not inverted
+    times = (ECHO, REPETITION, *((INVERSION,) if inverted else ()), *((("FlipAngle",),) if flipped else ()))
+    read = [next((one for one in several if _number(frame, one) is not None), "") for several in times]
+    return tuple(keyword for keyword in (*(one for one in KIND if _words(frame, one)), *read) if keyword)
 
 
 def _inverted(echo: float, inversion: float, prepared: bool) -> Weighting | None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipelines.terms import Code, ScalarMap
 
 NO_UNITS = Code("1", "UCUM", "no units")
+MILLIMETER = Code("mm", "UCUM", "millimeter")
 BIT = Code("bit", "UCUM", "bit")
 STANDARD_DEVIATION = Code("386136009", "SCT", "Standard Deviation")
 """Of CID 7464: how a number that says how far others lie apart was derived."""
@@ -37,18 +38,23 @@ QUANTITIES = MappingProxyType(
             "Uncertainty (test-time augmentation)", Code("ENTROPY", "99WETREAD", "Predictive entropy"), BIT
         ),
         "ensemble": Quantity("Uncertainty (ensemble)", Code("ENTROPY", "99WETREAD", "Predictive entropy"), BIT),
+        "consistency": Quantity(
+            "Inverse consistency of the registration",
+            Code("INVERSEERROR", "99WETREAD", "Inverse consistency error"),
+            MILLIMETER,
+        ),
         "attention": Quantity("Attention", Code("ATTENTION", "99WETREAD", "Attention weight"), NO_UNITS),
         "features": Quantity("Features (deepest layer)", Code("FEATURES", "99WETREAD", "Feature response"), NO_UNITS),
     }
 )
 """By way. The codes of DCM are those of PS3.16 CID 217 for maps of explanations; it has none for
-uncertainty, for attention and for the responses of a layer."""
+uncertainty, for attention, for the responses of a layer and for how two registrations disagree."""
 
 
-def name_map(way: str, values: NDArray[np.float32]) -> ScalarMap:
-    """`values` (k, j, i of the source volume) as the map of `way`."""
+def name_map(way: str, values: NDArray[np.float32], nothing: float | None = None) -> ScalarMap:
+    """`values` (k, j, i of the source volume) as the map of `way`. nothing: what stands where there is no value."""
     quantity = QUANTITIES[way]
-    return ScalarMap(way, quantity.label, values, quantity.code, quantity.unit)
+    return ScalarMap(way, quantity.label, values, quantity.code, quantity.unit, nothing)
 
 
 def describe_members(count: int, changed: str = MIRRORED) -> str:

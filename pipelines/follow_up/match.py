@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from pipelines.follow_up.lesions import Lesion
-from pipelines.registration.matrix import invert
-from pipelines.registration.points import to_fixed, to_moving
+from pipelines.registration.points import is_within, to_fixed, to_moving
 from pipelines.terms import Registration, Volume
 
 APART_BENT_MM, APART_RIGID_MM = 10.0, 20.0
@@ -36,7 +35,7 @@ def match_lesions(
     places = to_fixed(_centers(earlier), registration)
     pairs = _pair(earlier, now, places, APART_RIGID_MM if registration.field is None else APART_BENT_MM)
     taken = {id(lesion) for one, other, _ in pairs for lesion in (one, other)}
-    shown = _is_within(places, fixed), _is_within(to_moving(_centers(now), registration), moving)
+    shown = is_within(places, fixed), is_within(to_moving(_centers(now), registration), moving)
     left = [
         [(lesion, bool(seen)) for lesion, seen in zip(lesions, known, strict=True) if id(lesion) not in taken]
         for lesions, known in zip((earlier, now), shown, strict=True)
@@ -61,8 +60,3 @@ def _pair(
 
 def _centers(lesions: Sequence[Lesion]) -> NDArray[np.float64]:
     return np.array([lesion.center for lesion in lesions], dtype=np.float64).reshape(-1, 3)
-
-
-def _is_within(points: NDArray[np.float64], volume: Volume) -> NDArray[np.bool_]:
-    index = np.column_stack([points, np.ones(len(points))]) @ invert(volume.affine).T
-    return np.asarray(((index[:, :3] >= -0.5) & (index[:, :3] <= np.array(volume.shape) - 0.5)).all(axis=1))

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from pipelines.errors import MissingInputs
+from pipelines.follow_up.explain import explain_comparison
 from pipelines.follow_up.findings import Comparison, make_result
 from pipelines.follow_up.lesions import measure_lesions
 from pipelines.follow_up.match import Matches, match_lesions
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 class FollowUp:
     """The pipeline of the manifest beside this file and its model at once: there are no weights. See
-    pipelines.pipeline.Pipeline and ContextModel."""
+    pipelines.pipeline.Pipeline and ContextExplainingModel."""
 
     manifest: Manifest = read_manifest(Path(__file__).with_name("manifest.toml"))
 
@@ -56,6 +57,16 @@ class FollowUp:
         matches, notes = _match(context, before, registration, volume, earlier)
         progress(1.0, "done")
         return make_result(Comparison(prior.days_before, rigid, bent, registration, matches), notes, seconds)
+
+    def explain(self, volume: Volume, result: Result, way: str, progress: Progress) -> Result:
+        """Raises MissingInputs: without the earlier study there is nothing to explain."""
+        raise MissingInputs("it compares two studies, and was given no earlier one")
+
+    def explain_with(self, volume: Volume, context: Context, result: Result, way: str, progress: Progress) -> Result:
+        """See pipelines.pipeline.ContextExplainingModel: "consistency" alone."""
+        progress(0.0, "explain")
+        _, earlier = _load(context)
+        return explain_comparison(volume, earlier, result, lambda share: progress(share, "explain"))
 
 
 def _load(context: Context) -> tuple[PriorStudy, Volume]:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipelines.registration.matrix import invert
-from pipelines.terms import Field, Registration
+from pipelines.terms import Field, Mask, Registration, Volume
 
 Points = NDArray[np.float64]
 
@@ -42,6 +42,12 @@ def find_displacements(points: Points, field: Field | None) -> Points:
         for n in range(3)
     ]
     return np.stack(parts, axis=1)
+
+
+def is_within(points: Points, volume: Volume) -> Mask:
+    """Which of the points (n, 3) in LPS mm lie in voxels of `volume`: (n,)."""
+    index = _apply(invert(volume.affine), points)
+    return np.asarray(((index >= -0.5) & (index <= np.array(volume.shape) - 0.5)).all(axis=1))
 
 
 def _apply(matrix: NDArray[np.float64], points: Points) -> Points:

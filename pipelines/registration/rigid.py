@@ -74,6 +74,12 @@ def register_rigid(fixed: Volume, moving: Volume) -> Rigid:
     return found
 
 
+def find_motion(fixed: Volume, moving: Volume) -> Affine:
+    """The motion from `moving` to `fixed`, as register_rigid finds it, looked for in this direction alone and judged by
+    nobody. Raises UnsuitableVolume, NoOverlap, NotConverged."""
+    return invert(_find(prepare(fixed, SPACING_MM), prepare(moving, SPACING_MM)))
+
+
 def correlate(still: Prepared, other: Prepared, to_other: Affine) -> float:
     """Correlation of values where both bodies are; 0.0 where they are nowhere together."""
     moved, seen = (_lay(image, still, to_other) for image in (other.to_image(), other.to_mask()))

@@ -58,6 +58,23 @@ def find_region(volume: Volume) -> Sighting:
     profile = measure_profile(volume)
     if profile is None:
         return Sighting()
+    shown = _find_patterns(profile)
+    named = frozenset(region for region, planes in shown.items() if _is_named(planes, profile.step_mm))
+    sure = frozenset(one for one in (Region.CHEST, Region.HEAD) if _is_sure(shown[one], profile.step_mm))
+    return Sighting(named, sure)
+
+
+def count_planes(volume: Volume) -> dict[Region, tuple[int, int]]:
+    """On how many of the planes across the patient the pattern of a region is to be seen, of how many that were looked
+    at; empty where find_region sees nothing at all."""
+    profile = measure_profile(volume)
+    if profile is None:
+        return {}
+    return {region: (int(planes.sum()), planes.size) for region, planes in _find_patterns(profile).items()}
+
+
+def _find_patterns(profile: Profile) -> dict[Region, NDArray[np.bool_]]:
+    """On which planes the pattern of each region is to be seen."""
     with np.errstate(divide="ignore", invalid="ignore"):
         lung, bone, enclosed = (
             np.nan_to_num(part / profile.body) for part in (profile.lung, profile.bone, profile.enclosed)
@@ -67,15 +84,12 @@ def find_region(volume: Volume) -> Sighting:
     brain = (profile.enclosed >= BRAIN_CM2[0]) & (profile.enclosed <= BRAIN_CM2[1]) & (enclosed >= BRAIN_SHARE)
     head = brain & (profile.body >= HEAD_CM2[0]) & (profile.body <= HEAD_CM2[1])
     rest = trunk & ~chest & ~head & (lung < LUNG_SHARE / 4)
-    shown = {
+    return {
         Region.CHEST: chest,
         Region.HEAD: head,
         Region.ABDOMEN: rest & (bone < PELVIS_BONE_SHARE),
         Region.PELVIS: rest & (bone >= PELVIS_BONE_SHARE),
     }
-    named = frozenset(region for region, planes in shown.items() if _is_named(planes, profile.step_mm))
-    sure = frozenset(one for one in (Region.CHEST, Region.HEAD) if _is_sure(shown[one], profile.step_mm))
-    return Sighting(named, sure)
 
 
 def measure_profile(volume: Volume) -> Profile | None:

@@ -1,7 +1,7 @@
 """What kind of series images are: by what their header says, and by what their pixels show."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -70,6 +70,8 @@ class Told:
 
     regions: by attributes that are there to name them. hinted: by the words of its description, which people fill.
     contrast: whether a contrast agent was given.
+    sources: attribute of this class -> the DICOM keywords that told it; where it is None or empty, those that are there
+        and did not, or contradict each other. Never what they hold.
     """
 
     modality: str
@@ -79,6 +81,7 @@ class Told:
     contrast: bool | None = None
     kernel: Kernel | None = None
     role: Role | None = None
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

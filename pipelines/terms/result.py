@@ -144,6 +144,7 @@ class ScalarMap:
     label: for people.
     values: float32, finite, shape (k, j, i) of the source volume.
     quantity: what the numbers are; unit: their UCUM unit, (1, UCUM, no units) for a probability.
+    nothing: the number that stands where there is no value, below all that are; None where every voxel has one.
     """
 
     key: str
@@ -151,6 +152,20 @@ class ScalarMap:
     values: NDArray[np.float32]
     quantity: Code
     unit: Code
+    nothing: float | None = None
+
+    @property
+    def absent(self) -> Mask | None:
+        """Where there is no value, bool (k, j, i); None where every voxel has one."""
+        return None if self.nothing is None else self.values == np.float32(self.nothing)
+
+    def find_range(self) -> tuple[float, float]:
+        """Lowest and highest value, NaN where one is; +inf and -inf where there is none at all."""
+        if (absent := self.absent) is None:
+            return float(self.values.min()), float(self.values.max())
+        known = ~absent
+        lowest = self.values.min(where=known, initial=np.inf)
+        return float(lowest), float(self.values.max(where=known, initial=-np.inf))
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

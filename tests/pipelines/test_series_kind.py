@@ -33,13 +33,14 @@ def some(*regions):
     ],
 )
 def test_sure_pixels_then_the_header_then_words_that_pixels_bear_out(told, seen, decided):
-    assert decide_region(told, seen) == (decided, None)
+    found = decide_region(told, seen)
+    assert (found.regions, found.note) == (decided, None)
 
 
 def test_a_contradiction_is_left_open_and_said():
-    decided, note = decide_region(Told("CT", some(LEG)), Sighting(some(CHEST), some(CHEST)))
-    assert decided == frozenset()
-    assert "header names leg, the pixels show chest" in note.text
+    decided = decide_region(Told("CT", some(LEG)), Sighting(some(CHEST), some(CHEST)))
+    assert decided.regions == frozenset()
+    assert "header names leg, the pixels show chest" in decided.note.text
 
 
 def answers(volume, **told):

@@ -14,8 +14,8 @@ from node.dicom.volume import load_volume
 from node.errors import ConfigError
 from node.model.job import State
 from node.sections import Peer, Pipeline
-from pipelines.errors import BundleCrashed, BundleOutOfMemory
-from pipelines.terms import Note
+from pipelines.errors import BundleCrashed, BundleOutOfMemory, MissingInputs
+from pipelines.terms import Context, Note
 from tests.jobs import JOB
 from tests.results import make_empty_result
 from tests.series import make_series
@@ -72,12 +72,30 @@ class Talking(Mute):
         return replace(result, notes=(Note(f"by {way}"),))
 
 
-def ask(model):
-    return explain(model, None, make_empty_result(), "tta", QUIET)
+class Companion(Talking):
+    """A model whose explanation, too, asks for more than the volume."""
+
+    def run_with(self, volume, context, progress):
+        return make_empty_result()
+
+    def explain_with(self, volume, context, result, way, progress):
+        if self._error is not None:
+            raise self._error
+        return replace(result, notes=(Note(f"by {way}, complete: {context.is_complete}"),))
+
+
+def ask(model, **more):
+    return explain(model, None, make_empty_result(), "tta", QUIET, **more)
 
 
 def test_what_the_model_says_is_taken():
     assert [note.text for note in ask(Talking()).notes] == ["by tta"]
+
+
+def test_a_model_that_asks_for_it_is_told_what_it_was_told_beside_the_volume():
+    told = ask(Companion(), make_context=lambda: Context(is_complete=True))
+    assert [note.text for note in told.notes] == ["by tta, complete: True"]
+    assert ask(Companion(MissingInputs("no earlier study"))).notes[-1].text.endswith("was made: no earlier study.")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +131,7 @@ def test_it_is_off_by_default_and_chosen_by_the_name_of_the_pipeline(tmp_path):
     [
         ('[pipelines.lung-sgg]\nexplain = "tta"\n', "pipelines.lung-sgg: no such pipeline; there are: brain-extract"),
         ('[pipelines.lung-seg]\nexplain = "tarot"\n', "'tarot' is none of its ways: tta, gradients"),
-        ('[pipelines.series-kind]\nexplain = "tta"\n', "is none of its ways: none"),
+        ('[pipelines.series-kind]\nexplain = "tta"\n', "is none of its ways: grounds"),
     ],
 )
 def test_a_way_that_a_pipeline_does_not_have_stops_the_start(tmp_path, text, said):

@@ -9,11 +9,13 @@ import pytest
 from node.dicom.stacking import read_stacks
 from node.model.delivery import Kind
 from node.model.job import Gathering, State
+from node.sections import Peer, Pipeline
 from tests.jobs import JOB
 from tests.pipelines.chest import make_chest
 from tests.pipelines.registration.volumes import make_motion
 from tests.series import make_series
 from workers.context import Surroundings
+from workers.hands import Hands
 from workers.warm import Warm
 
 SPACING = (5.0, 2.5, 2.5)
@@ -117,11 +119,39 @@ def test_in_a_prior_that_the_node_never_read_the_same_model_looks_now(node, stud
     assert around.notes == [
         "spots was run on the earlier study now: nothing was found there under an earlier tracking uid."
     ]
+    assert around.make() is context
+    assert prior.load().shape == studies_shape(before)
     assert [one.study_uid for one in around.stacks] == ["1.2.7.1"]
 
 
 def studies_shape(slices):
     return (len(slices), slices[0].Rows, slices[0].Columns)
+
+
+def test_its_map_and_its_numbers_go_out_with_it_and_the_answer_stays(node, studies):
+    now, before = studies
+    node.keep([*before, *now])
+    objects = ["segmentation", "report", "registration", "map", "capture"]
+    peer = Peer.model_validate({"ae_title": "PACS", "address": "pacs:104", "objects": objects})
+    chosen = {"pipelines": {"follow-up": Pipeline(explain="consistency")}, "peers": {"pacs": peer}}
+    node.settings = node.settings.model_copy(update=chosen)
+    node.hands = Hands(node.settings)
+    _, second = node.run(FIRST, replace(SECOND, priors=("1.2.7.1",), gathering=Gathering.DONE, deliver=("pacs",)))
+    assert second.state == State.ENCODED, second.reason
+    (scalars,) = [one for one in node.read_all(second, "CT") if "FloatPixelData" in one]
+    assert scalars.FloatPixelPaddingValue == -1.0
+    values = np.frombuffer(scalars.FloatPixelData, "<f4").reshape(studies_shape(now))
+    mapping = scalars.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
+    assert mapping.MeasurementUnitsCodeSequence[0].CodeValue == "mm"
+    known = values[values != -1]
+    assert mapping.DoubleFloatRealWorldValueFirstValueMapped == known.min() >= 0
+    assert mapping.DoubleFloatRealWorldValueLastValueMapped == known.max()
+    report = node.read(second, "SR")
+    assert {"15454001", "FU-NEW", "FU-GONE", "BOTHWAYS"} <= set(codes_of(report))
+    assert 0 <= numbers_of(report)["INVERSEERROR"] < 3
+    assert any(text.startswith("Inverse consistency") or "Inverse consistency:" in text for text in texts_of(report))
+    kinds = {item.kind for item in node.ledger.find_objects(second.id)}
+    assert kinds == {Kind.SEGMENTATION, Kind.REPORT, Kind.REGISTRATION, Kind.MAP, Kind.CAPTURE}
 
 
 def test_without_a_prior_it_did_not_run_and_the_report_says_why(node, studies):

@@ -29,6 +29,10 @@ def make_map(shape, key="saliency"):
     return ScalarMap(key, "Saliency (occlusion)", values, SALIENCY, Code("1", "UCUM", "no units"))
 
 
+def wrap(values, **changes):
+    return ScalarMap("saliency", "Saliency", values, SALIENCY, Code("1", "UCUM", "no units"), **changes)
+
+
 def encode(stack, *maps):
     empty = make_empty_result()
     result = Result(empty.segments, empty.findings, maps=maps)
@@ -56,6 +60,25 @@ def test_a_picture_is_warm_where_the_map_is_high():
     assert tile[:, page.shape[1] // 3 + 60 :].mean() < 0.02
 
 
+def test_where_there_is_no_value_is_another_color_than_the_lowest_value():
+    """Left of the middle 0, right of it nothing: the lowest value is clear, no value is not."""
+    stack = make_stack(make_series((5, 40, 40)))
+    values = np.zeros(stack.shape, np.float32)
+    values[2, 10:20, 5:10] = 8.0
+    values[:, :, 20:] = -1.0
+    pages = [
+        draw_map(stack, make_volume(stack), scalars, make_empty_result(), make_author(), PLAIN, [2])[100:600]
+        for scalars in (wrap(values, nothing=-1.0), wrap(np.maximum(values, 0)))
+    ]
+    change = np.abs(pages[0].astype(int) - pages[1]).max(axis=2) > 15
+    rows, columns = np.nonzero(change)
+    assert change[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].mean() > 0.9
+    assert columns.min() == pytest.approx(change.shape[1] / 4, abs=20)  # a sheet of one plane fills its left half
+    assert columns.max() == pytest.approx(change.shape[1] / 4 * (1 + 0.7 / 0.8), abs=20)
+    warmer = pages[0].astype(int) - pages[1]
+    assert (warmer[..., 2] - warmer[..., 0])[change].mean() > 15
+
+
 def test_heat_is_clear_at_nothing_and_yellow_at_the_most():
     gray = np.full((4, 6, 3), 100, np.uint8)
     shares = np.zeros((4, 6), np.float32)
@@ -68,9 +91,9 @@ def test_heat_is_clear_at_nothing_and_yellow_at_the_most():
 def test_it_shows_the_planes_on_which_the_map_is_high():
     values = np.zeros((200, 4, 4), np.float32)
     values[50:60, 1, 1] = 1.0
-    planes = choose_map_planes(values)
+    planes = choose_map_planes(wrap(values))
     assert set(planes) <= set(range(50, 60))
-    assert len(choose_map_planes(np.zeros((200, 4, 4), np.float32))) == MOST_TILES
+    assert len(choose_map_planes(wrap(np.zeros((200, 4, 4), np.float32)))) == MOST_TILES
 
 
 def test_shares_run_from_the_lowest_to_the_highest_and_an_even_map_has_none():

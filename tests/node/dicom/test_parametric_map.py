@@ -212,6 +212,27 @@ def test_the_window_covers_all_values_and_the_mapping_too(low, high):
     assert mapping.DoubleFloatRealWorldValueLastValueMapped == highest
 
 
+def test_what_stands_for_no_value_is_the_padding_and_no_part_of_the_range(tmp_path):
+    stack = CORPUS["plain"]()
+    scalars = make_map(stack.shape, low=0.5, high=3.0, nothing=-1.0)
+    scalars.values[:2, 3:, :] = -1.0
+    path, ds = read(encode(stack, scalars)[0], tmp_path)
+    assert ds.FloatPixelPaddingValue == ds.FloatPixelPaddingRangeLimit == -1.0
+    assert np.array_equal(pixel_array(ds) == ds.FloatPixelPaddingValue, scalars.values == -1.0)
+    (mapping,) = ds.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence
+    lowest = mapping.DoubleFloatRealWorldValueFirstValueMapped
+    assert lowest == scalars.values[scalars.values > 0].min() >= 0.5
+    assert mapping.DoubleFloatRealWorldValueLastValueMapped == scalars.values.max()
+    assert dciodvfy_errors(path) == []
+    assert "FloatPixelPaddingValue" not in encode(stack, make_map(stack.shape))[0]
+
+
+def test_a_map_without_any_value_is_refused():
+    stack = CORPUS["plain"]()
+    with pytest.raises(EncodingError, match="not finite"):
+        encode(stack, make_map(stack.shape, values=np.full(stack.shape, -1, np.float32), nothing=-1.0))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_one_value_that_is_not_finite_is_refused(value):
     stack = CORPUS["plain"]()

@@ -101,6 +101,24 @@ def test_every_frame_of_the_segmentation_lies_exactly_where_its_source_does(tmp_
             assert [float(v) for v in groups.PlanePositionSequence[0].ImagePositionPatient] == [float(v) for v in own]
 
 
+def test_where_a_map_has_no_value_no_image_gets_one_mixed_with_it():
+    slices = ball_series(make_depths(2.5, 12.0, 0.3, 8), tilt=12)
+    stack = stack_of(slices)
+    voxels = np.stack([pixel_array(ds) - 1024 for ds in slices]).astype(np.float32)
+    upright = make_upright(stack, Volume(voxels, stack.affine, "1.2", "CT"))
+    values = np.full(upright.volume.shape, 5.0, np.float32)
+    values[: values.shape[0] // 2] = -1.0
+    scalars = ScalarMap("miss", "Miss", values, RATIO, Code("mm", "UCUM", "millimeter"), nothing=-1.0)
+    (laid,) = upright.restore(Result((), (replace(make_finding(), segment_key=None),), maps=(scalars,))).maps
+    assert laid.nothing == -1.0
+    assert ((laid.values == -1.0) | (np.abs(laid.values - 5.0) < 1e-4)).all()
+    assert 0.4 < (laid.values == -1.0).mean() < 0.6
+    whole = upright.restore(
+        Result((), (replace(make_finding(), segment_key=None),), maps=(replace(scalars, nothing=None),))
+    )
+    assert (np.abs(whole.maps[0].values - 2.0) < 2.5).any()
+
+
 @pytest.mark.parametrize("orientation", [(1, 0, 0, 0, 1, 0), SAGITTAL, TURNED])
 def test_a_stack_against_its_normal_is_answered_like_one_along_it(orientation):
     slices = ball_series(make_depths(2.5, 12.0, 0.3, 8), orientation=orientation, tilt=15, towards=2.0)

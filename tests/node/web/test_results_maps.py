@@ -105,6 +105,27 @@ def test_a_map_that_is_gone_or_damaged_is_said(tmp_path):
     assert house.get(f"/results/{job_id}").status_code == 200
 
 
+def test_where_a_map_has_no_value_there_is_no_color_and_the_choice_says_so(tmp_path):
+    house, mask = House(tmp_path), make_ball()
+    job, (stack,) = house.keep(make_images(mask))
+    values = make_values() + 1
+    lacking = values.copy()
+    lacking[(K, *PLACE)] = -1
+    maps = (make_map(values, "whole"), replace(make_map(lacking, "lacking"), nothing=-1.0))
+    result = replace(make_answer(mask), maps=maps)
+    address = f"/results/{house.finish(job, stack, result, objects=('segmentation', 'report', 'map'))}"
+    assert "Saliency (lacking), 0 to 1; no color where there is no value, too" in house.get(address).text
+    assert "Saliency (whole), 0 to 1.5<" in house.get(address).text
+    colored = {}
+    for k in range(1, SHAPE[0] + 1):
+        plain, *warm = (house.picture(f"{address}/slice/{k}.png?overlay=off&map={n}") for n in (0, 1, 2))
+        colored[k] = [(np.abs(one - plain).max(axis=2) > 20).mean() for one in warm]
+    whole, shown = zip(*colored.values(), strict=True)
+    assert min(whole) > 0.9
+    share = 8 * 16 / (SHAPE[1] * SHAPE[2])
+    assert sorted(shown)[0] == pytest.approx(sorted(shown)[1] - share, abs=0.03)
+
+
 def test_the_view_keeps_its_map():
     assert read_view({"map": "2"}) == View(map=2)
     assert View(map=2).to_query(slice=3) == "slice=3&map=2"
