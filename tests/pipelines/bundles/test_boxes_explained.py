@@ -1,0 +1,362 @@
+"""Why a box was found, and how steadily: by a detector that is written down, on the images as they came."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipelines.bundles import hide
+from pipelines.bundles.again import search_again
+from pipelines.bundles.boxes import Reported
+from pipelines.bundles.detect import Scene
+from pipelines.bundles.hide import draw_boxes, find_surroundings, hide_cells, place_box, score_box
+from pipelines.bundles.image import find_ras, to_image
+from pipelines.bundles.install import add_bundle, read_installed
+from pipelines.bundles.program import Program
+from pipelines.bundles.ways import MOST_DRAWN, MOVES
+from pipelines.errors import UnsuitableVolume
+from pipelines.explanation.deletion import delete_first, find_area
+from pipelines.steps.resample import Grid
+from pipelines.terms import Volume
+from tests.pipelines.bundles.corner import Corner
+from tests.pipelines.bundles.made import make_bundle, make_volume
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+QUIET = lambda *_: None  # noqa: E731
+SHAPE = (24, 40, 60)
+BODY = (slice(8, 16), slice(12, 20), slice(30, 38))
+BRIGHT = (slice(14, 16), slice(12, 14), slice(30, 32))
+"""The corner of BODY by which Corner finds it: up, ahead and to the right of the patient, in an upright volume."""
+STEP = (4, 4, 2)
+
+
+@pytest.fixture(autouse=True)
+def near(monkeypatch):
+    """Parts of the images that a test has time for, smaller than these."""
+    monkeypatch.setattr(hide, "CONTEXT", 8)
+
+
+@pytest.fixture
+def load(shelf, tmp_path):
+    """load(network, edit) is a detecting bundle as a Program, with that network."""
+
+    def make(network=None, edit=None):
+        add_bundle(make_bundle("tiny_ct_detection", tmp_path, edit=edit), shelf, "tiny")
+        made = Program(read_installed(shelf / "tiny-1.0.0"), "cpu", trusted=False)
+        made._detector._made.network = network or Corner()
+        return made
+
+    return make
+
+
+def space(config):
+    """To another grid before."""
+    to = {"_target_": "Spacingd", "keys": "@image_key", "pixdim": [1.5, 1.2, 2.5], "mode": "bilinear"}
+    config["preprocessing"]["transforms"].insert(3, to)
+
+
+def make_scan(flips=(), oblique=False, corner=1000.0, body=0.0):
+    """Air with BODY, of which BRIGHT is as `corner`, HU; stored backward along the axes `flips`, without being moved in
+    the patient."""
+    voxels = np.full(SHAPE, -1000.0, np.float32)
+    voxels[BODY], voxels[BRIGHT] = body, corner
+    affine = make_volume(SHAPE, oblique=oblique).affine.copy()
+    for axis in flips:
+        affine[:3, 3] += affine[:3, axis] * (SHAPE[axis] - 1)
+        affine[:3, axis] *= -1
+    return Volume(np.ascontiguousarray(np.flip(voxels, flips)), affine, "1.2.3", "CT")
+
+
+def report(made, volume, least=0.5):
+    """What a worker would ask for: the boxes of the answer, all of one kind."""
+    found = made.run([volume.voxels], volume.affine, QUIET).arrays
+    certain = found["scores"] >= least
+    return Reported(found["boxes"][certain], np.ones((int(certain.sum()), 1), np.bool_)), found["scores"][certain]
+
+
+def explain(made, volume, way, reported=None):
+    reported = reported or report(made, volume)[0]
+    return made.explain([volume.voxels], volume.affine, way, QUIET, reported).arrays
+
+
+def find_center(values):
+    """The mean place (k, j, i) of `values`, which weigh."""
+    return np.array([(np.arange(n) * values.sum(axis=others)).sum() for n, others in _sides(values)]) / values.sum()
+
+
+def _sides(values):
+    return [(n, tuple(axis for axis in range(3) if axis != one)) for one, n in enumerate(values.shape)]
+
+
+@pytest.mark.parametrize(("flips", "oblique"), [((), False), ((0,), True), ((1, 2), False), ((0, 1, 2), True)], ids=str)
+@pytest.mark.parametrize("edit", [None, space], ids=["as stored", "spaced"])
+def test_the_map_lies_on_the_corner_by_which_a_box_is_found_whatever_the_axes(edit, flips, oblique, load):
+    made, volume = load(edit=edit), make_scan(flips, oblique)
+    reported, scores = report(made, volume)
+    assert len(scores) == 1
+    found = explain(made, volume, "occlusion", reported)
+    assert (found["map"].shape, found["map"].dtype) == (SHAPE, np.float32)
+    assert (found["map"].min(), found["map"].max()) == (0.0, 1.0)
+    upright = np.flip(found["map"], flips)
+    corner = np.array([(side.start + side.stop - 1) / 2 for side in BRIGHT])
+    assert np.abs(find_center(upright) - corner).max() < 2.0
+    assert upright[BRIGHT].mean() > 0.35
+    opposite = tuple(
+        slice(a.stop - (b.stop - a.start), a.stop - (b.start - a.start)) for a, b in zip(BODY, BRIGHT, strict=True)
+    )
+    assert upright[opposite].max() < 0.05
+    beyond = np.ones(SHAPE, bool)
+    beyond[4:21, 6:26, 24:44] = False
+    assert not upright[beyond].any()
+    assert 0.1 < found["drops"][0] <= scores[0]
+
+
+@pytest.mark.parametrize("flips", [(0,), (0, 1, 2)], ids=str)
+def test_a_volume_that_is_stored_backward_has_the_same_map_backward(flips, load):
+    made = load()
+    straight, turned = (explain(made, make_scan(some), "occlusion")["map"] for some in ((), flips))
+    np.testing.assert_allclose(np.flip(turned, flips), straight, atol=1e-5)
+
+
+def test_the_same_images_have_the_same_map_and_their_answer_stays(load):
+    made, volume = load(), make_scan()
+    before = made.run([volume.voxels], volume.affine, QUIET).arrays
+    reported, told = report(made, volume)[0], []
+    maps = [
+        made.explain([volume.voxels], volume.affine, "occlusion", lambda share, _: told.append(share), reported)
+        for _ in range(2)
+    ]
+    again = explain(made, volume, "tta", reported)["again"]
+    assert np.array_equal(maps[0].arrays["map"], maps[1].arrays["map"])
+    assert np.array_equal(again, explain(made, volume, "tta", reported)["again"])
+    after = made.run([volume.voxels], volume.affine, QUIET).arrays
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    half = told[: len(told) // 2]
+    assert half == sorted(half)
+    assert (half[0], half[-1]) == (0.0, 1.0)
+
+
+def make_random(seed):
+    """Corner, with other weights in its kernel: a body that is bright everywhere has the same score."""
+    network = Corner()
+    weights = torch.rand(network.kernel.shape, generator=torch.Generator().manual_seed(seed)) ** 60
+    with torch.no_grad():
+        network.kernel.copy_(weights / weights.sum())
+    return network
+
+
+def test_randomized_weights_change_the_map(load):
+    """Adebayo et al. 2018."""
+    made, volume = load(make_random(1)), make_scan(body=1000.0)
+    reported, maps = report(made, volume)[0], []
+    for seed in (1, 2, 3, 1):
+        made._detector._made.network = make_random(seed)
+        found = explain(made, volume, "occlusion", reported)
+        assert found["drops"][0] > 0.01
+        maps.append(found["map"])
+    looked = np.any(maps, axis=0)
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert np.corrcoef(maps[one][looked], maps[other][looked])[0, 1] < 0.7
+    assert np.array_equal(maps[0], maps[3])
+
+
+def test_the_score_drops_sooner_without_what_the_map_calls_important(load):
+    """Petsiuk et al. 2018; against voxels by chance and in spots of the size of a cell, where cells were hidden too."""
+    made, volume = load(make_random(3)), make_scan(body=1000.0)
+    scene, reported = see(made, volume), report(made, volume)[0]
+    find = made._detector.find
+    box = scene.trace(reported.boxes)[0]
+    place = place_box(box, scene.image.shape[1:], STEP)
+    image = scene.image[(slice(None), *place.shown)][None]
+    start = np.tile([side.start for side in place.shown], 2)
+    fill = find_surroundings(image, box - start, place.within)
+    score = score_box(find, scene, reported, 0, place)
+    drawn = hide_cells(find, scene, reported, 0, place, QUIET)
+
+    def measure(values):
+        salience = torch.full(image.shape[2:], -1e9)
+        salience[place.within] = values
+        share = values.numel() / salience.numel()
+        return find_area(delete_first(score, image, salience, fill, [n * share / 20 for n in range(7)]))
+
+    random = torch.Generator().manual_seed(0)
+    chance = [torch.rand(drawn.shape, generator=random) for _ in range(3)]
+    spots = [nn.functional.avg_pool3d(one[None], 3, stride=1, padding=1)[0] for one in chance]
+    assert measure(drawn) < min(measure(one) for one in (*chance, *spots)) - 0.1
+
+
+def see(made, volume):
+    """The Scene of the bundle."""
+    made.run([volume.voxels], volume.affine, QUIET)
+    with torch.inference_mode():
+        data = made._before({made._key: to_image([volume.voxels], volume.affine)})
+    return made._detector.see(data[made._key], volume.shape, volume.affine)
+
+
+def test_what_hides_is_the_mean_of_what_lies_beside_the_box():
+    """Neither of the box, nor of what lies farther off; of all, where nothing lies beside it."""
+    image = torch.full((1, 2, 20, 20, 20), 0.2)
+    image[:, 1] = 0.4
+    image[..., 8:12, 8:12, 8:12] = 1.0
+    image[..., :2, :, :] = 9.0
+    fill = find_surroundings(image, np.array([8, 8, 8, 12, 12, 12.0]), (slice(6, 14),) * 3)
+    assert fill.shape == image.shape
+    assert fill[0, :, 0, 0, 0].tolist() == pytest.approx([0.2, 0.4])
+    whole = find_surroundings(image, np.array([0, 0, 0, 20, 20, 20.0]), (slice(8, 12),) * 3)
+    assert whole.unique().tolist() == [1.0]
+
+
+def test_a_box_that_hiding_changes_nothing_of_is_not_drawn(load):
+    """One whose certainty comes from everywhere: there is a highest drop, and it is noise."""
+
+    class Everywhere(Corner):
+        def forward(self, images):
+            heads = super().forward(images)
+            heads["classification"][0] = heads["classification"][0] * 1e-4 + 3.0
+            return heads
+
+    made, volume = load(Everywhere()), make_scan()
+    reported = Reported(np.array([[[8.0, 11, 29], [16, 19, 37]]]), np.ones((1, 1), np.bool_))
+    found = explain(made, volume, "occlusion", reported)
+    assert 0 <= found["drops"][0] < 0.01
+    assert not found["map"].any()
+
+
+def test_a_box_that_is_not_reported_in_a_part_of_the_images_is_not_drawn(load):
+    made, volume = load(Corner(middle=0.98)), make_scan(corner=950.0)
+    reported, _ = report(made, volume, least=0.4)
+    found = explain(made, volume, "occlusion", reported)
+    assert len(reported.boxes) == 1
+    assert found["drops"].tolist() == [0.0]
+    assert not found["map"].any()
+
+
+def test_a_box_that_is_too_large_is_told_apart_and_only_the_most_certain_are_looked_at(load, monkeypatch):
+    made, volume = load(), make_scan()
+    (box,) = report(made, volume)[0].boxes
+    empty = [[[2.0, 30, 2 + n], [6, 34, 6 + n]] for n in range(0, 50, 8)]
+    many = Reported(np.array([box, *empty]), np.ones((1 + len(empty), 1), np.bool_))
+    found = explain(made, volume, "occlusion", many)
+    assert found["drops"].shape == (MOST_DRAWN,)
+    assert found["drops"][0] > 0.3
+    assert found["drops"][1:].tolist() == [0.0] * (MOST_DRAWN - 1)
+    monkeypatch.setattr(hide, "MOST_VOXELS", 1000)
+    large = explain(made, volume, "occlusion", many)
+    assert np.isnan(large["drops"]).all()
+    assert not large["map"].any()
+
+
+def test_two_boxes_are_each_a_share_of_their_own_highest_drop(load):
+    made, volume = load(), make_scan()
+    other = (slice(14, 16), slice(29, 31), slice(10, 12))
+    volume.voxels[other] = 600.0
+    reported, scores = report(made, volume)
+    assert len(scores) == 2
+    assert scores[0] > scores[1] + 0.1
+    found = explain(made, volume, "occlusion", reported)
+    assert (found["drops"] > 0.2).all()
+    assert found["drops"][0] > found["drops"][1]
+    assert found["map"][BRIGHT].max() > 0.7
+    assert found["map"][other].max() > 0.7
+    assert found["map"].max() == 1.0
+
+
+def test_a_hundred_pictures_at_most_are_read_of_a_box(load):
+    made, volume = load(), make_scan()
+    reported, read = report(made, volume)[0], []
+    scene, find = see(made, volume), made._detector.find
+
+    def count(images):
+        read.append(images.shape)
+        return find(images)
+
+    draw_boxes(count, scene, reported, STEP, QUIET)
+    assert 50 < sum(shape[0] for shape in read) <= hide.CELLS + 2
+    assert all(np.prod(shape[2:]) < scene.image[0].numel() for shape in read)
+    assert max(shape[0] for shape in read) > 1
+
+
+@pytest.mark.parametrize("size", [(512, 512, 300), (40, 30, 9), (9, 200, 200)])
+@pytest.mark.parametrize("box", [(3.2, 20, 4, 8.7, 26, 7), (0, 0, 0, 5, 5, 5), (30, 22, 6, 40, 30, 9)], ids=str)
+def test_what_is_shown_begins_on_the_detector_s_steps_and_stays_in_the_images(size, box, monkeypatch):
+    monkeypatch.setattr(hide, "CONTEXT", 32)
+    step = (16, 16, 8)
+    place = place_box(np.minimum(box, [*size, *size]).astype(float), size, step)
+    for axis, (around, shown, within) in enumerate(zip(place.around, place.shown, place.within, strict=True)):
+        assert 0 <= shown.start <= around.start < around.stop <= shown.stop <= size[axis]
+        assert shown.start % step[axis] == 0
+        assert shown.stop % step[axis] == 0 or shown.stop == size[axis]
+        assert around.start - shown.start >= 32 or shown.start == 0
+        assert shown.stop - around.stop >= 32 or shown.stop == size[axis]
+        assert (within.start + shown.start, within.stop + shown.start) == (around.start, around.stop)
+        low, high = box[axis], box[axis + 3]
+        if high <= size[axis]:
+            assert around.start <= max(low - 2, 0)
+            assert around.stop >= min(high + 2, size[axis])
+            assert around.stop - around.start <= (high - low) + 2 * 8 + 2
+
+
+def sure(gain, bright, steep):
+    """The score of Corner for a corner of `bright`, 0..1."""
+    return 1 / (1 + np.exp(-steep * (gain * bright - 0.7)))
+
+
+@pytest.mark.parametrize("steep", [16.0, 300.0])
+@pytest.mark.parametrize(("flips", "oblique"), [((), False), ((0, 2), True)], ids=str)
+def test_the_score_of_each_reading_is_the_one_that_is_known(flips, oblique, steep, load):
+    """A detector gives no box below 0.02: what it does not give is 0."""
+    made, volume = load(Corner(steep)), make_scan(flips, oblique, corner=440.0)
+    expected = [sure(gain, 0.72, steep) for _, gain in MOVES]
+    known = [score if score > 0.02 else 0.0 for score in expected]
+    (again,) = explain(made, volume, "tta")["again"]
+    assert again == pytest.approx(known, abs=1e-3)
+    assert (np.array(known) == 0.0).sum() == (2 if steep == 300.0 else 0)
+
+
+def test_a_box_of_another_grid_is_found_again_as_well(load):
+    made, volume = load(edit=space), make_scan((0,), oblique=True)
+    (again,) = explain(made, volume, "tta")["again"]
+    assert (again > 0.5).all()
+
+
+def test_a_box_that_a_move_takes_out_of_the_images_is_told_apart(load):
+    """Towards higher x, y, z of the image: to the right, ahead, up; here stored as lower i and j and higher k."""
+    made = load()
+    for shift, leaves in (((0, 0, 0), False), ((6, 0, 0), True), ((0, -10, 0), True), ((0, 0, -26), True)):
+        volume = make_scan()
+        moved = np.roll(volume.voxels, shift, (0, 1, 2))
+        reported, scores = report(made, Volume(moved, volume.affine, "1.2.3", "CT"))
+        assert len(scores) == 1
+        (again,) = explain(made, Volume(moved, volume.affine, "1.2.3", "CT"), "tta", reported)["again"]
+        assert np.isnan(again).all() == leaves
+        assert np.isnan(again).any() == leaves
+
+
+def test_each_reading_is_as_large_as_the_images(load):
+    made, volume = load(), make_scan()
+    reported, scene, sizes = report(made, volume)[0], see(made, volume), []
+
+    def note(images):
+        sizes.append(tuple(images.shape[2:]))
+        return made._detector.find(images)
+
+    told = []
+    search_again(note, scene, reported, told.append)
+    assert sizes == [(60, 40, 24)] * len(MOVES)
+    assert told == [pytest.approx((n + 1) / len(MOVES)) for n in range(len(MOVES))]
+
+
+def test_boxes_that_nobody_named_are_not_explained(load):
+    made, volume = load(), make_scan()
+    with pytest.raises(UnsuitableVolume, match="it is said which"):
+        made.explain([volume.voxels], volume.affine, "tta", QUIET)
+
+
+def test_boxes_come_back_to_the_image_that_they_were_found_in():
+    affine = make_volume(SHAPE, oblique=True).affine
+    ras = find_ras(affine)
+    ras[:3, :3] *= [-0.5, 1.0, 2.0]
+    scene = Scene(torch.zeros(1, 120, 40, 12), ras, Grid(SHAPE, affine))
+    boxes = np.array([[3.0, 4, 5, 9, 12, 8], [0, 1, 2, 3, 4, 5]])
+    np.testing.assert_allclose(scene.trace(scene.lay(boxes)), boxes, atol=1e-9)
