@@ -30,6 +30,12 @@ class Reported:
     same: NDArray[np.bool_]
 
 
+def to_logits(chances: Floats | float) -> Floats:
+    """The logarithm of the odds of `chances`, 0..1: from -14 to 14."""
+    p = np.clip(chances, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(p / (1 - p)))
+
+
 def find_overlaps(boxes: Floats, others: Floats) -> Floats:
     """Intersection over union, 0..1, of each of `boxes` (n, 2, 3) with each of `others` (m, 2, 3): (n, m)."""
     low = np.maximum(boxes[:, None, 0], others[None, :, 0])
@@ -41,13 +47,13 @@ def find_overlaps(boxes: Floats, others: Floats) -> Floats:
     return overlaps
 
 
-def find_again(reported: Reported, corners: Floats, found: Found) -> Floats:
-    """The highest score (n,) with which each of `reported` was found again, 0 where it was not. corners: of the boxes
-    of `found` (m, 2, 3), in indices of the volume.
+def find_again(reported: Reported, corners: Floats, found: Found, missing: float = 0.0) -> Floats:
+    """The highest score (n,) with which each of `reported` was found again, `missing` where it was not. corners: of the
+    boxes of `found` (m, 2, 3), in indices of the volume.
 
     Each of them counts for one reported box alone: that of its kind which it overlaps most, by LEAST_OVERLAP at least.
     """
-    scores = np.zeros(len(reported.boxes))
+    scores = np.full(len(reported.boxes), missing)
     if not len(scores) or not len(corners):
         return scores
     known = found.classes < reported.same.shape[1]

@@ -1,7 +1,7 @@
 """What a detecting bundle finds: boxes in the image that it reads, and where these lie in the volume."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor
 
-from pipelines.bundles.boxes import Floats, Found
+from pipelines.bundles.boxes import Floats, Found, to_logits
 from pipelines.bundles.image import plain, to_indices, to_voxels
 from pipelines.steps.resample import Grid
 from pipelines.terms import Affine
@@ -40,6 +40,18 @@ class Scene:
         return to_voxels(corners, self.affine, self.grid.affine)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Rater:
+    """A detector whose scores are logits: of a sure one all probabilities are nearly 1, and say nothing any more.
+
+    floor: below this it gives no box. step: what the sizes of its images are made multiples of, along x, y, z.
+    """
+
+    find: Find
+    floor: float
+    step: tuple[int, ...]
+
+
 class Detector:
     """MONAI's detector on one device, which reads what is larger than its window in windows."""
 
@@ -53,9 +65,10 @@ class Detector:
         return self._made.inferer
 
     @property
-    def step(self) -> tuple[int, ...]:
-        """What the sizes of its images are made multiples of, along x, y, z."""
-        return tuple(int(n) for n in self._made.size_divisible)
+    def rater(self) -> Rater:
+        """The same detector, with logits."""
+        floor = float(to_logits(self._made.box_selector.score_thresh))
+        return Rater(self._rate, floor, tuple(int(n) for n in self._made.size_divisible))
 
     def see(self, image: MetaTensor, shape: Sequence[int], affine: Affine) -> Scene:
         """`image` (channel, x, y, z), made of a volume of `shape` (k, j, i) at `affine`, on the device."""
@@ -71,6 +84,18 @@ class Detector:
         if large:
             self.inferer.sw_device = self._device
         return [self._read(one) for one in self._made(list(images), use_inferer=large)]
+
+    def _rate(self, images: Tensor) -> list[Found]:
+        """As `find`, with the logits of the scores: as the network gives them, where probabilities are made of them."""
+        selector = self._made.box_selector
+        if not selector.apply_sigmoid:
+            return [replace(one, scores=to_logits(one.scores)) for one in self.find(images)]
+        least = selector.score_thresh
+        selector.apply_sigmoid, selector.score_thresh = False, float(to_logits(least))
+        try:
+            return self.find(images)
+        finally:
+            selector.apply_sigmoid, selector.score_thresh = True, least
 
     def _read(self, one: dict[str, Tensor]) -> Found:
         boxes = one[self._made.target_box_key].double().cpu().numpy().reshape(-1, 6)

@@ -104,7 +104,7 @@ def _note_less(count: int, drops: Floats) -> list[Note]:
         f"{count - len(drops)} of the detections were not looked at: only the {MOST_DRAWN} most certain are.": count
         - len(drops),
         f"{large} of the detections were not looked at: they are too large.": large,
-        f"Of {dim} of the detections nothing is on the map: hiding a small place lowers their certainty by less than "
+        f"Of {dim} of the detections nothing is on the map: hiding a small place lowers their odds by less than "
         f"{LEAST_DROP:.0%}, or in a part of the images alone they are not reported.": dim,
     }
     return [Note(text, Severity.INFO) for text, number in said.items() if number]

@@ -1,8 +1,8 @@
 """What of a box made a detector find it: cells in and around it are hidden, one at a time, in a part of the images.
 
 The score of what is left is the highest of a box of its kind that is still found there, as in D-RISE (Petsiuk et al.
-2021, arXiv:2006.03204); places are hidden one by one instead of by thousands of random masks, and an overlap counts
-from LEAST_OVERLAP on instead of as a factor.
+2021, arXiv:2006.03204); places are hidden one by one instead of by thousands of random masks, an overlap counts from
+LEAST_OVERLAP on instead of as a factor, and the score is a logit.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipelines.bundles.boxes import Floats, Reported, find_again
-from pipelines.bundles.detect import Find, Scene, Tell
+from pipelines.bundles.boxes import Floats, Reported, find_again, to_logits
+from pipelines.bundles.detect import Rater, Scene, Tell
 from pipelines.bundles.findings import LEAST_SCORE
 from pipelines.bundles.image import find_ras
 from pipelines.bundles.ways import LEAST_DROP, MOST_DRAWN
@@ -25,6 +25,8 @@ from pipelines.explanation.score import Score
 
 CELLS = 100
 """So many cells of a box are hidden at most."""
+WIDER = 0.5
+"""Of a cell's length, hidden with it at both ends."""
 NEAREST, FARTHEST = 2.0, 8.0
 """Cells reach beyond the box by half of its length along each axis, and by so many voxels at least and at most."""
 CONTEXT = 32
@@ -66,59 +68,59 @@ def place_box(box: Floats, size: Sequence[int], step: Sequence[int]) -> Place:
     return Place(_to_region(first, end), _to_region(start, stop))
 
 
-def draw_boxes(
-    find: Find, scene: Scene, reported: Reported, step: Sequence[int], tell: Tell
-) -> tuple[NDArray[np.float32], Floats]:
+def draw_boxes(rater: Rater, scene: Scene, reported: Reported, tell: Tell) -> tuple[NDArray[np.float32], Floats]:
     """(the map, float32 on the volume's grid: around each of the first MOST_DRAWN of `reported` how much its score
-    drops, as a share of its own highest drop, of several the higher, 0 wherever nothing was hidden; the highest drop of
-    each, 0..1).
+    drops, as a share of its own highest drop, of several the higher, 0 wherever nothing was hidden; the share of its
+    odds, 0..1, that the highest drop takes away of each).
 
-    A drop is NaN for a box too large to be looked at, and 0 for one that is not reported in what is shown of it. Below
-    LEAST_DROP nothing is drawn. step: see place_box.
+    This share is NaN for a box too large to be looked at, and 0 for one that is not reported in what is shown of it.
+    Below LEAST_DROP nothing is drawn.
     """
     boxes = scene.trace(reported.boxes)[:MOST_DRAWN]
     made, drops = np.zeros(scene.grid.shape, np.float32), np.zeros(len(boxes))
     for number, box in enumerate(boxes):
-        place = place_box(box, scene.image.shape[1:], step)
+        place = place_box(box, scene.image.shape[1:], rater.step)
         told = _Share(tell, number / len(boxes), 1 / len(boxes))
-        drawn = hide_cells(find, scene, reported, number, place, told) if place.voxels <= MOST_VOXELS else None
-        drops[number] = np.nan if drawn is None else max(float(drawn.max()), 0.0)
+        drawn = hide_cells(rater, scene, reported, number, place, told) if place.voxels <= MOST_VOXELS else None
+        drops[number] = np.nan if drawn is None else -np.expm1(-max(float(drawn.max()), 0.0))
         if drawn is not None and drops[number] >= LEAST_DROP:
             at, part = lay_part(drawn.permute(2, 1, 0), _find_affine(scene, place), scene.grid)
             made[at] = np.maximum(made[at], normalize(torch.from_numpy(part)).numpy())
         tell((number + 1) / len(boxes))
-    return made, np.minimum(drops, 1.0)
+    return made, drops
 
 
 def hide_cells(
-    find: Find, scene: Scene, reported: Reported, number: int, place: Place, tell: Callable[[int], None]
+    rater: Rater, scene: Scene, reported: Reported, number: int, place: Place, tell: Callable[[int], None]
 ) -> Tensor:
-    """How much the score of the box `number` of `reported` drops where a cell is hidden: float32 (x, y, z) of
+    """How much the logit of the box `number` of `reported` drops where a cell is hidden: float32 (x, y, z) of
     `place.around`, on the CPU. 0 where the box would not be reported in what is shown of it. `tell` is told how many
     pictures were read since."""
     image = scene.image[(slice(None), *place.shown)][None]
-    score = score_box(find, scene, reported, number, place, tell)
-    if float(score(image)[0]) < LEAST_SCORE:
+    score = score_box(rater, scene, reported, number, place, tell)
+    if float(score(image)[0]) < to_logits(LEAST_SCORE):
         return torch.zeros([side.stop - side.start for side in place.around])
     box = scene.trace(reported.boxes)[number] - np.tile(_ends(place.shown, "start"), 2)
     fill = find_surroundings(image, box, place.within)
-    return occlude(score, image, fill, CELLS, place.within, batch=max(1, min(BATCH, ROOM // place.voxels)))
+    return occlude(score, image, fill, CELLS, place.within, batch=max(1, min(BATCH, ROOM // place.voxels)), wider=WIDER)
 
 
 def score_box(
-    find: Find,
+    rater: Rater,
     scene: Scene,
     reported: Reported,
     number: int,
     place: Place,
     tell: Callable[[int], None] = lambda _: None,
 ) -> Score:
-    """Of pictures (n, channel, x, y, z) that lie as `place.shown`, the highest score of a box that is the box `number`
-    of `reported` (find_again)."""
+    """Of pictures (n, channel, x, y, z) that lie as `place.shown`, the highest logit of a box that is the box `number`
+    of `reported` (find_again); the floor of `rater` where there is none."""
     start = np.tile(_ends(place.shown, "start"), 2)
 
     def score(images: Tensor) -> Tensor:
-        seen = [find_again(reported, scene.lay(one.boxes + start), one)[number] for one in find(images)]
+        seen = [
+            find_again(reported, scene.lay(one.boxes + start), one, rater.floor)[number] for one in rater.find(images)
+        ]
         tell(len(images))
         return torch.tensor(seen)
 

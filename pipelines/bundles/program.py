@@ -185,7 +185,7 @@ class Program:
             raise UnsuitableVolume("boxes are explained where it is said which")
         if way == "tta":
             return Answer({"again": search_again(self._detector.find, scene, reported, tell)})
-        drawn, drops = draw_boxes(self._detector.find, scene, reported, self._detector.step, tell)
+        drawn, drops = draw_boxes(self._detector.rater, scene, reported, tell)
         return Answer({"map": drawn, "drops": drops})
 
     def _explain_class(self, voxels: NDArray[np.float32], way: str) -> Answer:

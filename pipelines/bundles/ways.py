@@ -31,8 +31,9 @@ THINNEST = 8
 """Of so many voxels along an axis, a volume is moved by one at most."""
 MOST_DRAWN = 5
 """Boxes that are looked at one by one, the most certain: of each a detector reads a hundred pictures."""
-LEAST_DROP = 0.01
-"""Of a score 0..1. Where hiding lowers it nowhere by more, a share of the highest would be a picture of the noise."""
+LEAST_DROP = 0.2
+"""Of the odds of a box. Where hiding a place lowers them nowhere by more, a share of the highest would be a picture of
+the noise."""
 MOVED = "moved by a few voxels and made brighter or darker by 5 %"
 
 

@@ -34,18 +34,22 @@ def occlude(
     most: int = MOST_CELLS,
     place: Sequence[slice] = (),
     batch: int = BATCH,
+    wider: float = 0.0,
 ) -> Tensor:
     """score(image) less the score with each cell of `image` as in `fill`, in the unit of the score: float32 (*space),
     linear between the cells' centers; negative where hiding raises it.
 
     fill: what hides, of the shape of `image` (find_mean). place: the part of space that is hidden, cell by cell, and
-    whose drops are given; else all of it. Asks the network at most 1 + `most` times, `batch` at once.
+    whose drops are given; else all of it. wider: by so much of a cell's length more is hidden at both ends. Asks the
+    network at most 1 + `most` times, `batch` at once.
     """
     place = tuple(place) or tuple(slice(0, n) for n in image.shape[2:])
     size = tuple(one.stop - one.start for one in place)
     counts = pick_counts(size, most)
     cells = list(
-        product(*([_cut(one, count, at) for at in range(count)] for one, count in zip(place, counts, strict=True)))
+        product(
+            *([_cut(one, count, at, wider) for at in range(count)] for one, count in zip(place, counts, strict=True))
+        )
     )
     whole = float(score(image)[0])
     drops: list[float] = []
@@ -63,7 +67,9 @@ def find_mean(image: Tensor) -> Tensor:
     return image.mean(dim=tuple(range(2, image.ndim)), keepdim=True).expand_as(image)
 
 
-def _cut(place: slice, count: int, at: int) -> slice:
-    """The part `at` of `count` nearly equal ones of `place`."""
+def _cut(place: slice, count: int, at: int, wider: float) -> slice:
+    """The part `at` of `count` nearly equal ones of `place`, and `wider` of its length more at both ends."""
     length = place.stop - place.start
-    return slice(place.start + length * at // count, place.start + length * (at + 1) // count)
+    more = round(wider * length / count)
+    first, end = (place.start + length * n // count for n in (at, at + 1))
+    return slice(max(first - more, place.start), min(end + more, place.stop))

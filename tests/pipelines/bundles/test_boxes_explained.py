@@ -1,5 +1,7 @@
 """Why a box was found, and how steadily: by a detector that is written down, on the images as they came."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -109,7 +111,7 @@ def test_the_map_lies_on_the_corner_by_which_a_box_is_found_whatever_the_axes(ed
     beyond = np.ones(SHAPE, bool)
     beyond[4:21, 6:26, 24:44] = False
     assert not upright[beyond].any()
-    assert 0.1 < found["drops"][0] <= scores[0]
+    assert 0.5 < found["drops"][0] <= 1
 
 
 @pytest.mark.parametrize("flips", [(0,), (0, 1, 2)], ids=str)
@@ -137,23 +139,25 @@ def test_the_same_images_have_the_same_map_and_their_answer_stays(load):
     assert (half[0], half[-1]) == (0.0, 1.0)
 
 
-def make_random(seed):
-    """Corner, with other weights in its kernel: a body that is bright everywhere has the same score."""
+def make_other(*corner):
+    """Corner, with other weights: half of them everywhere in its kernel, so that it finds the same body, half of them
+    in 2 voxels a side from `corner` on, 0 to 5."""
     network = Corner()
-    weights = torch.rand(network.kernel.shape, generator=torch.Generator().manual_seed(seed)) ** 60
+    x, y, z = (slice(n, n + 2) for n in corner)
     with torch.no_grad():
-        network.kernel.copy_(weights / weights.sum())
+        network.kernel.fill_(0.5 / 7**3)
+        network.kernel[0, 0, x, y, z] += 0.5 / 8
     return network
 
 
-def test_randomized_weights_change_the_map(load):
+def test_other_weights_have_another_map(load):
     """Adebayo et al. 2018."""
-    made, volume = load(make_random(1)), make_scan(body=1000.0)
+    made, volume = load(make_other(5, 5, 5)), make_scan(body=1000.0)
     reported, maps = report(made, volume)[0], []
-    for seed in (1, 2, 3, 1):
-        made._detector._made.network = make_random(seed)
+    for corner in ((5, 5, 5), (0, 0, 5), (1, 5, 0), (5, 5, 5)):
+        made._detector._made.network = make_other(*corner)
         found = explain(made, volume, "occlusion", reported)
-        assert found["drops"][0] > 0.01
+        assert found["drops"][0] > 0.2
         maps.append(found["map"])
     looked = np.any(maps, axis=0)
     for one, other in ((0, 1), (0, 2), (1, 2)):
@@ -163,16 +167,16 @@ def test_randomized_weights_change_the_map(load):
 
 def test_the_score_drops_sooner_without_what_the_map_calls_important(load):
     """Petsiuk et al. 2018; against voxels by chance and in spots of the size of a cell, where cells were hidden too."""
-    made, volume = load(make_random(3)), make_scan(body=1000.0)
+    made, volume = load(make_other(5, 0, 4)), make_scan(body=1000.0)
     scene, reported = see(made, volume), report(made, volume)[0]
-    find = made._detector.find
+    rater = made._detector.rater
     box = scene.trace(reported.boxes)[0]
     place = place_box(box, scene.image.shape[1:], STEP)
     image = scene.image[(slice(None), *place.shown)][None]
     start = np.tile([side.start for side in place.shown], 2)
     fill = find_surroundings(image, box - start, place.within)
-    score = score_box(find, scene, reported, 0, place)
-    drawn = hide_cells(find, scene, reported, 0, place, QUIET)
+    score = score_box(rater, scene, reported, 0, place)
+    drawn = hide_cells(rater, scene, reported, 0, place, QUIET)
 
     def measure(values):
         salience = torch.full(image.shape[2:], -1e9)
@@ -219,7 +223,7 @@ def test_a_box_that_hiding_changes_nothing_of_is_not_drawn(load):
     made, volume = load(Everywhere()), make_scan()
     reported = Reported(np.array([[[8.0, 11, 29], [16, 19, 37]]]), np.ones((1, 1), np.bool_))
     found = explain(made, volume, "occlusion", reported)
-    assert 0 <= found["drops"][0] < 0.01
+    assert 0 <= found["drops"][0] < 0.2
     assert not found["map"].any()
 
 
@@ -256,32 +260,49 @@ def test_two_boxes_are_each_a_share_of_their_own_highest_drop(load):
     assert scores[0] > scores[1] + 0.1
     found = explain(made, volume, "occlusion", reported)
     assert (found["drops"] > 0.2).all()
-    assert found["drops"][0] > found["drops"][1]
     assert found["map"][BRIGHT].max() > 0.7
     assert found["map"][other].max() > 0.7
     assert found["map"].max() == 1.0
 
 
+def test_where_the_surroundings_of_two_boxes_meet_the_higher_counts(load):
+    made, volume = load(), make_scan()
+    volume.voxels[14:16, 12:14, 22:24] = 1000.0
+    reported, _ = report(made, volume)
+    assert len(reported.boxes) == 2
+    alone = [
+        explain(made, volume, "occlusion", Reported(reported.boxes[n : n + 1], reported.same[n : n + 1]))["map"]
+        for n in range(2)
+    ]
+    assert (alone[0] * alone[1]).any()
+    both = explain(made, volume, "occlusion", reported)["map"]
+    np.testing.assert_allclose(both, np.maximum(*alone), atol=1e-5)
+
+
 def test_a_hundred_pictures_at_most_are_read_of_a_box(load):
     made, volume = load(), make_scan()
     reported, read = report(made, volume)[0], []
-    scene, find = see(made, volume), made._detector.find
+    scene, rater = see(made, volume), made._detector.rater
 
     def count(images):
         read.append(images.shape)
-        return find(images)
+        return rater.find(images)
 
-    draw_boxes(count, scene, reported, STEP, QUIET)
+    draw_boxes(replace(rater, find=count), scene, reported, QUIET)
     assert 50 < sum(shape[0] for shape in read) <= hide.CELLS + 2
     assert all(np.prod(shape[2:]) < scene.image[0].numel() for shape in read)
     assert max(shape[0] for shape in read) > 1
 
 
 @pytest.mark.parametrize("size", [(512, 512, 300), (40, 30, 9), (9, 200, 200)])
-@pytest.mark.parametrize("box", [(3.2, 20, 4, 8.7, 26, 7), (0, 0, 0, 5, 5, 5), (30, 22, 6, 40, 30, 9)], ids=str)
+@pytest.mark.parametrize(
+    "box", [(3.2, 20, 4, 8.7, 26, 7), (0, 0, 0, 5, 5, 5), (30, 22, 6, 40, 30, 9), (201, 99, 77, 210, 110, 83)], ids=str
+)
 def test_what_is_shown_begins_on_the_detector_s_steps_and_stays_in_the_images(size, box, monkeypatch):
     monkeypatch.setattr(hide, "CONTEXT", 32)
     step = (16, 16, 8)
+    if any(low >= n for low, n in zip(box, size, strict=False)):
+        pytest.skip("lies beside these images")
     place = place_box(np.minimum(box, [*size, *size]).astype(float), size, step)
     for axis, (around, shown, within) in enumerate(zip(place.around, place.shown, place.within, strict=True)):
         assert 0 <= shown.start <= around.start < around.stop <= shown.stop <= size[axis]
@@ -360,3 +381,29 @@ def test_boxes_come_back_to_the_image_that_they_were_found_in():
     scene = Scene(torch.zeros(1, 120, 40, 12), ras, Grid(SHAPE, affine))
     boxes = np.array([[3.0, 4, 5, 9, 12, 8], [0, 1, 2, 3, 4, 5]])
     np.testing.assert_allclose(scene.trace(scene.lay(boxes)), boxes, atol=1e-9)
+
+
+def test_a_sure_detector_is_explained_as_well(load):
+    """Of one whose probability is 1 to the last digit whatever is hidden, the logit still drops."""
+    made, volume = load(Corner(steep=16.0, middle=-1.0)), make_scan()
+    body = np.array([[[8.0, 11, 29], [16, 19, 37]]])
+    found = explain(made, volume, "occlusion", Reported(body, np.ones((1, 1), np.bool_)))
+    assert found["drops"][0] > 0.5
+    assert found["map"].max() == 1.0
+
+
+def test_logits_are_those_of_the_scores_and_the_detector_stays_as_it_is(load):
+    made, volume = load(), make_scan()
+    scene, detector = see(made, volume), made._detector
+    before = made.run([volume.voxels], volume.affine, QUIET).arrays
+    (scored,), (rated,) = detector.find(scene.image[None]), detector.rater.find(scene.image[None])
+    assert np.array_equal(scored.boxes, rated.boxes)
+    np.testing.assert_allclose(1 / (1 + np.exp(-rated.scores)), scored.scores, atol=1e-6)
+    assert detector.rater.floor == pytest.approx(np.log(0.02 / 0.98))
+    assert rated.scores.min() > detector.rater.floor
+    after = made.run([volume.voxels], volume.affine, QUIET).arrays
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    detector._made.box_selector.apply_sigmoid = False
+    (plain,), (rated,) = detector.find(scene.image[None]), detector.rater.find(scene.image[None])
+    inside = np.clip(plain.scores, 1e-6, 1 - 1e-6)
+    np.testing.assert_allclose(rated.scores, np.log(inside / (1 - inside)))

@@ -126,7 +126,7 @@ def test_a_map_says_what_it_is_and_what_is_not_on_it():
     result = make_found([0.9 - 0.01 * n for n in range(8)], [0] * 8)
     values = np.zeros(VOLUME.shape, np.float32)
     values[1, 1, 1] = 1.0
-    explained, text = draw(result, [0.5, 0.009, np.nan, 0.0, 0.01], values)
+    explained, text = draw(result, [0.5, 0.19, np.nan, 0.0, 0.2], values)
     (scalars,) = explained.maps
     assert (scalars.key, scalars.quantity.value, scalars.unit.value) == ("occlusion", "130404", "1")
     assert np.array_equal(scalars.values, values)
