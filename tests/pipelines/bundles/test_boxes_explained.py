@@ -8,28 +8,19 @@ import torch
 from torch import nn
 
 from pipelines.bundles import hide
-from pipelines.bundles.again import search_again
 from pipelines.bundles.boxes import Reported
 from pipelines.bundles.detect import Scene
 from pipelines.bundles.hide import draw_boxes, find_surroundings, hide_cells, place_box, score_box
-from pipelines.bundles.image import find_ras, to_image
-from pipelines.bundles.install import add_bundle, read_installed
-from pipelines.bundles.program import Program
-from pipelines.bundles.ways import MOST_DRAWN, MOVES
-from pipelines.errors import UnsuitableVolume
+from pipelines.bundles.image import find_ras
+from pipelines.bundles.ways import MOST_DRAWN
 from pipelines.explanation.deletion import delete_first, find_area
 from pipelines.steps.resample import Grid
-from pipelines.terms import Volume
 from tests.pipelines.bundles.corner import Corner
-from tests.pipelines.bundles.made import make_bundle, make_volume
+from tests.pipelines.bundles.made import make_volume
+from tests.pipelines.bundles.scans import BODY, BRIGHT, QUIET, SHAPE, explain, make_scan, report, see, space
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-QUIET = lambda *_: None  # noqa: E731
-SHAPE = (24, 40, 60)
-BODY = (slice(8, 16), slice(12, 20), slice(30, 38))
-BRIGHT = (slice(14, 16), slice(12, 14), slice(30, 32))
-"""The corner of BODY by which Corner finds it: up, ahead and to the right of the patient, in an upright volume."""
 STEP = (4, 4, 2)
 
 
@@ -37,49 +28,6 @@ STEP = (4, 4, 2)
 def near(monkeypatch):
     """Parts of the images that a test has time for, smaller than these."""
     monkeypatch.setattr(hide, "CONTEXT", 8)
-
-
-@pytest.fixture
-def load(shelf, tmp_path):
-    """load(network, edit) is a detecting bundle as a Program, with that network."""
-
-    def make(network=None, edit=None):
-        add_bundle(make_bundle("tiny_ct_detection", tmp_path, edit=edit), shelf, "tiny")
-        made = Program(read_installed(shelf / "tiny-1.0.0"), "cpu", trusted=False)
-        made._detector._made.network = network or Corner()
-        return made
-
-    return make
-
-
-def space(config):
-    """To another grid before."""
-    to = {"_target_": "Spacingd", "keys": "@image_key", "pixdim": [1.5, 1.2, 2.5], "mode": "bilinear"}
-    config["preprocessing"]["transforms"].insert(3, to)
-
-
-def make_scan(flips=(), oblique=False, corner=1000.0, body=0.0):
-    """Air with BODY, of which BRIGHT is as `corner`, HU; stored backward along the axes `flips`, without being moved in
-    the patient."""
-    voxels = np.full(SHAPE, -1000.0, np.float32)
-    voxels[BODY], voxels[BRIGHT] = body, corner
-    affine = make_volume(SHAPE, oblique=oblique).affine.copy()
-    for axis in flips:
-        affine[:3, 3] += affine[:3, axis] * (SHAPE[axis] - 1)
-        affine[:3, axis] *= -1
-    return Volume(np.ascontiguousarray(np.flip(voxels, flips)), affine, "1.2.3", "CT")
-
-
-def report(made, volume, least=0.5):
-    """What a worker would ask for: the boxes of the answer, all of one kind."""
-    found = made.run([volume.voxels], volume.affine, QUIET).arrays
-    certain = found["scores"] >= least
-    return Reported(found["boxes"][certain], np.ones((int(certain.sum()), 1), np.bool_)), found["scores"][certain]
-
-
-def explain(made, volume, way, reported=None):
-    reported = reported or report(made, volume)[0]
-    return made.explain([volume.voxels], volume.affine, way, QUIET, reported).arrays
 
 
 def find_center(values):
@@ -93,8 +41,8 @@ def _sides(values):
 
 @pytest.mark.parametrize(("flips", "oblique"), [((), False), ((0,), True), ((1, 2), False), ((0, 1, 2), True)], ids=str)
 @pytest.mark.parametrize("edit", [None, space], ids=["as stored", "spaced"])
-def test_the_map_lies_on_the_corner_by_which_a_box_is_found_whatever_the_axes(edit, flips, oblique, load):
-    made, volume = load(edit=edit), make_scan(flips, oblique)
+def test_the_map_lies_on_the_corner_by_which_a_box_is_found_whatever_the_axes(edit, flips, oblique, load_detector):
+    made, volume = load_detector(edit=edit), make_scan(flips, oblique)
     reported, scores = report(made, volume)
     assert len(scores) == 1
     found = explain(made, volume, "occlusion", reported)
@@ -115,14 +63,14 @@ def test_the_map_lies_on_the_corner_by_which_a_box_is_found_whatever_the_axes(ed
 
 
 @pytest.mark.parametrize("flips", [(0,), (0, 1, 2)], ids=str)
-def test_a_volume_that_is_stored_backward_has_the_same_map_backward(flips, load):
-    made = load()
+def test_a_volume_that_is_stored_backward_has_the_same_map_backward(flips, load_detector):
+    made = load_detector()
     straight, turned = (explain(made, make_scan(some), "occlusion")["map"] for some in ((), flips))
     np.testing.assert_allclose(np.flip(turned, flips), straight, atol=1e-5)
 
 
-def test_the_same_images_have_the_same_map_and_their_answer_stays(load):
-    made, volume = load(), make_scan()
+def test_the_same_images_have_the_same_map_and_their_answer_stays(load_detector):
+    made, volume = load_detector(), make_scan()
     before = made.run([volume.voxels], volume.affine, QUIET).arrays
     reported, told = report(made, volume)[0], []
     maps = [
@@ -156,9 +104,9 @@ def make_other(corner):
     return network
 
 
-def test_other_weights_have_another_map(load):
+def test_other_weights_have_another_map(load_detector):
     """Adebayo et al. 2018: of the same box in the same images, in which there is something for each of them."""
-    made, volume = load(), make_scan()
+    made, volume = load_detector(), make_scan()
     for place in CORNERS.values():
         volume.voxels[place] = 1000.0
     reported, maps = Reported(np.array([[[8.0, 11, 29], [16, 19, 37]]]), np.ones((1, 1), np.bool_)), []
@@ -174,9 +122,9 @@ def test_other_weights_have_another_map(load):
     assert np.array_equal(maps[0], maps[3])
 
 
-def test_the_score_drops_sooner_without_what_the_map_calls_important(load):
+def test_the_score_drops_sooner_without_what_the_map_calls_important(load_detector):
     """Petsiuk et al. 2018; against voxels by chance and in spots of the size of a cell, where cells were hidden too."""
-    made, volume = load(), make_scan()
+    made, volume = load_detector(), make_scan()
     scene, reported = see(made, volume), report(made, volume)[0]
     rater = made._detector.rater
     box = scene.trace(reported.boxes)[0]
@@ -199,14 +147,6 @@ def test_the_score_drops_sooner_without_what_the_map_calls_important(load):
     assert measure(drawn) < min(measure(one) for one in (*chance, *spots)) - 0.1
 
 
-def see(made, volume):
-    """The Scene of the bundle."""
-    made.run([volume.voxels], volume.affine, QUIET)
-    with torch.inference_mode():
-        data = made._before({made._key: to_image([volume.voxels], volume.affine)})
-    return made._detector.see(data[made._key], volume.shape, volume.affine)
-
-
 def test_what_hides_is_the_mean_of_what_lies_beside_the_box():
     """Neither of the box, nor of what lies farther off; of all, where nothing lies beside it."""
     image = torch.full((1, 2, 20, 20, 20), 0.2)
@@ -220,7 +160,7 @@ def test_what_hides_is_the_mean_of_what_lies_beside_the_box():
     assert whole.unique().tolist() == [1.0]
 
 
-def test_a_box_that_hiding_changes_nothing_of_is_not_drawn(load):
+def test_a_box_that_hiding_changes_nothing_of_is_not_drawn(load_detector):
     """One whose certainty comes from everywhere: there is a highest drop, and it is noise."""
 
     class Everywhere(Corner):
@@ -229,15 +169,15 @@ def test_a_box_that_hiding_changes_nothing_of_is_not_drawn(load):
             heads["classification"][0] = heads["classification"][0] * 1e-4 + 3.0
             return heads
 
-    made, volume = load(Everywhere()), make_scan()
+    made, volume = load_detector(Everywhere()), make_scan()
     reported = Reported(np.array([[[8.0, 11, 29], [16, 19, 37]]]), np.ones((1, 1), np.bool_))
     found = explain(made, volume, "occlusion", reported)
     assert 0 <= found["drops"][0] < 0.2
     assert not found["map"].any()
 
 
-def test_a_box_that_is_not_reported_in_a_part_of_the_images_is_not_drawn(load):
-    made, volume = load(Corner(middle=0.98)), make_scan(corner=950.0)
+def test_a_box_that_is_not_reported_in_a_part_of_the_images_is_not_drawn(load_detector):
+    made, volume = load_detector(Corner(middle=0.98)), make_scan(corner=950.0)
     reported, _ = report(made, volume, least=0.4)
     found = explain(made, volume, "occlusion", reported)
     assert len(reported.boxes) == 1
@@ -245,8 +185,8 @@ def test_a_box_that_is_not_reported_in_a_part_of_the_images_is_not_drawn(load):
     assert not found["map"].any()
 
 
-def test_a_box_that_is_too_large_is_told_apart_and_only_the_most_certain_are_looked_at(load, monkeypatch):
-    made, volume = load(), make_scan()
+def test_a_box_that_is_too_large_is_told_apart_and_only_the_most_certain_are_looked_at(load_detector, monkeypatch):
+    made, volume = load_detector(), make_scan()
     (box,) = report(made, volume)[0].boxes
     empty = [[[2.0, 30, 2 + n], [6, 34, 6 + n]] for n in range(0, 50, 8)]
     many = Reported(np.array([box, *empty]), np.ones((1 + len(empty), 1), np.bool_))
@@ -260,8 +200,8 @@ def test_a_box_that_is_too_large_is_told_apart_and_only_the_most_certain_are_loo
     assert not large["map"].any()
 
 
-def test_two_boxes_are_each_a_share_of_their_own_highest_drop(load):
-    made, volume = load(), make_scan()
+def test_two_boxes_are_each_a_share_of_their_own_highest_drop(load_detector):
+    made, volume = load_detector(), make_scan()
     other = (slice(14, 16), slice(29, 31), slice(10, 12))
     volume.voxels[other] = 600.0
     reported, scores = report(made, volume)
@@ -274,8 +214,8 @@ def test_two_boxes_are_each_a_share_of_their_own_highest_drop(load):
     assert found["map"].max() == 1.0
 
 
-def test_where_the_surroundings_of_two_boxes_meet_the_higher_counts(load):
-    made, volume = load(), make_scan()
+def test_where_the_surroundings_of_two_boxes_meet_the_higher_counts(load_detector):
+    made, volume = load_detector(), make_scan()
     volume.voxels[14:16, 12:14, 22:24] = 1000.0
     reported, _ = report(made, volume)
     assert len(reported.boxes) == 2
@@ -288,8 +228,8 @@ def test_where_the_surroundings_of_two_boxes_meet_the_higher_counts(load):
     np.testing.assert_allclose(both, np.maximum(*alone), atol=1e-5)
 
 
-def test_a_hundred_pictures_at_most_are_read_of_a_box(load):
-    made, volume = load(), make_scan()
+def test_a_hundred_pictures_at_most_are_read_of_a_box(load_detector):
+    made, volume = load_detector(), make_scan()
     reported, read = report(made, volume)[0], []
     scene, rater = see(made, volume), made._detector.rater
 
@@ -303,16 +243,22 @@ def test_a_hundred_pictures_at_most_are_read_of_a_box(load):
     assert max(shape[0] for shape in read) > 1
 
 
-@pytest.mark.parametrize("size", [(512, 512, 300), (40, 30, 9), (9, 200, 200)])
 @pytest.mark.parametrize(
-    "box", [(3.2, 20, 4, 8.7, 26, 7), (0, 0, 0, 5, 5, 5), (30, 22, 6, 40, 30, 9), (201, 99, 77, 210, 110, 83)], ids=str
+    ("size", "box"),
+    [
+        ((512, 512, 300), (3.2, 20, 4, 8.7, 26, 7)),
+        ((512, 512, 300), (201, 99, 77, 210, 110, 83)),
+        ((512, 512, 300), (500, 505, 290, 512, 512, 300)),
+        ((40, 30, 9), (30, 22, 6, 40, 30, 9)),
+        ((40, 30, 9), (0, 0, 0, 5, 5, 5)),
+        ((9, 200, 200), (3.2, 20, 4, 8.7, 26, 7)),
+    ],
+    ids=str,
 )
 def test_what_is_shown_begins_on_the_detector_s_steps_and_stays_in_the_images(size, box, monkeypatch):
     monkeypatch.setattr(hide, "CONTEXT", 32)
     step = (16, 16, 8)
-    if any(low >= n for low, n in zip(box, size, strict=False)):
-        pytest.skip("lies beside these images")
-    place = place_box(np.minimum(box, [*size, *size]).astype(float), size, step)
+    place = place_box(np.array(box, float), size, step)
     for axis, (around, shown, within) in enumerate(zip(place.around, place.shown, place.within, strict=True)):
         assert 0 <= shown.start <= around.start < around.stop <= shown.stop <= size[axis]
         assert shown.start % step[axis] == 0
@@ -321,66 +267,9 @@ def test_what_is_shown_begins_on_the_detector_s_steps_and_stays_in_the_images(si
         assert shown.stop - around.stop >= 32 or shown.stop == size[axis]
         assert (within.start + shown.start, within.stop + shown.start) == (around.start, around.stop)
         low, high = box[axis], box[axis + 3]
-        if high <= size[axis]:
-            assert around.start <= max(low - 2, 0)
-            assert around.stop >= min(high + 2, size[axis])
-            assert around.stop - around.start <= (high - low) + 2 * 8 + 2
-
-
-def sure(gain, bright, steep):
-    """The score of Corner for a corner of `bright`, 0..1."""
-    return 1 / (1 + np.exp(-steep * (gain * bright - 0.7)))
-
-
-@pytest.mark.parametrize("steep", [16.0, 300.0])
-@pytest.mark.parametrize(("flips", "oblique"), [((), False), ((0, 2), True)], ids=str)
-def test_the_score_of_each_reading_is_the_one_that_is_known(flips, oblique, steep, load):
-    """A detector gives no box below 0.02: what it does not give is 0."""
-    made, volume = load(Corner(steep)), make_scan(flips, oblique, corner=440.0)
-    expected = [sure(gain, 0.72, steep) for _, gain in MOVES]
-    known = [score if score > 0.02 else 0.0 for score in expected]
-    (again,) = explain(made, volume, "tta")["again"]
-    assert again == pytest.approx(known, abs=1e-3)
-    assert (np.array(known) == 0.0).sum() == (2 if steep == 300.0 else 0)
-
-
-def test_a_box_of_another_grid_is_found_again_as_well(load):
-    made, volume = load(edit=space), make_scan((0,), oblique=True)
-    (again,) = explain(made, volume, "tta")["again"]
-    assert (again > 0.5).all()
-
-
-def test_a_box_that_a_move_takes_out_of_the_images_is_told_apart(load):
-    """Towards higher x, y, z of the image: to the right, ahead, up; here stored as lower i and j and higher k."""
-    made = load()
-    for shift, leaves in (((0, 0, 0), False), ((6, 0, 0), True), ((0, -10, 0), True), ((0, 0, -26), True)):
-        volume = make_scan()
-        moved = np.roll(volume.voxels, shift, (0, 1, 2))
-        reported, scores = report(made, Volume(moved, volume.affine, "1.2.3", "CT"))
-        assert len(scores) == 1
-        (again,) = explain(made, Volume(moved, volume.affine, "1.2.3", "CT"), "tta", reported)["again"]
-        assert np.isnan(again).all() == leaves
-        assert np.isnan(again).any() == leaves
-
-
-def test_each_reading_is_as_large_as_the_images(load):
-    made, volume = load(), make_scan()
-    reported, scene, sizes = report(made, volume)[0], see(made, volume), []
-
-    def note(images):
-        sizes.append(tuple(images.shape[2:]))
-        return made._detector.find(images)
-
-    told = []
-    search_again(note, scene, reported, told.append)
-    assert sizes == [(60, 40, 24)] * len(MOVES)
-    assert told == [pytest.approx((n + 1) / len(MOVES)) for n in range(len(MOVES))]
-
-
-def test_boxes_that_nobody_named_are_not_explained(load):
-    made, volume = load(), make_scan()
-    with pytest.raises(UnsuitableVolume, match="it is said which"):
-        made.explain([volume.voxels], volume.affine, "tta", QUIET)
+        assert around.start <= max(low - 2, 0)
+        assert around.stop >= min(high + 2, size[axis])
+        assert around.stop - around.start <= (high - low) + 2 * 8 + 2
 
 
 def test_boxes_come_back_to_the_image_that_they_were_found_in():
@@ -392,17 +281,17 @@ def test_boxes_come_back_to_the_image_that_they_were_found_in():
     np.testing.assert_allclose(scene.trace(scene.lay(boxes)), boxes, atol=1e-9)
 
 
-def test_a_sure_detector_is_explained_as_well(load):
+def test_a_sure_detector_is_explained_as_well(load_detector):
     """Of one whose probability is 1 to the last digit whatever is hidden, the logit still drops."""
-    made, volume = load(Corner(steep=16.0, middle=-1.0)), make_scan()
+    made, volume = load_detector(Corner(steep=16.0, middle=-1.0)), make_scan()
     body = np.array([[[8.0, 11, 29], [16, 19, 37]]])
     found = explain(made, volume, "occlusion", Reported(body, np.ones((1, 1), np.bool_)))
     assert found["drops"][0] > 0.5
     assert found["map"].max() == 1.0
 
 
-def test_logits_are_those_of_the_scores_and_the_detector_stays_as_it_is(load):
-    made, volume = load(), make_scan()
+def test_logits_are_those_of_the_scores_and_the_detector_stays_as_it_is(load_detector):
+    made, volume = load_detector(), make_scan()
     scene, detector = see(made, volume), made._detector
     before = made.run([volume.voxels], volume.affine, QUIET).arrays
     (scored,), (rated,) = detector.find(scene.image[None]), detector.rater.find(scene.image[None])
@@ -416,3 +305,13 @@ def test_logits_are_those_of_the_scores_and_the_detector_stays_as_it_is(load):
     (plain,), (rated,) = detector.find(scene.image[None]), detector.rater.find(scene.image[None])
     inside = np.clip(plain.scores, 1e-6, 1 - 1e-6)
     np.testing.assert_allclose(rated.scores, np.log(inside / (1 - inside)))
+
+
+def test_a_box_that_is_gone_has_the_least_score_that_the_detector_gives(load_detector):
+    """Not a probability of a half, which is a logit of 0: what is nearly gone would weigh more than what is."""
+    made, volume = load_detector(), make_scan()
+    scene, reported, rater = see(made, volume), report(made, volume)[0], made._detector.rater
+    place = place_box(scene.trace(reported.boxes)[0], scene.image.shape[1:], STEP)
+    image = scene.image[(slice(None), *place.shown)][None]
+    both = score_box(rater, scene, reported, 0, place)(torch.cat([image, torch.zeros_like(image)]))
+    assert both.tolist() == pytest.approx([16 * 0.3, np.log(0.02 / 0.98)], abs=1e-3)

@@ -23,9 +23,8 @@ from pipelines.terms import Code, Volume, use_shelf
 from pipelines.terms.shelf import Allowance
 from tests.pipelines.bundles.corner import Corner
 from tests.pipelines.bundles.made import CONFIGS, make_bundle, make_volume
-from tests.pipelines.bundles.test_boxes_explained import BRIGHT, SHAPE, make_scan
+from tests.pipelines.bundles.scans import BRIGHT, QUIET, SHAPE, make_scan
 
-QUIET = lambda *_: None  # noqa: E731
 BORROWS = pytest.mark.skipif(not importlib.util.find_spec("torchvision"), reason="torchvision is not installed")
 TUMOR, CYST = Code("108369006", "SCT", "Neoplasm"), Code("441457006", "SCT", "Cyst")
 CONCEPTS = {
