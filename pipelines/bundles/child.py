@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from pipelines.bundles.boxes import Reported
 from pipelines.bundles.confine import confine, limit_memory
 from pipelines.bundles.heap import find_give_back
 from pipelines.bundles.install import read_installed
@@ -78,7 +79,11 @@ def _answer(program: "Program", message: Message, answers: IO[bytes]) -> None:
         send(answers, Message({"share": share, "what": what}))
 
     way = str(message.words.get("explain", ""))
-    found = program.explain(volumes, affine, way, tell) if way else program.run(volumes, affine, tell)
+    if way:
+        reported = Reported(message.arrays["boxes"], message.arrays["same"]) if "boxes" in message.arrays else None
+        found = program.explain(volumes, affine, way, tell, reported)
+    else:
+        found = program.run(volumes, affine, tell)
     words = {"seconds": time.perf_counter() - start, "spared": program.is_spared}
     send(answers, Message(words, found.arrays))
 

@@ -1,6 +1,6 @@
 """What a bundle's process says of its own answer, taken into the result: it is not believed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,24 +36,26 @@ def add_explanation(result: Result, way: str, arrays: Arrays, volume: Volume, ca
     """`result` with the explanation in `arrays` (pipelines.bundles.program.Answer). members: sets of weights. Raises
     BundleCrashed when they do not fit `volume`, or hold what no explanation can."""
     if way not in STEADY:
-        return _add(result, Note(MEANINGS.get(way, SPEAKS), Severity.INFO), (_take_map(way, arrays, volume),))
+        return add(result, [Note(MEANINGS.get(way, SPEAKS), Severity.INFO)], (take_map(way, arrays, volume),))
     method = AUGMENTATION if way == "tta" else ENSEMBLE
     if card.task is Task.CLASSIFICATION:
         deviation = _take_deviation(arrays)
         found = tuple(_add_deviation(finding, deviation, method) for finding in result.findings)
         text = describe_members(READINGS) if way == "tta" else describe_ensemble(members)
-        return _add(replace(result, findings=found), Note(text, Severity.INFO))
+        return add(replace(result, findings=found), [Note(text, Severity.INFO)])
     number = len(MOVES) if way == "tta" else members
     found = add_deviations(result.findings, _take_volumes(arrays, volume, card, number), method)
     text = describe_members(number, MOVED) if way == "tta" else describe_ensemble(members)
-    return _add(replace(result, findings=found), Note(text, Severity.INFO), (_take_map(way, arrays, volume),))
+    return add(replace(result, findings=found), [Note(text, Severity.INFO)], (take_map(way, arrays, volume),))
 
 
-def _add(result: Result, note: Note, maps: tuple[ScalarMap, ...] = ()) -> Result:
-    return replace(result, maps=(*result.maps, *maps), notes=(*result.notes, note))
+def add(result: Result, notes: Sequence[Note], maps: tuple[ScalarMap, ...] = ()) -> Result:
+    """`result` with `notes` and `maps` after its own."""
+    return replace(result, maps=(*result.maps, *maps), notes=(*result.notes, *notes))
 
 
-def _take_map(way: str, arrays: Arrays, volume: Volume) -> ScalarMap:
+def take_map(way: str, arrays: Arrays, volume: Volume) -> ScalarMap:
+    """The map in `arrays`. Raises BundleCrashed where it is none of `volume`."""
     values = pick(arrays, "map", np.float32)
     if values.shape != volume.shape or not ((values >= 0) & (values <= 1)).all():
         raise BundleCrashed(f"its map is {values.shape}, the images {volume.shape}; or it is not 0 to 1")

@@ -52,11 +52,21 @@ def from_image(answer: Tensor) -> Tensor:
 def to_indices(boxes: NDArray[np.float64], image_affine: Affine, affine: Affine) -> NDArray[np.float64]:
     """Boxes (n, 6) x0 y0 z0 x1 y1 z1 in voxels of an image with `image_affine` (to RAS) as (n, 2, 3): lower and upper
     corners in index coordinates (k, j, i) of the volume with `affine`. A box that comes to lie oblique is enclosed."""
+    return _enclose(boxes, np.linalg.inv(affine) @ np.linalg.inv(TO_RAS) @ image_affine)
+
+
+def to_voxels(corners: NDArray[np.float64], image_affine: Affine, affine: Affine) -> NDArray[np.float64]:
+    """The other way: (n, 2, 3) in index coordinates of the volume as boxes (n, 6) in voxels of the image."""
+    lead = np.linalg.inv(image_affine) @ TO_RAS @ affine
+    return _enclose(corners.reshape(-1, 6), lead).reshape(-1, 6)
+
+
+def _enclose(boxes: NDArray[np.float64], lead: Affine) -> NDArray[np.float64]:
+    """The least boxes (n, 2, 3) along the axes to which `lead` leads around `boxes` (n, 6), lower corner first."""
     if not len(boxes):
         return np.zeros((0, 2, 3))
     picks = np.array([[a, b, c] for a in (0, 3) for b in (1, 4) for c in (2, 5)])
     corners = boxes[:, picks]
     points = np.concatenate([corners, np.ones((*corners.shape[:2], 1))], axis=2)
-    lead = np.linalg.inv(affine) @ np.linalg.inv(TO_RAS) @ image_affine
-    indices = (points @ lead.T)[..., :3]
-    return np.stack([indices.min(axis=1), indices.max(axis=1)], axis=1)
+    places = (points @ lead.T)[..., :3]
+    return np.stack([places.min(axis=1), places.max(axis=1)], axis=1)

@@ -13,8 +13,9 @@ from typing import Any
 
 import pipelines
 from pipelines import errors
-from pipelines.bundles.card import Card
-from pipelines.bundles.explained import add_explanation
+from pipelines.bundles.card import Card, Task
+from pipelines.bundles.explained import Arrays, add_explanation
+from pipelines.bundles.explained_boxes import NOTHING, explain_boxes, list_reported
 from pipelines.bundles.findings import make_result
 from pipelines.bundles.heap import KEEP
 from pipelines.bundles.install import Installed
@@ -75,9 +76,17 @@ class BundleModel:
 
     def explain(self, volume: Volume, result: Result, way: str, progress: Progress) -> Result:
         """See pipelines.pipeline.ExplainingModel: in the ways of pipelines.bundles.ways."""
-        answer = self._answer([volume], {"explain": way}, progress)
+        card, boxes = self._installed.card, {}
+        if card.task is Task.DETECTION:
+            reported = list_reported(result, card, self._installed.concepts)
+            if not len(reported.boxes):
+                return replace(result, notes=(*result.notes, NOTHING))
+            boxes = {"boxes": reported.boxes, "same": reported.same}
+        answer = self._answer([volume], {"explain": way}, progress, boxes)
         try:
-            return add_explanation(result, way, answer.arrays, volume, self._installed.card, self._members)
+            if boxes:
+                return explain_boxes(result, way, answer.arrays, volume)
+            return add_explanation(result, way, answer.arrays, volume, card, self._members)
         except BundleError as error:
             raise self._record(error) from None
 
@@ -87,13 +96,15 @@ class BundleModel:
         self._process.wait()
         self._scratch.cleanup()
 
-    def _answer(self, volumes: Sequence[Volume], words: dict[str, Any], progress: Progress) -> Message:
-        """What the process answers to `volumes`, asked with `words`."""
+    def _answer(
+        self, volumes: Sequence[Volume], words: dict[str, Any], progress: Progress, more: Arrays | None = None
+    ) -> Message:
+        """What the process answers to `volumes`, asked with `words` and `more` arrays."""
         self._check(volumes)
         if self._process.poll() is not None:
             self._process = self._start()
         try:
-            return self._ask(volumes, words, progress)
+            return self._ask(volumes, words, more or {}, progress)
         except BaseException:  # out of time, too: what has not answered is no good any more
             self._process.kill()
             self._process.wait()
@@ -134,9 +145,9 @@ class BundleModel:
             raise
         return process
 
-    def _ask(self, volumes: Sequence[Volume], more: dict[str, Any], progress: Progress) -> Message:
-        arrays = {f"volume{n}": volume.voxels for n, volume in enumerate(volumes)}
-        words = {"volumes": len(volumes), "affine": volumes[0].affine.tolist()} | more
+    def _ask(self, volumes: Sequence[Volume], asked: dict[str, Any], more: Arrays, progress: Progress) -> Message:
+        arrays = {f"volume{n}": volume.voxels for n, volume in enumerate(volumes)} | dict(more)
+        words = {"volumes": len(volumes), "affine": volumes[0].affine.tolist()} | asked
         stdin = self._process.stdin
         assert stdin is not None
         try:

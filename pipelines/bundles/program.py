@@ -26,10 +26,14 @@ from pipelines.bundles.after import (
     nearest_after_arg_max,
     to_chances,
 )
+from pipelines.bundles.again import search_again
+from pipelines.bundles.boxes import Reported
 from pipelines.bundles.card import Card, Task
 from pipelines.bundles.checkpoint import load_weights
+from pipelines.bundles.detect import Detector, Scene, Tell, list_boxes
 from pipelines.bundles.explain import draw, find_deviation, view_windows
-from pipelines.bundles.image import from_image, plain, to_image, to_indices, to_picture
+from pipelines.bundles.hide import draw_boxes
+from pipelines.bundles.image import from_image, plain, to_image, to_picture
 from pipelines.bundles.install import Installed
 from pipelines.bundles.layout import lay_out
 from pipelines.bundles.members import list_members
@@ -88,8 +92,8 @@ class Answer:
     """What a network said. arrays: "labels" uint8 or uint16 (k, j, i); or "masks" bool (class, k, j, i); or "boxes"
     float64 (n, 2, 3), lower and upper corners in indices (k, j, i), with "scores" float64 (n,) and "classes" uint16
     (n,), numbers of Card.outputs; or "probabilities" float64 (class,). Of an explanation "map" float32 (k, j, i) 0..1,
-    "counts" float64 (number of an output, reading): its voxels, or "deviation" float64 (1,): that of the most probable
-    class."""
+    "counts" float64 (number of an output, reading): its voxels, "deviation" float64 (1,): that of the most probable
+    class, "again" float64 (box, reading): see search_again, or "drops" float64 (box,): see draw_boxes."""
 
     arrays: dict[str, NDArray[Any]]
 
@@ -118,8 +122,7 @@ class Program:
         self._before: Compose = _make(parser, "preprocessing")
         if self._task is Task.DETECTION:
             _make(parser, "detector_ops")
-            self._detector = _make(parser, "detector")
-            self._detector.eval()
+            self._detector = Detector(_make(parser, "detector"), device)
         else:
             self._reader = Reader(_make(parser, "inferer"), device)
             self._after = list_steps(_make(parser, "postprocessing"), recipe)
@@ -138,7 +141,9 @@ class Program:
             step(0.0, "prepare")
             data = self._before({self._key: to_image(volumes, affine)})
             if self._task is Task.DETECTION:
-                return self._detect(data[self._key], volumes[0].shape, affine, step)
+                step(0.1, "detect")
+                scene = self._detector.see(data[self._key], volumes[0].shape, affine)
+                return Answer(list_boxes(self._detector.find, scene))
             return self._segment(data, volumes[0].shape, step)
 
     def _classify(self, voxels: NDArray[np.float32], step: Step) -> Answer:
@@ -150,21 +155,38 @@ class Program:
         scores = np.asarray(apply(self._after, data)["pred"], np.float64).reshape(-1)
         return Answer({"probabilities": scores})
 
-    def explain(self, volumes: Sequence[NDArray[np.float32]], affine: Affine, way: str, step: Step) -> Answer:
+    def explain(
+        self,
+        volumes: Sequence[NDArray[np.float32]],
+        affine: Affine,
+        way: str,
+        step: Step,
+        boxes: Reported | None = None,
+    ) -> Answer:
         """Why, or how steadily, the answer on `volumes` is what it is: "map", of a classification's "tta" "deviation"
-        instead, of a segmentation's "counts" as well. Raises BundleDrift where the map cannot be laid back on the
-        images, UnsuitableVolume."""
+        instead, of a segmentation's "counts" as well; of a detection's boxes, `boxes`, "again" instead, or
+        "drops" as well. Raises BundleDrift where the map cannot be laid back on the images, UnsuitableVolume."""
         step(0.0, "explain")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if self._task is Task.CLASSIFICATION:
                 return self._explain_class(volumes[0], way)
-            if self._task is Task.SEGMENTATION:
-                data = self._before({self._key: to_image(volumes, affine)})
-                with torch.autocast("cuda", enabled=self._device.startswith("cuda")):
-                    made = self._vary if way in STEADY else self._view
-                    return made(way, data, volumes[0].shape, step)
-        raise UnsuitableVolume("only classes and segments are explained, not boxes")
+            data = self._before({self._key: to_image(volumes, affine)})
+            with torch.autocast("cuda", enabled=self._device.startswith("cuda")):
+                if self._task is Task.DETECTION:
+                    scene = self._detector.see(data[self._key], volumes[0].shape, affine)
+                    return self._explain_boxes(way, scene, boxes, lambda share: step(share, "explain"))
+                made = self._vary if way in STEADY else self._view
+                return made(way, data, volumes[0].shape, step)
+
+    @torch.inference_mode()
+    def _explain_boxes(self, way: str, scene: Scene, reported: Reported | None, tell: Tell) -> Answer:
+        if reported is None:
+            raise UnsuitableVolume("boxes are explained where it is said which")
+        if way == "tta":
+            return Answer({"again": search_again(self._detector.find, scene, reported, tell)})
+        drawn, drops = draw_boxes(self._detector.rater, scene, reported, tell)
+        return Answer({"map": drawn, "drops": drops})
 
     def _explain_class(self, voxels: NDArray[np.float32], way: str) -> Answer:
         if voxels.shape[0] != 1:
@@ -306,23 +328,6 @@ class Program:
             masks = pred if pred.dtype == torch.bool else pred > 0.5
             return Answer({"masks": np.ascontiguousarray(masks.numpy())})
         return Answer({"labels": np.ascontiguousarray(pred.argmax(0).numpy().astype(kind))})
-
-    def _detect(self, image: MetaTensor, shape: tuple[int, ...], affine: Affine, step: Step) -> Answer:
-        step(0.1, "detect")
-        window = getattr(self._detector.inferer, "roi_size", None)
-        large = window is not None and image[0].numel() >= int(np.prod(window))
-        if large:
-            self._detector.inferer.sw_device = self._device
-        plain = image.as_tensor().float().to(self._device)
-        (found,) = self._detector([plain], use_inferer=large)
-        boxes = found[self._detector.target_box_key].double().cpu().numpy().reshape(-1, 6)
-        scores = found[self._detector.pred_score_key].double().cpu().numpy().reshape(-1)
-        classes = found[self._detector.target_label_key].cpu().numpy().reshape(-1).astype(np.uint16)
-        corners = to_indices(boxes, np.asarray(image.affine, np.float64), affine)
-        limits = np.asarray(shape) - 0.5
-        corners = np.clip(corners, -0.5, limits)
-        whole = (corners[:, 1] - corners[:, 0] > 1e-3).all(axis=1)
-        return Answer({"boxes": corners[whole], "scores": scores[whole], "classes": classes[whole]})
 
     @staticmethod
     def _watch(step: Step, look: Look) -> Look:

@@ -10,15 +10,14 @@ from torch import Tensor, nn
 
 from pipelines.explanation.augment import make_changes
 from pipelines.explanation.gradients import integrate_gradients
-from pipelines.explanation.lay import lay
+from pipelines.explanation.lay import lay_part
 from pipelines.explanation.occlusion import occlude
 from pipelines.explanation.scale import normalize, smooth
 from pipelines.explanation.score import Score
 from pipelines.steps.grow import Disc
-from pipelines.steps.project import crop_grid
 from pipelines.steps.resample import Grid
 from pipelines.steps.three_planes import ask, place_planes, show_nodule, to_input
-from pipelines.terms import Affine, Volume
+from pipelines.terms import Volume
 
 LUNG_HU = -850.0
 """What a nodule is told from, and hidden by: plain lung."""
@@ -55,9 +54,8 @@ def draw_nodules(
     for number, disc in enumerate(discs, 1):
         affine = place_planes(volume.affine, volume.spacing, disc.center, disc.diameter_mm)
         drawn = draw_nodule(network, draw, volume, disc)
-        box = _find_box(drawn.shape, affine, grid)
-        part = normalize(torch.from_numpy(lay(drawn, affine, crop_grid(grid, box)))).numpy()
-        made[box] = np.maximum(made[box], part)
+        box, part = lay_part(drawn, affine, grid)
+        made[box] = np.maximum(made[box], normalize(torch.from_numpy(part)).numpy())
         tell(number / len(discs))
     return made
 
@@ -86,14 +84,3 @@ def show(network: nn.Module, volume: Volume, disc: Disc) -> Tensor:
     """What `network` is shown of the nodule at `disc`: (3, SIDE, SIDE), by to_input, on its device."""
     planes = show_nodule(volume.voxels, volume.spacing, disc.center, disc.diameter_mm)
     return to_input(torch.from_numpy(planes).to(next(network.parameters()).device))
-
-
-def _find_box(shape: Sequence[int], affine: Affine, grid: Grid) -> tuple[slice, slice, slice]:
-    """The indices of `grid` that can lie within what has `shape` at `affine`."""
-    corners = np.array([(*corner, 1.0) for corner in np.ndindex(2, 2, 2)])
-    corners[:, :3] = corners[:, :3] * shape - 0.5
-    places = (corners @ (np.linalg.inv(grid.affine) @ affine).T)[:, :3]
-    first = np.clip(np.floor(places.min(axis=0)), 0, grid.shape).astype(int)
-    end = np.clip(np.ceil(places.max(axis=0)) + 1, 0, grid.shape).astype(int)
-    k, j, i = (slice(int(a), int(b)) for a, b in zip(first, end, strict=True))
-    return k, j, i

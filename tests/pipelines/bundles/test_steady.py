@@ -14,7 +14,7 @@ from pipelines.bundles.steady import FULL, decide_both, find_anything, list_chan
 from pipelines.bundles.ways import MOVES
 from pipelines.bundles.windows import pick_highest
 from pipelines.catalog import get_pipeline
-from pipelines.errors import BundleCrashed, UnsuitableVolume
+from pipelines.errors import BundleCrashed
 from pipelines.pipeline import ExplainingModel
 from pipelines.terms import Volume, read_manifest
 from tests.pipelines.bundles.made import add_members, edit_metadata, make_bundle, make_volume
@@ -230,13 +230,6 @@ def test_planes_are_read_again_where_the_bundle_reads_planes(shelf, tmp_path):
 def test_what_is_thin_is_moved_by_less():
     assert list_changes((3, 100, 20))[2].shift == (0, 2, 2)
     assert list_changes((3, 100, 20))[0].shift == (0, 0, 0)
-
-
-def test_boxes_are_not_explained(shelf, tmp_path):
-    made = load(shelf, tmp_path)
-    made._task = program.Task.DETECTION
-    with pytest.raises(UnsuitableVolume, match="not boxes"):
-        explain(made, make_volume(SHAPE))
 
 
 def test_a_bundle_added_before_gains_its_ways_with_map(shelf, tmp_path):

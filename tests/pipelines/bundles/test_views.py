@@ -117,4 +117,4 @@ def test_a_bundle_whose_network_attends_nowhere_says_so(shelf, tmp_path):
 def test_only_networks_that_can_be_read_attend(network):
     assert list_ways(Task.SEGMENTATION, network, 0) == ("tta", "features")
     assert list_ways(Task.SEGMENTATION, UNETR, 1) == ("tta", "features", "attention")
-    assert list_ways(Task.DETECTION, UNETR, 5) == ()
+    assert list_ways(Task.DETECTION, UNETR, 5) == ("tta", "occlusion")
