@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, func, select, update
 
 from node.errors import LostLease
 from node.ledger import tables as t
+from node.ledger.chunks import fill_up
 from node.ledger.dependencies import is_open, is_unblocked
 from node.ledger.gathering import is_ready
 from node.ledger.jobs import find_rank, get_job, remember, to_job
@@ -80,7 +81,7 @@ class ClaimLedger:
     def mark_rung(self, job_ids: Sequence[str], at: float) -> None:
         """See Ledger.mark_rung."""
         with self._engine.begin() as db:
-            db.execute(update(t.job).where(t.job.c.id.in_(job_ids)).values(rung_at=at))
+            db.execute(update(t.job).where(t.job.c.id.in_(fill_up(job_ids))).values(rung_at=at))
 
 
 def _is_free(now: float) -> ColumnElement[bool]:

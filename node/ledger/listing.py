@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateIndex
 
 from node.ledger import tables as t
+from node.ledger.chunks import fill_up
 from node.ledger.jobs import find_rank, to_job
 from node.ledger.studies import to_study
 from node.model.job import Job, Priority, State
@@ -108,7 +109,7 @@ class ListingLedger:
         if not wanted:
             return {}
         with self._reader.connect() as db:
-            return {row.id: to_job(row) for row in db.execute(select(t.job).where(t.job.c.id.in_(wanted)))}
+            return {row.id: to_job(row) for row in db.execute(select(t.job).where(t.job.c.id.in_(fill_up(wanted))))}
 
 
 def add_indexes(engine: Engine) -> None:

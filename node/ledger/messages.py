@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, insert, select, update
 
 from node.ledger import tables as t
+from node.ledger.chunks import fill_up
 from node.ledger.jobs import remember
 from node.model.job import FINAL, Job, State
 from node.model.message import Message, MessageState, Subject
@@ -60,7 +61,7 @@ class MessageLedger:
             else:
                 ids = {line.job_id for line in lines if line.station != TELL}
                 db.execute(update(m).where(m.c.destination == destination).values(after=lines[-1].id))
-            for row in db.execute(select(t.job.c.id, t.job.c.tell).where(t.job.c.id.in_(ids))).all():
+            for row in db.execute(select(t.job.c.id, t.job.c.tell).where(t.job.c.id.in_(fill_up(ids)))).all():
                 if destination in row.tell:
                     _wait(db, Message(destination, row.id, Subject.TASK, MessageState.WAITING, 0, 0.0, at))
             return len(lines)
