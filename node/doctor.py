@@ -85,7 +85,7 @@ def _check_home(home: Path) -> Check:
 
 def _check_ledger(ledger: Ledger) -> Check:
     try:
-        return Check("ledger", True, f"readable, {len(ledger.find_jobs())} jobs")
+        return Check("ledger", True, f"readable, {sum(ledger.count_states().values())} jobs")
     except SQLAlchemyError as error:
         return Check("ledger", False, f"not readable: {type(error).__name__}")
 

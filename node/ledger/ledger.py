@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from node.ledger.counts import Counts
 from node.ledger.evidence import Evidence
 from node.ledger.hands import Hands
 from node.ledger.hooks import Hooks
@@ -18,7 +19,7 @@ from node.model.job import Event, Gathering, Job, Priority, State
 from node.model.study import Finished, Instance, Quarantined, Study
 
 
-class Ledger(Lists, Hands, Evidence, Notices, Hooks, Submitted, Told, Protocol):
+class Ledger(Lists, Counts, Hands, Evidence, Notices, Hooks, Submitted, Told, Protocol):
     """The truth of this node. Times are seconds since the epoch, UTC."""
 
     def look(self) -> int:

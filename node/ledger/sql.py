@@ -11,6 +11,7 @@ from node.ledger import tables as t
 from node.ledger.changes import ChangeLedger
 from node.ledger.circuits import CircuitLedger
 from node.ledger.claims import ClaimLedger
+from node.ledger.counts import CountLedger
 from node.ledger.deliveries import DeliveryLedger, add_objects, drop_pending
 from node.ledger.dependencies import DependencyLedger
 from node.ledger.engine import open_engine
@@ -46,6 +47,7 @@ class SqlLedger(
     GatheringLedger,
     DeliveryLedger,
     CircuitLedger,
+    CountLedger,
     WorkerLedger,
     ListingLedger,
     MessageLedger,

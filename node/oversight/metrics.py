@@ -1,56 +1,91 @@
 """Counts for Prometheus, read from the ledger at the moment of asking: no counter can drift from the truth."""
 
 import time
-from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from node.ledger import Ledger
 from node.model.study import StudyState
-from node.oversight.workers import render_workers
+from node.oversight.workers import count_there
+
+Labelled = Mapping[tuple[()], float] | Mapping[tuple[str], float] | Mapping[tuple[str, str], float]
 
 
 def render_metrics(ledger: Ledger, free_bytes: float) -> str:
     """The text exposition format, version 0.0.4."""
-    jobs = Counter((job.pipeline, job.state.value) for job in ledger.find_jobs())
-    deliveries = Counter((d.destination, d.state.value) for d in ledger.find_deliveries())
-    studies = Counter(study.state.value for study in ledger.find_studies())
-    lines = ["# TYPE wetread_jobs gauge"]
-    lines += [f'wetread_jobs{{pipeline="{p}",state="{s}"}} {n}' for (p, s), n in sorted(jobs.items())]
-    lines.append("# TYPE wetread_deliveries gauge")
-    lines += [f'wetread_deliveries{{destination="{d}",state="{s}"}} {n}' for (d, s), n in sorted(deliveries.items())]
-    lines += _render_circuits(ledger)
-    lines += _render_hooks(ledger)
-    lines += render_workers(ledger, time.time())
-    lines.append("# TYPE wetread_studies gauge")
-    lines += [f'wetread_studies{{state="{state.value}"}} {studies[state.value]}' for state in StudyState]
-    lines.append("# TYPE wetread_instances gauge")
-    lines.append(f"wetread_instances {ledger.count_instances()}")
-    lines.append("# TYPE wetread_door_total counter")
-    lines += [f'wetread_door_total{{what="{what}"}} {n}' for what, n in sorted(ledger.find_counts().items())]
-    lines.append("# TYPE wetread_quarantined gauge")
-    lines.append(f"wetread_quarantined {len(ledger.find_quarantined())}")
-    lines.append("# TYPE wetread_spool_free_bytes gauge")
-    lines.append(f"wetread_spool_free_bytes {free_bytes:.0f}")
-    return "\n".join(lines) + "\n"
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Snapshot([*_count(ledger), *_find_trouble(ledger, time.time()), *_look_at_disk(free_bytes)]))
+    return generate_latest(registry).decode("utf-8")
 
 
-def _render_hooks(ledger: Ledger) -> list[str]:
-    """Of each webhook whether it is told, and what of it waits or was given up."""
-    lines = ["# TYPE wetread_webhook_paused gauge"]
-    lines += [f'wetread_webhook_paused{{hook="{n}"}} {int(h.paused_at > 0)}' for n, h in ledger.find_hooks().items()]
-    lines.append("# TYPE wetread_webhook_events gauge")
-    for name, told in sorted(ledger.count_notices().items()):
-        counts = {"PENDING": told.waiting, "SENT": told.sent, "DEAD": told.dead}
-        lines += [f'wetread_webhook_events{{hook="{name}",state="{state}"}} {n}' for state, n in counts.items()]
-    return lines
+class _Snapshot(Collector):
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
 
 
-def _render_circuits(ledger: Ledger) -> list[str]:
-    """Of each destination whether it is reached, and since when the oldest of what it has not confirmed waits."""
-    now, lines = time.time(), ["# TYPE wetread_circuit_open gauge"]
-    for peer, circuit in sorted(ledger.find_circuits().items()):
-        lines.append(f'wetread_circuit_open{{destination="{peer}"}} {int(circuit.is_open)}')
-    lines.append("# TYPE wetread_backlog_oldest_seconds gauge")
-    for peer, backlog in sorted(ledger.find_backlogs().items()):
-        age = max(now - (backlog.oldest_at or now), 0.0)
-        lines.append(f'wetread_backlog_oldest_seconds{{destination="{peer}"}} {age:.0f}')
-    return lines
+def _count(ledger: Ledger) -> Iterator[Metric]:
+    studies = ledger.count_studies_by()
+    yield _gauge("jobs", "Jobs by pipeline and state.", ("pipeline", "state"), ledger.count_jobs_by())
+    yield _gauge(
+        "deliveries",
+        "Result objects at destinations by state.",
+        ("destination", "state"),
+        ledger.count_deliveries_by(),
+    )
+    yield _gauge("studies", "Studies by state.", ("state",), {(s.value,): studies.get(s.value, 0) for s in StudyState})
+    yield _gauge("instances", "Images that are kept.", (), {(): ledger.count_instances()})
+    refused = CounterMetricFamily(
+        "wetread_door", "Associations and images that the door did not take.", labels=["what"]
+    )
+    for what, number in sorted(ledger.find_counts().items()):
+        refused.add_metric([what], number)
+    yield refused
+    yield _gauge("quarantined", "Refused bytes that are kept.", (), {(): ledger.count_quarantined()})
+
+
+def _find_trouble(ledger: Ledger, now: float) -> Iterator[Metric]:
+    """Of each destination and webhook whether it is reached and what waits for it; who works at all."""
+    circuits, backlogs, hooks = ledger.find_circuits(), ledger.find_backlogs(), ledger.find_hooks()
+    yield _gauge(
+        "circuit_open",
+        "1 while the destination cannot be reached.",
+        ("destination",),
+        {(peer,): circuit.is_open for peer, circuit in circuits.items()},
+    )
+    yield _gauge(
+        "backlog_oldest_seconds",
+        "How long the oldest object waits to be sent or confirmed.",
+        ("destination",),
+        {(peer,): round(max(now - (one.oldest_at or now), 0.0)) for peer, one in backlogs.items()},
+    )
+    yield _gauge(
+        "webhook_paused",
+        "1 while the webhook is not told.",
+        ("hook",),
+        {(name,): hook.paused_at > 0 for name, hook in hooks.items()},
+    )
+    events = {
+        (name, state): number
+        for name, told in ledger.count_notices().items()
+        for state, number in (("PENDING", told.waiting), ("SENT", told.sent), ("DEAD", told.dead))
+    }
+    yield _gauge("webhook_events", "Events for webhooks by state.", ("hook", "state"), events)
+    there = {(lane,): number for lane, number in count_there(ledger, now).items()}
+    yield _gauge("workers", "Workers that were seen, by lane.", ("lane",), there)
+
+
+def _look_at_disk(free_bytes: float) -> Iterator[Metric]:
+    yield _gauge("spool_free_bytes", "Free space of the spool's disk.", (), {(): round(free_bytes)})
+
+
+def _gauge(name: str, text: str, labels: tuple[str, ...], values: Labelled) -> Metric:
+    gauge = GaugeMetricFamily(f"wetread_{name}", text, labels=labels)
+    for key, value in sorted(values.items()):
+        gauge.add_metric(key, value)
+    return gauge

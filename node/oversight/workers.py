@@ -48,10 +48,10 @@ def list_workers(ledger: Ledger, now: float) -> list[WorkerRow]:
     return [_to_row(worker, jobs, now) for worker in ledger.find_workers(now)]
 
 
-def render_workers(ledger: Ledger, now: float) -> list[str]:
-    """Lines for Prometheus: workers that are there by lane, 0 where nobody serves it."""
+def count_there(ledger: Ledger, now: float) -> dict[str, int]:
+    """Workers that are there, by lane: 0 where nobody serves it."""
     there = Counter(lane for one in ledger.find_workers(now) if not one.is_gone(now) for lane in one.lanes)
-    return ["# TYPE wetread_workers gauge", *(f'wetread_workers{{lane="{lane}"}} {there[lane]}' for lane in LANES)]
+    return {lane: there[lane] for lane in LANES}
 
 
 def _to_row(worker: Worker, jobs: Mapping[str, Job], now: float) -> WorkerRow:

@@ -61,7 +61,7 @@ def test_workers_are_counted_by_lane_without_those_that_are_gone(ledger, monkeyp
     monkeypatch.setattr("time.time", lambda: 1020.0)
     lines = render_metrics(ledger, 0.0).splitlines()
     counted = [line for line in lines if line.startswith("wetread_workers{")]
-    assert counted == [f'wetread_workers{{lane="{lane}"}} {n}' for lane, n in (("cpu", 1), ("gpu", 1), ("io", 0))]
+    assert counted == [f'wetread_workers{{lane="{lane}"}} {n}.0' for lane, n in (("cpu", 1), ("gpu", 1), ("io", 0))]
 
 
 def test_how_far_a_job_is_stands_in_the_list_and_with_its_worker(ledger):
