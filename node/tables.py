@@ -28,17 +28,20 @@ OTHERS = {
     Callers.LOOPBACK: "may send from this machine alone",
     Callers.ANY: "may send, from anywhere",
 }
+MOST_NAMED = 100
+"""Jobs that begin alike are counted no further."""
 COLORS = {"CONFIRMED": "green", "FAILED": "red", "QUARANTINED": "red", "NO JOB": "yellow", "CANCELED": "yellow"}
 
 
 def find_job(ledger: Ledger, beginning: str) -> Job:
     """The one job whose id begins so, or the one that speaks for the study with that uid. Raises UnknownJob when there
     is none or more than one."""
-    found = [job for job in ledger.find_jobs() if job.id.startswith(beginning)] if beginning else []
+    found = ledger.find_beginning(beginning, MOST_NAMED) if beginning else []
     if not found and beginning:
         found = [job for job in ledger.find_jobs(beginning) if not job.superseded_by]
     if len(found) != 1:
-        raise UnknownJob(f"{len(found)} jobs begin with {beginning!r} or are of that study; `wetread jobs` lists them")
+        count = f"{len(found)} or more" if len(found) == MOST_NAMED else str(len(found))
+        raise UnknownJob(f"{count} jobs begin with {beginning!r} or are of that study; `wetread jobs` lists them")
     return found[0]
 
 

@@ -103,6 +103,12 @@ class ListingLedger:
         with self._reader.connect() as db:
             return [to_job(row) for row in db.execute(query)]
 
+    def find_beginning(self, text: str, limit: int) -> list[Job]:
+        """See Ledger.find_beginning."""
+        query = select(t.job).where(_within(t.job.c.id, text)).order_by(t.job.c.id).limit(limit)
+        with self._reader.connect() as db:
+            return [to_job(row) for row in db.execute(query)]
+
     def find_named(self, job_ids: Iterable[str]) -> dict[str, Job]:
         """See Ledger.find_named."""
         wanted = {job_id for job_id in job_ids if job_id}

@@ -32,6 +32,10 @@ class Lists(Protocol):
         """At most `limit` QUEUED jobs, the most urgent first, of equal ones the oldest."""
         ...
 
+    def find_beginning(self, text: str, limit: int) -> list[Job]:
+        """At most `limit` jobs whose id begins so."""
+        ...
+
     def find_named(self, job_ids: Iterable[str]) -> dict[str, Job]:
         """Id -> job, of those that there are; some hundred at once."""
         ...

@@ -1,4 +1,4 @@
-"""What the command line shows of the configuration."""
+"""What the command line shows of the configuration, and the jobs that people name."""
 
 import io
 
@@ -7,8 +7,11 @@ from rich.console import Console
 
 from node import cli
 from node.config import Settings
+from node.errors import UnknownJob
+from node.ledger import SqlLedger
 from node.oversight.overview import Row
-from node.tables import make_peers, make_rows
+from node.tables import MOST_NAMED, find_job, make_peers, make_rows
+from tests.jobs import add_job
 
 NAMES = ["lung-seg", "lung-nodule-ct-detection"]
 TLS = {"certificate": "node.pem", "key": "node.key", "authorities": "ca.pem"}
@@ -106,3 +109,27 @@ def test_long_names_of_pipelines_keep_their_distance_from_the_job():
     lines = [line for line in page.getvalue().splitlines() if line.startswith(("State", "QUEUED"))]
     assert [line.split()[1] for line in lines] == ["Pipeline", *NAMES]
     assert len({line.index(line.split()[2]) for line in lines}) == 1
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    ledger = SqlLedger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    for number in range(MOST_NAMED + 5):
+        add_job(ledger, id=f"ab{number:030x}", study_uid=f"1.2.{number}")
+    yield ledger
+    ledger.close()
+
+
+def test_a_job_is_found_by_how_its_id_begins_or_by_its_study(ledger):
+    one = f"ab{7:030x}"
+    assert find_job(ledger, one).id == find_job(ledger, one[:32]).id == find_job(ledger, "1.2.7").id == one
+    assert find_job(ledger, f"ab{MOST_NAMED + 4:030x}"[:31] + "8").study_uid == f"1.2.{MOST_NAMED + 4}"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "count"),
+    [("", "0"), ("ac", "0"), ("1.2", "0"), (f"ab{7:030x}"[:-1], "16"), ("ab", f"{MOST_NAMED} or more")],
+)
+def test_a_beginning_of_none_or_of_several_names_no_job(ledger, beginning, count):
+    with pytest.raises(UnknownJob, match=f"^{count} jobs begin with '{beginning}'"):
+        find_job(ledger, beginning)
