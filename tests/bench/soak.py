@@ -126,7 +126,7 @@ def _to_figures(looks, sizes, account):
         for index, unit in enumerate(("mb", "files")):
             values = np.array([look[role][index] for *_, look in measured])
             figures[f"{role}.{unit}"] = round(float(np.median(values)), 1)
-            figures[f"{role}.rise_{unit}"] = round(_fit(at, values) * (at[-1] - at[0]), 2)
+            figures[f"{role}.rise_{unit}"] = round(_fit(at, values) * float(at[-1] - at[0]), 2)
             if unit == "mb":
                 early, late = (
                     _fit(*part) * 1e3 for part in zip(*(np.array_split(v, 2) for v in (studies, values)), strict=True)
