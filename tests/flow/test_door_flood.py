@@ -160,9 +160,7 @@ def test_a_thousand_mutated_conversations_leave_the_door_as_it_was(tmp_path):
 
         @settings(
             max_examples=1300,  # some come twice
-            derandomize=True,
             database=None,
-            deadline=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )

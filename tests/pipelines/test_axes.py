@@ -129,7 +129,7 @@ def lengths(axes):
     return pytest.approx((axes.long_mm, axes.short_mm), rel=1e-6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(masks, spacings)
 def test_turned_or_mirrored_a_region_is_as_long_and_as_wide(mask, spacing):
     axes = find_axes(mask, spacing)
@@ -141,7 +141,7 @@ def test_turned_or_mirrored_a_region_is_as_long_and_as_wide(mask, spacing):
         assert (turned.long_mm, turned.short_mm) == lengths(axes)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(masks, spacings)
 def test_the_long_axis_is_the_longest_distance_on_the_outline_and_the_short_one_stands_on_it(mask, spacing):
     axes = find_axes(mask, spacing)
@@ -152,7 +152,7 @@ def test_the_long_axis_is_the_longest_distance_on_the_outline_and_the_short_one_
     assert angle(axes, spacing) > 89.9
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(masks, spacings)
 def test_no_chord_of_the_hull_across_the_long_axis_is_longer_than_the_short_one(mask, spacing):
     axes = find_axes(mask, spacing)

@@ -38,7 +38,7 @@ def area(polygon):
 masks = arrays(np.bool_, st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(masks, st.sampled_from([MANY, 16, 4]))
 def test_whoever_fills_them_gets_the_mask_back(mask, most_points):
     crossings, windings, areas = np.zeros(mask.shape, int), np.zeros(mask.shape, int), 0.0
@@ -53,7 +53,7 @@ def test_whoever_fills_them_gets_the_mask_back(mask, most_points):
     assert areas == mask.sum()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(masks, st.sampled_from([MANY, 16, 4]))
 def test_vertices_are_few_and_none_follows_itself(mask, most_points):
     for _, polygon in trace_contours(mask, most_points):

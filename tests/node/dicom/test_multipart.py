@@ -56,7 +56,7 @@ def cut(body, places):
     return [body[a:b] for a, b in itertools.pairwise(marks)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     bodies=st.lists(st.one_of(NASTY, st.binary(max_size=200)), min_size=1, max_size=5),
     places=st.lists(st.integers(0, 5000), max_size=30),
@@ -72,7 +72,7 @@ def test_a_body_reads_the_same_however_it_is_cut(bodies, places, padding, preamb
     assert read(cut(whole, places)) == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(whole=st.binary(max_size=400), places=st.lists(st.integers(0, 400), max_size=10))
 def test_what_is_no_multipart_is_malformed_and_nothing_else(whole, places):
     with pytest.raises(Malformed):

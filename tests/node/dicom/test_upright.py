@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from highdicom.legacy import LegacyConvertedEnhancedCTImage
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pydicom.pixels import pixel_array
 from pydicom.uid import generate_uid
@@ -142,10 +142,7 @@ ANGLE = st.floats(0, 2 * np.pi)
 
 @settings(
     max_examples=30,
-    deadline=None,
-    derandomize=True,
     phases=[Phase.explicit, Phase.generate],  # an example takes too long to be made smaller
-    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(
     turn=st.tuples(ANGLE, ANGLE, ANGLE),

@@ -319,8 +319,6 @@ TestTheLedger = LedgerMachine.TestCase
 TestTheLedger.settings = settings(
     max_examples=25,
     stateful_step_count=40,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes; the failing steps are printed all the same
 )

@@ -60,8 +60,6 @@ OPERATIONS = [
 def test_every_answer_is_as_the_document_says(api, method, path, mode):
     @settings(
         max_examples=3,
-        deadline=None,
-        derandomize=True,
         database=None,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
