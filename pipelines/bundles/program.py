@@ -46,6 +46,7 @@ from pipelines.bundles.steady import count_voxels, decide_both, find_anything, r
 from pipelines.bundles.tail import Tail, take_tail
 from pipelines.bundles.ways import MOVES, STEADY
 from pipelines.bundles.windows import Decide, Look, pick_highest
+from pipelines.bundles.winograd import quicken
 from pipelines.errors import BundleDrift, BundleRefused, PipelineError, UnsuitableVolume
 from pipelines.explanation.scale import normalize
 from pipelines.explanation.spread import find_spread
@@ -130,6 +131,8 @@ class Program:
         self.is_spared = sparing and spare(inferer)
         lay_out(self._network)
         self._tail = self._take_tail()
+        if device == "cpu":
+            quicken(self._network)
 
     @torch.inference_mode()
     def run(self, volumes: Sequence[NDArray[np.float32]], affine: Affine, step: Step) -> Answer:
