@@ -35,8 +35,8 @@ from pipelines.terms import Note, Result, Volume
 
 KEPT = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "LANG", "TZ")
 """What of our environment a bundle sees: no address, no secret."""
-
-
+PARTING = 10.0
+"""Seconds that a process may take to end which reads no more, or says no more."""
 LONGEST_WORD = 64
 SPARED = Note(
     "Memory or time was used up at first: the images were read in smaller windows, which sees less around them."
@@ -153,7 +153,7 @@ class BundleModel:
         try:
             send(stdin, Message(words, arrays))
         except OSError as error:
-            raise self._record(BundleCrashed("its process ended before it was asked")) from error
+            raise self._record(self._find_end()) from error
         room = _find_room(self._installed.card, volumes[0])
         while True:
             message = self._receive(room)
@@ -170,17 +170,23 @@ class BundleModel:
         except ValueError as error:
             raise self._record(BundleCrashed(f"its process answers what nobody understands: {error}")) from error
         if message is None:
-            code = self._process.wait()
-            if code == -signal.SIGKILL:
-                text = "its process was killed, as the system does where no memory is left"
-                raise self._record(BundleOutOfMemory(text))
-            raise self._record(BundleCrashed(f"its process ended with {code}; out of memory, or a fault of the bundle"))
+            raise self._record(self._find_end())
         if "error" in message.words:
             kind = getattr(errors, str(message.words["error"]), BundleCrashed)
             found = kind if isinstance(kind, type) and issubclass(kind, PipelineError) else BundleCrashed
             told = found(str(message.words.get("text", ""))[:1000])
             raise self._record(told) if isinstance(told, BundleError) else told
         return message
+
+    def _find_end(self) -> BundleError:
+        """How the process ended that reads no more, or says no more."""
+        try:
+            code = self._process.wait(PARTING)
+        except subprocess.TimeoutExpired:
+            return BundleCrashed("its process goes on, but hears or says no more: a fault of the bundle")
+        if code == -signal.SIGKILL:
+            return BundleOutOfMemory("its process was killed, as the system does where no memory is left")
+        return BundleCrashed(f"its process ended with {code}; out of memory, or a fault of the bundle")
 
     def _read_number(self, message: Message, name: str) -> float:
         """A finite number of the words of `message`. Raises BundleCrashed: the other side is not believed."""

@@ -14,7 +14,7 @@ from pipelines.bundles import model as model_module
 from pipelines.bundles.install import add_bundle, read_installed
 from pipelines.bundles.model import BundleModel
 from pipelines.bundles.wire import Message, receive, send
-from pipelines.errors import BundleCrashed
+from pipelines.errors import BundleCrashed, BundleOutOfMemory
 from tests.pipelines.bundles.made import make_bundle, make_volume
 
 VOLUME = make_volume(shape=(4, 5, 6))
@@ -35,9 +35,9 @@ def load(shelf, tmp_path, monkeypatch):
     installed = read_installed(shelf / "tiny-1.0.0")
     popen, made = subprocess.Popen, []
 
-    def load(said):
+    def load(said, program=SAY):
         (tmp_path / "said").write_bytes(said)
-        command = [sys.executable, "-c", SAY, str(tmp_path / "said")]
+        command = [sys.executable, "-c", program, str(tmp_path / "said")]
         monkeypatch.setattr(model_module.subprocess, "Popen", lambda _, **options: popen(command, **options))
         made.append(BundleModel(installed, "cpu", trusted=False, memory_gb=1.0))
         return made[-1]
@@ -93,6 +93,25 @@ def test_an_answer_that_is_none_is_a_named_error(said, load, caplog):
     with caplog.at_level(logging.ERROR), pytest.raises(BundleCrashed):
         model.run(VOLUME, lambda *_: None)
     assert "BundleCrashed" in caplog.text
+
+
+WIDE = make_volume(shape=(60, 64, 64))
+"""More than a pipe holds: it is still being sent when the process has read its first line."""
+
+
+@pytest.mark.parametrize(
+    ("end", "error", "said"),
+    [
+        ("os.kill(os.getpid(), 9)", BundleOutOfMemory, "was killed"),
+        ("sys.exit(3)", BundleCrashed, "ended with 3"),
+        ("os.close(0); os.close(1); time.sleep(600)", BundleCrashed, "hears or says no more"),
+    ],
+)
+def test_a_process_that_ends_while_it_is_told_is_named_by_its_end(end, error, said, load, monkeypatch):
+    monkeypatch.setattr(model_module, "PARTING", 1.0 if "sleep" in end else 30.0)
+    model = load(READY, f"import os, sys, time\n{SAY}\n{end}")
+    with pytest.raises(error, match=said):
+        model.run(WIDE, lambda *_: None)
 
 
 def test_a_true_answer_is_a_result(load):
