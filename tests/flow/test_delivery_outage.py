@@ -19,7 +19,7 @@ url = "redis://127.0.0.1:1/0"
 [deliver]
 retry_first = "PT0.1S"
 retry_longest = "PT60S"
-answer_wait = "PT2.5S"
+answer_wait = "PT8S"
 open_circuit_after = 2
 [peers.dead]
 ae_title = "DEAD"
@@ -65,8 +65,8 @@ def test_a_dead_pacs_delays_nobody_and_its_circuit_outlives_the_process(tmp_path
         with keep(config, tmp_path / "first.log"):
             assert wait_until(lambda: is_kept(house.ids[0]) and met, 30)
             second = house.add_job(1, 4)
-            assert wait_until(lambda: is_kept(second), 2.0)
-            assert wait_until(lambda: failures() == 2, 30)
+            assert wait_until(lambda: is_kept(second), 6.0)
+            assert wait_until(lambda: failures() == 2, 60)
         assert house.circuit("dead").is_open
         waits = house.ledger.find_circuits()["dead"].next_at
         house.ledger.fail_circuit("dead", time.time(), "away", 3, lambda _failures: 60.0)
