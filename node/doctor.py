@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,10 +22,15 @@ from node.outbound.stow import probe
 from node.outbound.telling.knock import knock
 from node.oversight.health import broker_answers, find_shortage
 from node.premises import find_lacking
-from node.sections import CountBy, Peer, PerformHow, Receiver
+from node.sections import CountBy, Hl7Tls, Peer, PerformHow, Receiver, Tls
+from node.security.tls import find_end
 
 NEWEST = 20
 """Studies whose files are looked for."""
+LEAST_DAYS = 14
+"""That a certificate of ours must still hold: time enough to be given another."""
+TLS_PATIENCE = 5.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +58,12 @@ def examine(settings: Settings, ledger: Ledger) -> Iterator[Check]:
         yield Check("broker", well, "answers" if well else "does not answer: check queue.url and the server")
     else:
         yield Check("broker", True, "embedded, started by `wetread up`")
-    host, port = settings.node.listen.rsplit(":", 1)
-    near = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  compared, not bound
-    yield _check_echo("door", settings, Peer(ae_title=settings.node.ae_title, address=f"{near}:{port}"))
+    near = _find_near(settings.node.listen)
+    yield _check_echo("door", settings, Peer(ae_title=settings.node.ae_title, address=near))
+    if settings.listen.tls is not None:
+        yield _check_tls("door by TLS", settings.listen.tls.address, settings.listen.tls)
+    if settings.hl7.tls is not None and settings.hl7.listen:
+        yield _check_tls("door of orders by TLS", settings.hl7.listen, settings.hl7.tls)
     for name, peer in settings.peers.items():
         if peer.address:
             yield _check_peer(settings, name, peer)
@@ -115,6 +124,22 @@ def _check_echo(what: str, settings: Settings, peer: Peer) -> Check:
         return Check(what, False, str(error))
     by = " by TLS" if peer.tls else ""
     return Check(what, True, f"{peer.ae_title} at {peer.address} answers C-ECHO{by}")
+
+
+def _find_near(listen: str) -> str:
+    """Where a door that listens at `listen` is called on this machine."""
+    host, port = listen.rsplit(":", 1)
+    return f"127.0.0.1:{port}" if host == "0.0.0.0" else listen  # noqa: S104  compared, not bound
+
+
+def _check_tls(what: str, listen: str, tls: Tls | Hl7Tls) -> Check:
+    near = _find_near(listen)
+    host, port = near.rsplit(":", 1)
+    try:
+        days = (find_end((host, int(port)), tls.certificate, TLS_PATIENCE) - time.time()) / 86400
+    except PeerUnreachable as error:
+        return Check(what, False, f"{near}: {error}")
+    return Check(what, days >= LEAST_DAYS, f"{near} shows {tls.certificate}, which ends in {days:.0f} days")
 
 
 def _check_peer(settings: Settings, name: str, peer: Peer) -> Check:

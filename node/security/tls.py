@@ -3,6 +3,7 @@ alone (PS3.15 B.12, BCP 195)."""
 
 import socket
 import ssl
+from pathlib import Path
 from typing import Any
 
 from node.errors import ConfigError, PeerUnreachable
@@ -55,6 +56,28 @@ def find_fault(address: tuple[str, int], context: ssl.SSLContext, name: str, pat
     except OSError:
         return ""
     return ""
+
+
+def find_end(address: tuple[str, int], certificate: Path, patience: float) -> float:
+    """When (seconds since 1970) the certificate ends that is shown at `address`, a door of ours that shows
+    `certificate`. Raises PeerUnreachable with what keeps callers out: nobody there, no TLS, another certificate, one
+    that has ended. Whether we might come in, with a certificate of our own, is not asked."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is trusted, whoever signed it
+    try:
+        context.load_verify_locations(certificate)
+        with (
+            socket.create_connection(address, patience) as connection,
+            context.wrap_socket(connection) as shown,
+        ):
+            return float(ssl.cert_time_to_seconds(str((shown.getpeercert() or {})["notAfter"])))
+    except ssl.SSLCertVerificationError as error:
+        raise PeerUnreachable(f"shows a certificate that is not well: {error.verify_message}") from None
+    except ssl.SSLError as error:
+        raise PeerUnreachable(f"no TLS with it: {error.reason or type(error).__name__}") from None
+    except OSError as error:
+        raise PeerUnreachable(f"does not answer ({error.strerror or type(error).__name__})") from None
 
 
 def find_names(connection: ssl.SSLSocket) -> frozenset[str]:

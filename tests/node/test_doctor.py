@@ -1,12 +1,22 @@
 """What `wetread doctor` calls ill is something to be mended."""
 
+import shutil
+import socket
+import ssl
+import threading
+from contextlib import contextmanager
 from itertools import islice
+
+import pytest
 
 from node import wiring
 from node.config import load_settings
 from node.doctor import examine
 from node.inbound.side_door import SideDoor
 from node.oversight.health import find_troubles
+from node.sections import Tls
+from node.security.tls import make_server_context
+from tests.certificates import make_certificates
 from tests.ports import free_port
 from tests.series import make_series
 
@@ -94,3 +104,70 @@ def test_it_says_which_configuration_was_read_and_which_file_lacks(tmp_path, mon
     check = look(tmp_path, '[web]\ncert = "no.pem"\nkey = "no.pem"\n')["configuration"]
     assert not check.well
     assert "web.cert = '" in check.seen
+
+
+@contextmanager
+def showing(certificate, key, authorities=None):
+    """A door by TLS that shows `certificate`; its port."""
+    context = make_server_context(Tls(certificate=certificate, key=key, authorities=authorities))
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def serve():
+            while True:
+                try:
+                    connection, _ = door.accept()
+                except OSError:
+                    return
+                try:
+                    context.wrap_socket(connection, server_side=True).close()
+                except (ssl.SSLError, OSError):
+                    connection.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield door.getsockname()[1]
+        door.shutdown(socket.SHUT_RDWR)
+    thread.join(20)
+
+
+def look_at_tls(tmp_path, port):
+    files = f'certificate = "{tmp_path}/ours.pem"\nkey = "{tmp_path}/ours.key"'
+    more = (
+        f'[listen.tls]\naddress = "127.0.0.1:{port}"\n{files}\n[hl7]\nlisten = "127.0.0.1:{port}"\n[hl7.tls]\n{files}'
+    )
+    return look(tmp_path, more)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: no certificates can be made")
+@pytest.mark.parametrize(
+    ("days", "shown", "well", "said"),
+    [
+        (90, "ours", True, "which ends in 90 days"),
+        (5, "ours", False, "which ends in 5 days"),
+        (90, "stranger", False, "shows a certificate that is not well: "),
+        (90, "", False, "no TLS with it: "),
+        (90, None, False, "does not answer (Connection refused)"),
+    ],
+    ids=["well", "ends soon", "another", "plain", "nobody"],
+)
+def test_the_doors_by_tls_show_the_certificate_that_they_have_for_long_enough(tmp_path, days, shown, well, said):
+    make_certificates(tmp_path, days=days)
+    if shown is None:
+        checks = look_at_tls(tmp_path, free_port())
+    elif not shown:
+        with socket.create_server(("127.0.0.1", 0)) as plain:
+            answer = threading.Thread(
+                target=lambda: [plain.accept()[0].sendall(b"what?\n") for _ in range(2)], daemon=True
+            )
+            answer.start()
+            checks = look_at_tls(tmp_path, plain.getsockname()[1])
+    else:
+        authorities = tmp_path / "ours.pem"  # doctor has no certificate to show, and need not
+        with showing(tmp_path / f"{shown}.pem", tmp_path / f"{shown}.key", authorities) as port:
+            checks = look_at_tls(tmp_path, port)
+    for what in ("door by TLS", "door of orders by TLS"):
+        assert (checks[what].well, said in checks[what].seen) == (well, True), checks[what]
+
+
+def test_a_node_without_tls_is_not_asked_for_it(tmp_path):
+    assert not [what for what in look(tmp_path) if "TLS" in what]
