@@ -90,6 +90,9 @@ class Deliverer:
         else:
             with ThreadPoolExecutor(len(tasks), thread_name_prefix=f"to {self._name}") as pool:
                 served = list(pool.map(lambda task: self._serve(*task), tasks))
+            if not any(one.answer for one in served):
+                # Who allows fewer may refuse all that ask at one moment, again and again: one alone is heard.
+                served = [self._serve(pending, unsure)]
         faults = [one.fault for one in served if one.fault]
         if answers := [one.answer for one in served if one.answer]:
             self._breaker.succeed(answers[-1])

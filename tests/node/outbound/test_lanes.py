@@ -83,8 +83,8 @@ def test_a_peer_that_allows_fewer_associations_still_gets_all(tmp_path):
     port = free_port()
     server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=on_store(slow))
     try:
-        house = House(tmp_path, {"pacs": peer(port, associations=2)}, slices=4)
-        house.run_until(lambda: house.state() == State.CONFIRMED)
+        house = House(tmp_path, {"pacs": peer(port, associations=2)}, slices=4, retry_longest="PT1S")
+        house.run_until(lambda: house.state() == State.CONFIRMED, 60)
     finally:
         server.shutdown()
     assert len(stored) == len(set(stored)) == 4
